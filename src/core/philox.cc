@@ -1,0 +1,64 @@
+#include "core/philox.h"
+
+#include <cmath>
+#include <numbers>
+
+namespace lockstep {
+namespace {
+
+constexpr uint32_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
+constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
+
+float unit(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
+
+}  // namespace
+
+PhiloxCounter philox4x32(PhiloxCounter c, PhiloxKey k, int rounds) {
+  for (int round = 0; round < rounds; ++round) {
+    const uint64_t p0 = uint64_t{kMultiplier0} * c[0], p1 = uint64_t{kMultiplier1} * c[2];
+    c = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(p1),
+         static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(p0)};
+    k[0] += kWeyl0;
+    k[1] += kWeyl1;
+  }
+  return c;
+}
+
+uint64_t splitmix64(uint64_t x) {
+  x += 0x9E3779B97F4A7C15ull;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
+  return x ^ (x >> 31);
+}
+
+Stream::Stream(uint64_t seed, Purpose purpose) {
+  const uint64_t key = splitmix64(seed ^ splitmix64(static_cast<uint64_t>(purpose)));
+  key_ = {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)};
+}
+
+PhiloxCounter Stream::block(uint64_t id, uint32_t step, uint32_t block) const {
+  return philox4x32({block, step, static_cast<uint32_t>(id), static_cast<uint32_t>(id >> 32)}, key_);
+}
+
+uint32_t Stream::bits(uint64_t id, uint32_t step, uint64_t element) const {
+  return block(id, step, static_cast<uint32_t>(element / 4))[element % 4];
+}
+
+float Stream::uniform(uint64_t id, uint32_t step, uint64_t element) const {
+  return unit(bits(id, step, element));
+}
+
+uint32_t Stream::below(uint64_t id, uint32_t step, uint64_t element, uint32_t n) const {
+  return static_cast<uint32_t>((uint64_t{bits(id, step, element)} * n) >> 32);
+}
+
+float Stream::normal(uint64_t id, uint32_t step, uint64_t element) const {
+  const PhiloxCounter four = block(id, step, static_cast<uint32_t>(element / 4));
+  const size_t pair = (element % 4) & ~size_t{1};
+  // 1 - u lies in (0, 1], so the logarithm is finite.
+  const double radius = std::sqrt(-2.0 * std::log(1.0 - static_cast<double>(unit(four[pair]))));
+  const double angle = 2.0 * std::numbers::pi * static_cast<double>(unit(four[pair + 1]));
+  return static_cast<float>(radius * (element % 2 == 0 ? std::cos(angle) : std::sin(angle)));
+}
+
+}  // namespace lockstep

@@ -1,0 +1,43 @@
+// A network: named parameters, and nothing about data, loss or optimizer.
+//
+// Networks here are plain classes over at::Tensor instead of torch::nn modules: headers stay
+// light, names are exactly those of the checkpoint, and a replica for another slot thread is the
+// same class whose parameters alias the first one's storage.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tensor/named.h"
+
+namespace lockstep {
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  // Leaf tensors that require grad, in registration order; names as in model.safetensors.
+  const NamedTensors& parameters() const { return parameters_; }
+  // Constants that are saved with the weights but not trained (usually none).
+  const NamedTensors& buffers() const { return buffers_; }
+
+  // Makes parameter i use `storage[i]` (same shape and dtype) as its memory: how replicas share
+  // weights and how weights come to lie in an arena. Values are those of `storage`.
+  void alias_parameters(const std::vector<at::Tensor>& storage);
+  // Copies values by name. Strict: every parameter and buffer present, nothing else, same shapes;
+  // otherwise DataError listing what is missing, unknown or differs. `from` names the file.
+  void load(const NamedTensors& weights, const std::string& from);
+
+ protected:
+  Model() = default;
+  // Registers `initial` (float32) and returns the leaf to keep as a member.
+  at::Tensor parameter(const std::string& name, at::Tensor initial);
+  at::Tensor buffer(const std::string& name, at::Tensor value);
+
+ private:
+  NamedTensors parameters_, buffers_;
+};
+
+}  // namespace lockstep

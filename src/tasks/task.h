@@ -1,0 +1,76 @@
+// A kind of training: data → model → loss → samples → scores.
+//
+// The training loop knows only this interface (design.md 2); `tasks.h` has the table of kinds.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/fields.h"
+#include "data/dataset.h"
+#include "models/model.h"
+
+namespace lockstep {
+
+// Where a micro-batch stands: everything a loss may use for randomness besides sample ids.
+struct StepContext {
+  uint64_t seed = 0;  // run.seed
+  int64_t step = 0;   // 0-based step that is being computed
+};
+
+// Loss of a micro-batch as a sum and a count (design rule 6): the step divides once, after all
+// slots and ranks are added up.
+struct Loss {
+  at::Tensor sum;    // float32 scalar with a graph
+  double count = 0;  // what `sum` is to be divided by
+};
+
+// Names and values: "validation_loss", "solve_rate.easy" …
+using Scores = std::map<std::string, double>;
+
+// One piece of an evaluation, computed by whichever rank owns it; merged in order of chunks.
+struct EvaluationChunk {
+  std::vector<double> sums;         // added up by Tree over chunks, in double
+  std::vector<at::Tensor> tensors;  // few and small: what pictures are drawn from (gathered on rank 0)
+};
+
+// An evaluation that can be shared out over ranks: chunk i is a pure function of (weights, i).
+// Made per evaluation run by Task::evaluation; runs under no-grad on one replica per thread.
+class Evaluation {
+ public:
+  virtual ~Evaluation() = default;
+  virtual int64_t num_chunks() const = 0;
+  virtual EvaluationChunk chunk(Model& model, int64_t index) const = 0;
+  // On rank 0, with the sums of all chunks and their tensors in chunk order.
+  virtual Scores scores(const std::vector<double>& sums) const = 0;
+  // Draws samples/step-N.png if this evaluation has something to show; false otherwise.
+  virtual bool draw(const std::vector<EvaluationChunk>& chunks, const std::string& png_path) const { return false; }
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  // A new model with initial weights from one generator seeded with `seed` (same on all ranks).
+  virtual std::unique_ptr<Model> make_model(uint64_t seed) const = 0;
+  // Throws DataError if `dataset` lacks what the loss needs.
+  virtual void check(const Dataset& dataset) const = 0;
+  // Called from slot threads at once, each with its own replica. Deterministic in (weights, batch,
+  // context). Rows with id −1 are padding and count nothing.
+  virtual Loss loss(Model& model, const Batch& batch, const StepContext& context) const = 0;
+  // Nominal count of a micro-batch of `rows` rows (a plan constant, design rule 6).
+  virtual double nominal_count(int64_t rows) const = 0;
+  // The evaluation that an entry of the `evaluate` list asks for. `validation` may be null if the
+  // config names no validation data; throws ConfigError if the kind needs it.
+  virtual std::unique_ptr<Evaluation> evaluation(const Choice& options, const Dataset* validation,
+                                                 const StepContext& context) const = 0;
+  // `lockstep forward`: named inputs → named outputs (design.md 5), in evaluation mode. "loss" is
+  // among the outputs if the inputs define one; gradients are the caller's business.
+  virtual NamedTensors forward(Model& model, const NamedTensors& inputs) const = 0;
+};
+
+}  // namespace lockstep
