@@ -132,8 +132,12 @@ foreach(library torch_cpu c10)
 endforeach()
 add_library(lockstep_torch INTERFACE)
 add_library(lockstep::torch ALIAS lockstep_torch)
+# TRAP: torch/include carries its own, newer fmt, whose library is hidden inside
+# libtorch_cpu. A folder in front of it leads to the fmt that spdlog was built with.
+file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/include-first")
+file(CREATE_LINK "${LOCKSTEP_FMT_INCLUDE}/fmt" "${CMAKE_BINARY_DIR}/include-first/fmt" SYMBOLIC)
 target_include_directories(lockstep_torch SYSTEM INTERFACE
-  "${_torch}/include" "${_torch}/include/torch/csrc/api/include")
+  "${CMAKE_BINARY_DIR}/include-first" "${_torch}/include" "${_torch}/include/torch/csrc/api/include")
 target_compile_definitions(lockstep_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
 target_link_libraries(lockstep_torch INTERFACE lockstep_torch_torch_cpu lockstep_torch_c10 Threads::Threads)
 
