@@ -69,6 +69,10 @@ std::string print_json(const std::function<void(FieldVisitor&)>& visit, const st
 // `prefix` keeps only paths that start with it.
 std::string print_keys(const std::function<void(FieldVisitor&)>& visit, const std::string& prefix = "");
 
+// The fields as JSON Schema text (draft 2020-12) for editors: kinds are `oneOf`, null is allowed
+// everywhere (it means the default).
+std::string print_schema(const std::function<void(FieldVisitor&)>& visit, const std::string& title = "Lockstep config");
+
 // The word of `known` nearest to `word` (Damerau-Levenshtein ≤ 1/3 of its length + 1), or "".
 std::string nearest_word(const std::string& word, const std::vector<std::string>& known);
 

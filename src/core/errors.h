@@ -36,6 +36,7 @@ struct Place {
   int line = 0;
   int column = 0;
   std::string text;  // the line itself, shown with a caret under `column`
+  int skipped = 0;   // columns of a long line left out before `text`
 };
 
 // Base of all errors that a user may see. Copyable, so that ranks can hand it on.
@@ -56,7 +57,8 @@ class Error : public std::exception {
 
   // One line: "FACT (while CONTEXT, while CONTEXT)".
   const char* what() const noexcept override { return what_.c_str(); }
-  // The whole message in the form above, without a trailing newline.
+  // The whole message in the form above, without a trailing newline. Control characters, which
+  // a hostile file may send to the terminal, are shown as '?'.
   std::string message() const;
 
  private:

@@ -44,6 +44,7 @@ struct Range {
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
   bool above_low = false;  // true: `low` itself is refused
+  bool infinite = false;   // true: `.inf` and `-.inf` are accepted as well (NaN never is)
 };
 inline Range at_least(double low) { return {low}; }
 inline Range above(double low) { return {low, std::numeric_limits<double>::infinity(), true}; }

@@ -28,11 +28,16 @@ class HeartbeatPage {
   ~HeartbeatPage();
   HeartbeatPage(const HeartbeatPage&) = delete;
   HeartbeatPage& operator=(const HeartbeatPage&) = delete;
+  // The rank's side, one thread at a time.
   void write(int64_t step, Phase phase);
+  // The supervisor's side. pid 0: the rank has not written yet.
   Heartbeat read() const;
 
  private:
   void* page_ = nullptr;
+  bool writable_ = false;
+  int64_t resident_ = 0;
+  double resident_read_ = 0;
 };
 
 }  // namespace lockstep

@@ -1,0 +1,32 @@
+// Options as a tree of printed values: what YAML, JSON and the list of keys are written from.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/fields.h"
+
+namespace lockstep {
+
+struct Printed {
+  enum class Type { kLeaf, kMap, kList };
+  Type type = Type::kLeaf;
+  std::string name, path;           // "lr", "optimizer.lr"; elements of a list are "0", "1" …
+  std::string yaml, json;           // of a leaf
+  std::string kind_name, doc;       // type in words ("integer", "list of numbers" …)
+  Rule rule;
+  const KindList* kinds = nullptr;  // of a choice
+  std::vector<Printed> children;
+};
+
+Printed print_fields(const std::function<void(FieldVisitor&)>& visit, const std::string& path = "");
+
+// Shortest text that reads back to the same double: "0.0001" → "1.0e-4"; infinities ".inf".
+std::string format_double(double value);
+// A JSON string, also valid as a double-quoted YAML string.
+std::string quote_json(const std::string& text);
+// "at least 1", "between 0 and 1", "greater than 0".
+std::string describe_range(const Range& range);
+
+}  // namespace lockstep

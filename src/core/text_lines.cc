@@ -1,0 +1,89 @@
+#include "core/text_lines.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace lockstep {
+namespace {
+
+constexpr int kWindow = 160;  // columns of a long line that a place keeps
+
+bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+int count_code_points(std::string_view text) {
+  return static_cast<int>(std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
+}
+
+// Drops `count` code points from the front.
+std::string_view drop_code_points(std::string_view text, int count) {
+  size_t i = 0;
+  for (; count > 0 && i < text.size(); --count)
+    for (++i; i < text.size() && continues(text[i]);) ++i;
+  return text.substr(i);
+}
+
+}  // namespace
+
+size_t utf8_length(std::string_view text, size_t i) {
+  const auto byte = [&](size_t k) { return k < text.size() ? static_cast<unsigned char>(text[k]) : 0; };
+  const unsigned first = byte(i), second = byte(i + 1);
+  if (first < 0x80) return 1;
+  size_t length = 0;
+  if (first >= 0xC2 && first <= 0xDF) length = 2;
+  if (first >= 0xE0 && first <= 0xEF) length = 3;
+  if (first >= 0xF0 && first <= 0xF4) length = 4;
+  if (length == 0) return 0;
+  for (size_t k = 1; k < length; ++k)
+    if ((byte(i + k) & 0xC0) != 0x80) return 0;
+  if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F)) return 0;
+  if ((first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F)) return 0;
+  return length;
+}
+
+TextLines::TextLines(std::string file, std::string_view text) : file_(std::move(file)), text_(text), starts_{0} {
+  for (size_t i = 0; i < text.size(); ++i)
+    if (text[i] == '\n') starts_.push_back(i + 1);
+}
+
+Place TextLines::at(size_t offset) const {
+  const auto next = std::upper_bound(starts_.begin(), starts_.end(), offset);
+  const auto line = static_cast<int>(next - starts_.begin()) - 1;
+  return at(line, static_cast<int>(offset - starts_[line]));
+}
+
+Place TextLines::at(int line, int byte_column) const {
+  Place place{file_, line + 1, byte_column + 1, ""};
+  if (line < 0 || static_cast<size_t>(line) >= starts_.size()) return place;
+  const size_t begin = starts_[line];
+  size_t end = static_cast<size_t>(line) + 1 < starts_.size() ? starts_[line + 1] - 1 : text_.size();
+  if (end > begin && text_[end - 1] == '\r') --end;
+  std::string_view shown = text_.substr(begin, end - begin);
+  const size_t column = std::min<size_t>(byte_column, shown.size());
+  place.column = count_code_points(shown.substr(0, column)) + 1;
+  place.skipped = place.column > kWindow * 3 / 4 ? place.column - kWindow / 2 : 0;
+  shown = drop_code_points(shown, place.skipped);
+  shown = shown.substr(0, shown.size() - drop_code_points(shown, kWindow).size());
+  place.text = std::string(shown);
+  return place;
+}
+
+void check_text(const TextLines& lines, std::string_view text, size_t limit) {
+  if (text.size() > limit)
+    throw ConfigError(fmt::format("the text has {} bytes, more than {}", text.size(), limit),
+                      "a config is short; put data into files that it names", {lines.file()});
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = utf8_length(text, i);
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (length == 0)
+      throw ConfigError(fmt::format("byte 0x{:02X} is not valid UTF-8", byte), "save the file as UTF-8", lines.at(i));
+    if (byte == '\t') throw ConfigError("a tab", "use spaces", lines.at(i));
+    const bool line_end = byte == '\n' || (byte == '\r' && i + 1 < text.size() && text[i + 1] == '\n');
+    if ((byte < 0x20 && !line_end) || byte == 0x7F)
+      throw ConfigError(fmt::format("control character 0x{:02X}", byte),
+                        "remove it; inside a string write an escape in double quotes", lines.at(i));
+    i += length;
+  }
+}
+
+}  // namespace lockstep

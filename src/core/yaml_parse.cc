@@ -1,0 +1,179 @@
+// The only file that knows yaml-cpp. Its event interface gives each scalar with its place, and
+// lets us refuse anchors, tags and duplicates that its document tree would accept in silence.
+#include <sstream>
+#include <unordered_map>
+
+#include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include "core/text_lines.h"
+#include "core/yaml_parse.h"
+
+namespace lockstep {
+namespace {
+
+constexpr size_t kMaxBytes = size_t{1} << 20;
+constexpr size_t kMaxDepth = 64;
+constexpr size_t kMaxNodes = 50'000;
+constexpr size_t kMaxKeys = 4'096;  // of one map
+
+class TreeBuilder final : public YAML::EventHandler {
+ public:
+  TreeBuilder(const TextLines& lines, std::string_view text) : lines_(lines), text_(text) {}
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (documents_++ > 0)
+      throw ConfigError("a second document", "a config is one document; remove '---' between them", place(mark));
+  }
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    check(mark, "", anchor);
+    if (expects_key()) throw ConfigError("a key is missing before ':'", "write KEY: VALUE", place(mark));
+    add(make(Node::Type::kNull, mark));
+  }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    throw ConfigError("an alias (*)", "write the value out, or share a file through 'include:'", place(mark));
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    check(mark, tag, anchor);
+    if (expects_key()) return take_key(mark, tag, value);
+    Node node = make(Node::Type::kScalar, mark);
+    node.scalar = value;
+    node.quoted = tag == "!";
+    add(std::move(node));
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(Node::Type::kSequence, mark, tag, anchor);
+  }
+  void OnSequenceEnd() override { close(); }
+
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    open(Node::Type::kMap, mark, tag, anchor);
+  }
+  void OnMapEnd() override { close(); }
+
+  Node take() { return std::move(root_); }
+
+ private:
+  struct Level {
+    Node node;
+    std::unordered_map<std::string, size_t> seen;  // key → index in node.entries
+    bool has_key = false;
+  };
+
+  Place place(const YAML::Mark& mark) const { return lines_.at(mark.line, mark.column); }
+  bool expects_key() const {
+    return !stack_.empty() && stack_.back().node.type == Node::Type::kMap && !stack_.back().has_key;
+  }
+
+  Node make(Node::Type type, const YAML::Mark& mark) {
+    if (++nodes_ > kMaxNodes)
+      throw ConfigError(fmt::format("more than {} values", kMaxNodes), "a config is short", place(mark));
+    Node node;
+    node.type = type;
+    node.place = place(mark);
+    node.source = fmt::format("{}:{}", lines_.file(), node.place.line);
+    return node;
+  }
+
+  // Anchors and tags, explicit `!` included, which looks like a quoted scalar's tag.
+  void check(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) const {
+    const auto at = static_cast<size_t>(mark.pos);
+    const char first = mark.pos >= 0 && at < text_.size() ? text_[at] : ' ';
+    if (anchor != 0)
+      throw ConfigError("an anchor (&)", "write the value out, or share a file through 'include:'", place(mark));
+    if (first == '!' || !(tag.empty() || tag == "!" || tag == "?"))
+      throw ConfigError("a tag (!)", "remove it; the key decides the type", place(mark));
+  }
+
+  void take_key(const YAML::Mark& mark, const std::string& tag, const std::string& key) {
+    Level& level = stack_.back();
+    if (key == "<<" && tag != "!")
+      throw ConfigError("a merge key (<<)", "write the keys out, or share a file through 'include:'", place(mark));
+    const auto [old, is_new] = level.seen.emplace(key, level.node.entries.size());
+    if (!is_new) {
+      const Place& first = level.node.key_places[old->second];
+      throw ConfigError(fmt::format("key '{}' is given twice", key),
+                        fmt::format("the first one is at {}:{}:{}; keep one", first.file, first.line, first.column),
+                        place(mark));
+    }
+    if (level.node.entries.size() >= kMaxKeys)
+      throw ConfigError(fmt::format("a map of more than {} keys", kMaxKeys), "a config is short", place(mark));
+    level.node.entries.emplace_back(key, Node{});
+    level.node.key_places.push_back(place(mark));
+    level.has_key = true;
+  }
+
+  void open(Node::Type type, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+    check(mark, tag, anchor);
+    if (expects_key()) throw ConfigError("a key must be a word", "write KEY: VALUE", place(mark));
+    if (stack_.size() >= kMaxDepth)
+      throw ConfigError(fmt::format("nested deeper than {} levels", kMaxDepth), "", place(mark));
+    stack_.push_back({make(type, mark), {}, false});
+  }
+
+  void close() {
+    Node node = std::move(stack_.back().node);
+    stack_.pop_back();
+    add(std::move(node));
+  }
+
+  void add(Node node) {
+    if (stack_.empty()) {
+      root_ = std::move(node);
+    } else if (stack_.back().node.type == Node::Type::kSequence) {
+      stack_.back().node.items.push_back(std::move(node));
+    } else {
+      stack_.back().node.entries.back().second = std::move(node);
+      stack_.back().has_key = false;
+    }
+  }
+
+  const TextLines& lines_;
+  std::string_view text_;
+  std::vector<Level> stack_;
+  Node root_;
+  size_t nodes_ = 0;
+  int documents_ = 0;
+};
+
+// Directives (%YAML, %TAG) change how the rest reads.
+void refuse_directives(const TextLines& lines, std::string_view text) {
+  for (size_t i = 0; i < text.size(); i = text.find('\n', i) == std::string_view::npos ? text.size() : text.find('\n', i) + 1)
+    if (text[i] == '%') throw ConfigError("a directive (%)", "remove the line", lines.at(i));
+}
+
+}  // namespace
+
+Node parse_yaml_document(const std::string& whole, const std::string& name) {
+  std::string_view text = whole;
+  if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);  // byte order mark
+  const TextLines lines(name, text);
+  check_text(lines, text, kMaxBytes);
+  refuse_directives(lines, text);
+  TreeBuilder builder(lines, text);
+  try {
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
+    while (parser.HandleNextDocument(builder)) {
+    }
+  } catch (const YAML::Exception& problem) {
+    throw ConfigError("not valid YAML: " + problem.msg, "", lines.at(problem.mark.line, problem.mark.column));
+  }
+  Node root = builder.take();
+  if (root.type != Node::Type::kMap && root.type != Node::Type::kNull)
+    throw ConfigError("a config must be a map", "write KEY: VALUE lines", root.place);
+  if (root.place.file.empty()) root.place.file = name;
+  return root;
+}
+
+}  // namespace lockstep
