@@ -17,8 +17,8 @@ set(_debian "${LOCKSTEP_DEPS_DIR}/debian/usr")
 set(_debian_lib "${_debian}/lib/${CMAKE_LIBRARY_ARCHITECTURE}")
 
 # When set-up finishes with other libraries than before, CMake looks again.
-if(EXISTS "${LOCKSTEP_DEPS_DIR}/stamp")
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${LOCKSTEP_DEPS_DIR}/stamp")
+if(EXISTS "${LOCKSTEP_DEPS_DIR}/environment.sh")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${LOCKSTEP_DEPS_DIR}/environment.sh")
 endif()
 
 if(EXISTS "${_debian}")
@@ -147,8 +147,9 @@ set(LOCKSTEP_HAVE_TORCH_CUDA OFF)
 if(NOT "$ENV{LOCKSTEP_CUDA}" STREQUAL "0" AND EXISTS "${_torch}/lib/libtorch_cuda.so")
   find_package(CUDAToolkit 13 QUIET)
   if(CUDAToolkit_FOUND)
-    find_path(LOCKSTEP_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
-    find_library(LOCKSTEP_NCCL_LIBRARY nccl HINTS "${CUDAToolkit_LIBRARY_DIR}")
+    find_path(LOCKSTEP_NCCL_INCLUDE nccl.h HINTS "${_torch}/../nvidia/nccl/include" ${CUDAToolkit_INCLUDE_DIRS})
+    find_library(LOCKSTEP_NCCL_LIBRARY NAMES nccl libnccl.so.2
+      HINTS "${_torch}/../nvidia/nccl/lib" "${CUDAToolkit_LIBRARY_DIR}")
     if(LOCKSTEP_NCCL_INCLUDE AND LOCKSTEP_NCCL_LIBRARY)
       set(LOCKSTEP_HAVE_TORCH_CUDA ON)
       foreach(library torch_cuda c10_cuda)
