@@ -11,6 +11,17 @@ constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
 
 float unit(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
 
+struct Polar {
+  double radius, angle;
+};
+
+// Box and Muller, Annals of Mathematical Statistics 29 (1958). 1 - u lies in (0, 1], so the
+// logarithm is finite.
+Polar box_muller(uint32_t first, uint32_t second) {
+  return {std::sqrt(-2.0 * std::log(1.0 - static_cast<double>(unit(first)))),
+          2.0 * std::numbers::pi * static_cast<double>(unit(second))};
+}
+
 }  // namespace
 
 PhiloxCounter philox4x32(PhiloxCounter c, PhiloxKey k, int rounds) {
@@ -55,10 +66,22 @@ uint32_t Stream::below(uint64_t id, uint32_t step, uint64_t element, uint32_t n)
 float Stream::normal(uint64_t id, uint32_t step, uint64_t element) const {
   const PhiloxCounter four = block(id, step, static_cast<uint32_t>(element / 4));
   const size_t pair = (element % 4) & ~size_t{1};
-  // 1 - u lies in (0, 1], so the logarithm is finite.
-  const double radius = std::sqrt(-2.0 * std::log(1.0 - static_cast<double>(unit(four[pair]))));
-  const double angle = 2.0 * std::numbers::pi * static_cast<double>(unit(four[pair + 1]));
-  return static_cast<float>(radius * (element % 2 == 0 ? std::cos(angle) : std::sin(angle)));
+  const Polar polar = box_muller(four[pair], four[pair + 1]);
+  return static_cast<float>(polar.radius * (element % 2 == 0 ? std::cos(polar.angle) : std::sin(polar.angle)));
+}
+
+std::array<float, 4> uniform4(const PhiloxCounter& block) {
+  return {unit(block[0]), unit(block[1]), unit(block[2]), unit(block[3])};
+}
+
+std::array<float, 4> normal4(const PhiloxCounter& block) {
+  std::array<float, 4> out;
+  for (size_t pair = 0; pair < 4; pair += 2) {
+    const Polar polar = box_muller(block[pair], block[pair + 1]);
+    out[pair] = static_cast<float>(polar.radius * std::cos(polar.angle));
+    out[pair + 1] = static_cast<float>(polar.radius * std::sin(polar.angle));
+  }
+  return out;
 }
 
 }  // namespace lockstep

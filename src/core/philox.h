@@ -37,12 +37,16 @@ enum class Purpose : uint64_t {
   kTest = 1000
 };
 
+// The four numbers of one block as uniforms and as normals: what Stream gives element by element.
+std::array<float, 4> uniform4(const PhiloxCounter& block);
+std::array<float, 4> normal4(const PhiloxCounter& block);
+
 // Random numbers of one purpose. Copyable, stateless apart from its key.
 class Stream {
  public:
   Stream(uint64_t seed, Purpose purpose);
 
-  // 32 random bits for (id, step, element). `id` is a sample or slot index.
+  // 32 random bits for (id, step, element). `id` is a sample or slot index; element < 2^34.
   uint32_t bits(uint64_t id, uint32_t step, uint64_t element) const;
   // [0, 1): (u >> 8) * 2^-24, exactly representable in float.
   float uniform(uint64_t id, uint32_t step, uint64_t element) const;
@@ -50,7 +54,7 @@ class Stream {
   float normal(uint64_t id, uint32_t step, uint64_t element) const;
   // Integer in [0, n), n >= 1: ⌊u·n / 2^32⌋ (bias below n/2^32).
   uint32_t below(uint64_t id, uint32_t step, uint64_t element, uint32_t n) const;
-  // The four numbers of block element/4 at once.
+  // The 32-bit numbers of the four elements 4·block … 4·block + 3 at once.
   PhiloxCounter block(uint64_t id, uint32_t step, uint32_t block) const;
   PhiloxKey key() const { return key_; }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/config_node.h"
+#include "core/json_text.h"
 #include "core/print_tree.h"
 
 namespace lockstep {

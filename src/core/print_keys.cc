@@ -23,6 +23,7 @@ class KeyList {
       if (child.kinds != nullptr) choice(child, depth);
       else if (child.type == Printed::Type::kMap) map(child, kind, depth);
       else leaf(child, kind);
+      for (const Printed& element : child.sample) map(element, kind, depth);
     }
   }
 

@@ -1,10 +1,10 @@
 #include "core/print_tree.h"
 
 #include <algorithm>
-#include <charconv>
+#include <cctype>
 #include <cmath>
 
-#include <fmt/format.h>
+#include "core/json_text.h"
 
 namespace lockstep {
 namespace {
@@ -93,9 +93,16 @@ class TreePrinter final : public FieldVisitor {
                    },
                    [&](const Section& section) { print_section(one, section.visit); },
                    [&](const SectionList& list) {
-                     print_list(one, list.size(), [&](size_t i, Printed& element) {
+                     const auto print_one = [&](size_t i, Printed& element) {
                        print_section(element, [&](FieldVisitor& v) { list.visit(i, v); });
-                     });
+                     };
+                     print_list(one, list.size(), print_one);
+                     if (list.size() > 0) return;
+                     list.resize(1);
+                     one.sample.resize(1);
+                     one.sample[0].path = one.path + ".N";
+                     print_one(0, one.sample[0]);
+                     list.resize(0);
                    },
                },
                field.value);
@@ -156,30 +163,6 @@ Printed print_fields(const std::function<void(FieldVisitor&)>& visit, const std:
   TreePrinter printer(root);
   visit(printer);
   return root;
-}
-
-std::string format_double(double value) {
-  if (std::isnan(value)) return ".nan";
-  if (std::isinf(value)) return value > 0 ? ".inf" : "-.inf";
-  char buffer[40];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
-  std::string text(buffer, end);
-  const size_t e = text.find('e');
-  std::string mantissa = text.substr(0, e), exponent = e == std::string::npos ? "" : text.substr(e);
-  if (mantissa.find('.') == std::string::npos) mantissa += ".0";  // a number with a point in every YAML version
-  if (exponent.size() == 4 && exponent[2] == '0') exponent.erase(2, 1);
-  return mantissa + exponent;
-}
-
-std::string quote_json(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') (out += '\\') += c;
-    else if (byte < 0x20 || byte == 0x7F) out += fmt::format("\\u{:04x}", byte);
-    else out += c;
-  }
-  return out + '"';
 }
 
 std::string describe_range(const Range& range) {

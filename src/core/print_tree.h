@@ -18,14 +18,11 @@ struct Printed {
   Rule rule;
   const KindList* kinds = nullptr;  // of a choice
   std::vector<Printed> children;
+  std::vector<Printed> sample;      // of an empty list of sections: one default element, for help
 };
 
 Printed print_fields(const std::function<void(FieldVisitor&)>& visit, const std::string& path = "");
 
-// Shortest text that reads back to the same double: "0.0001" → "1.0e-4"; infinities ".inf".
-std::string format_double(double value);
-// A JSON string, also valid as a double-quoted YAML string.
-std::string quote_json(const std::string& text);
 // "at least 1", "between 0 and 1", "greater than 0".
 std::string describe_range(const Range& range);
 

@@ -146,10 +146,22 @@ class TreeBuilder final : public YAML::EventHandler {
   int documents_ = 0;
 };
 
+// What usually causes yaml-cpp's message.
+std::string help_for(const std::string& message) {
+  if (message == YAML::ErrorMsg::END_OF_SEQ_FLOW) return "']' or ',' is missing, perhaps on a line above";
+  if (message == YAML::ErrorMsg::END_OF_MAP_FLOW) return "'}' or ',' is missing, perhaps on a line above";
+  if (message == YAML::ErrorMsg::END_OF_MAP || message == YAML::ErrorMsg::END_OF_SEQ)
+    return "something stands behind a value that is complete, or the indentation differs from the lines above";
+  return "check quotes, brackets, the space behind ':' and the indentation";
+}
+
 // Directives (%YAML, %TAG) change how the rest reads.
 void refuse_directives(const TextLines& lines, std::string_view text) {
-  for (size_t i = 0; i < text.size(); i = text.find('\n', i) == std::string_view::npos ? text.size() : text.find('\n', i) + 1)
-    if (text[i] == '%') throw ConfigError("a directive (%)", "remove the line", lines.at(i));
+  for (size_t line = 0; line < text.size();) {
+    if (text[line] == '%') throw ConfigError("a directive (%)", "remove the line", lines.at(line));
+    const size_t end = text.find('\n', line);
+    line = end == std::string_view::npos ? text.size() : end + 1;
+  }
 }
 
 }  // namespace
@@ -167,7 +179,7 @@ Node parse_yaml_document(const std::string& whole, const std::string& name) {
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const YAML::Exception& problem) {
-    throw ConfigError("not valid YAML: " + problem.msg, "", lines.at(problem.mark.line, problem.mark.column));
+    throw ConfigError("not valid YAML: " + problem.msg, help_for(problem.msg), lines.at(problem.mark.line, problem.mark.column));
   }
   Node root = builder.take();
   if (root.type != Node::Type::kMap && root.type != Node::Type::kNull)

@@ -3,12 +3,15 @@
 // Layout and every check on reading: docs/formats.md and github.com/huggingface/safetensors
 // (README, "Format"). A file from outside is hostile until checked: header length, JSON depth,
 // duplicate keys, dtype, negative or overflowing shapes, offsets out of order, holes, overlaps,
-// trailing bytes are all DataError naming file and tensor.
+// trailing bytes are all DataError naming file and tensor (or the header's byte).
+// Dtypes: BOOL U8 I8 U16 I16 U32 I32 U64 I64 F16 BF16 F32 F64. Little-endian machines only.
 #pragma once
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "tensor/named.h"
@@ -24,8 +27,8 @@ struct TensorInfo {
   size_t begin = 0, end = 0;  // byte range in the data part
 };
 
-// An open file, mapped read-only. A file that shrinks while it is open is a DataError on load,
-// not a SIGBUS.
+// An open file. Tensors are read with pread, not mapped: a file that shrinks while it is open is a
+// DataError on load, not a SIGBUS. Copies share the descriptor; load() may run on several threads.
 class SafetensorsFile {
  public:
   // Reads and checks the header. Throws DataError.
@@ -35,12 +38,15 @@ class SafetensorsFile {
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   const Metadata& metadata() const { return metadata_; }
   const TensorInfo* find(const std::string& name) const;
-  // A copy on the CPU, contiguous. Throws DataError if there is no such tensor.
+  // A copy on the CPU, contiguous. Throws DataError if there is no such tensor, if the file has
+  // become shorter, or if a BOOL byte is neither 0 nor 1.
   at::Tensor load(const std::string& name) const;
 
  private:
   std::filesystem::path path_;
+  std::shared_ptr<const int> descriptor_;  // closed with the last copy
   std::vector<TensorInfo> tensors_;
+  std::unordered_map<std::string, size_t> index_;  // name → index in tensors_
   Metadata metadata_;
   size_t data_begin_ = 0;
 };
@@ -48,9 +54,11 @@ class SafetensorsFile {
 // All tensors, in file order.
 NamedTensors load_safetensors(const std::filesystem::path& path);
 
-// Writes (not atomically: callers use write_atomic or a checkpoint folder) with tensors in the
-// given order padded as the format asks; the same tensors give the same bytes. CPU or GPU tensors
-// of any layout. Throws DataError for dtypes that the format lacks, EnvironmentError on I/O.
+// Writes (not atomically: callers use write_atomic or a checkpoint folder), the same tensors the
+// same bytes. Wide dtypes come first, so that every tensor is aligned to its element (Python readers
+// need that, and the format forbids padding between tensors); within one element size the given
+// order stays. CPU or GPU tensors of any strides. Throws DataError for dtypes that the format lacks
+// and for names given twice, EnvironmentError on I/O.
 void save_safetensors(const std::filesystem::path& path, const NamedTensors& tensors, const Metadata& metadata = {});
 
 // `tensor` as float32 or int64 with the given shape (-1 = any length), for command-line inputs:
