@@ -1,0 +1,162 @@
+#include "launcher/command_help.h"
+
+namespace lockstep::help {
+
+const char* const kExamples = R"(lockstep: trains models from YAML; the same weights on any number of ranks
+
+Examples
+  lockstep train configs/sudoku/quickstart.yaml              train, on the ranks the config names
+  lockstep train configs/sudoku/quickstart.yaml train.steps=200 optimizer.lr=1e-3
+  lockstep plan configs/sudoku/quickstart.yaml               what would happen, without doing it
+  lockstep resume runs/sudoku_quickstart --ranks 1           go on with the newest run of that name
+  lockstep sample runs/sudoku_quickstart --puzzle puzzle.txt
+)";
+
+const char* const kOverviewEnd = R"(
+lockstep COMMAND --help has more examples and the flags; lockstep config keys lists every key.
+Exit codes: 0 done, 2 command line or config, 3 environment, 4 data, 5 checkpoint, 6 ranks failed,
+7 numbers broke, 8 folder in use, 70 a bug, 75 stopped and saved, 130 interrupted twice.
+)";
+
+const char* const kTrain = R"(lockstep train CONFIG [key=value ...] [flags]
+
+Examples
+  lockstep train configs/sudoku/quickstart.yaml
+  lockstep train configs/sudoku/quickstart.yaml --ranks 4
+  lockstep train my.yaml train.steps=500 optimizer.lr=3e-4 'task.model.hidden=[64, 128]'
+  lockstep train my.yaml --dry-run 2               two steps, one evaluation, one save and load
+  mpirun -n 4 lockstep train my.yaml               under a launcher of your own
+
+Flags
+  --ranks N             ranks (processes) in all; also --nproc-per-node N, as torchrun has it
+  --run-folder PATH     use PATH instead of a new folder below run.folder; it must hold no run
+  --dry-run N           N steps, then one evaluation, one save and load
+  --max-restarts N      restarts after a rank died or hung (launch.max_restarts)
+  --standalone          accepted for torchrun's users: one node is the default
+
+Overrides follow Hydra: a.b=3 sets, +a.b=3 adds, ~a.b goes back to the default.
+Ctrl-C once, SIGTERM or SIGUSR1: all ranks finish their step, save and end (exit 75). Ctrl-C twice:
+at once (exit 130). The last line on stdout is always `run folder: PATH`.
+)";
+
+const char* const kResume = R"(lockstep resume RUN [key=value ...] [flags]
+
+Examples
+  lockstep resume runs/sudoku_quickstart/20260101-120000
+  lockstep resume runs/sudoku_quickstart                 the newest run of that name
+  lockstep resume runs/sudoku_quickstart --ranks 1       on another number of ranks: the same weights
+  lockstep resume runs/sudoku_quickstart log.every_steps=1
+
+Flags
+  --ranks N             ranks (processes) in all; also --nproc-per-node N
+  --max-restarts N      restarts after a rank died or hung
+  --dry-run N           N steps only
+
+Overrides may change launch, log, checkpoint, data.threads, ddp's bucket, overlap and timeout, and
+train.steps under a constant schedule. For anything else start a new run with `init: {from: RUN}`.
+)";
+
+const char* const kPlan = R"(lockstep plan CONFIG [key=value ...] [flags]
+
+Examples
+  lockstep plan configs/sudoku/quickstart.yaml
+  lockstep plan my.yaml --ranks 8
+  lockstep plan my.yaml train.global_batch=256 --json
+
+Flags
+  --ranks N             as if N ranks were asked for
+  --json                one line of JSON instead of text
+)";
+
+const char* const kSample = R"(lockstep sample RUN|CONFIG [flags]
+
+Examples
+  lockstep sample runs/sudoku_quickstart --puzzle 53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79
+  lockstep sample runs/sudoku_quickstart --puzzle puzzles.txt        81 characters a line, . or 0 blank
+
+Sudoku: prints one solved line a puzzle, in order, on stdout.
+)";
+
+const char* const kEvaluate = R"(lockstep evaluate RUN [flags]
+
+Examples
+  lockstep evaluate runs/sudoku_quickstart
+  lockstep evaluate runs/sudoku_quickstart --json        one line of JSON
+
+Scores of the newest checkpoint by the `evaluate:` section of the run's config.
+)";
+
+const char* const kReport = R"(lockstep report RUN... [--output FILE]
+
+Examples
+  lockstep report runs/sudoku_quickstart                 writes RUN/report.html
+  lockstep report runs/a runs/b --output compare.html    runs side by side
+
+The page holds everything: curves, scores, pictures, config, machine. It needs no network.
+It also writes TensorBoard's file beside it: tensorboard --logdir RUN
+)";
+
+const char* const kRuns = R"(lockstep runs [FOLDER] [--json]
+
+Examples
+  lockstep runs                    all runs below runs/
+  lockstep runs /data/runs --json  one line of JSON a run
+
+State: running, done, stopped (go on with resume), failed, or dead (killed with its launcher).
+)";
+
+const char* const kLogs = R"(lockstep logs RUN [flags]
+
+Examples
+  lockstep logs runs/sudoku_quickstart                   the rank that failed, else rank 0
+  lockstep logs runs/sudoku_quickstart --rank 1 --lines 50
+
+Flags
+  --rank R              that rank's log
+  --attempt N           of an earlier attempt (default: the last)
+  --lines N             the last N lines only
+)";
+
+const char* const kData = R"(lockstep data make|convert|inspect|verify|show|order ...
+
+Examples
+  lockstep data make sudoku --help
+  lockstep data convert sudoku-csv puzzles.csv --output data/puzzles
+  lockstep data inspect data/sudoku/train-000.h5
+  lockstep data verify data/sudoku          every byte against its hash
+  lockstep data show data/sudoku            some samples
+)";
+
+const char* const kConfig = R"(lockstep config show|keys|schema|explain CONFIG [key=value ...]
+
+Examples
+  lockstep config keys                                   every key: type, default, limits, meaning
+  lockstep config keys train                             those of one section
+  lockstep config show my.yaml train.steps=100           resolved, each value with its source
+  lockstep config explain my.yaml optimizer.lr           where a value came from
+  lockstep config schema                                 JSON Schema, for editors
+)";
+
+const char* const kForward = R"(lockstep forward CONFIG --weights W --inputs I --output O [flags] [key=value ...]
+
+Examples
+  lockstep forward my.yaml --weights model.safetensors --inputs in.safetensors --output out.safetensors
+  lockstep forward my.yaml --weights model.safetensors --inputs in.safetensors --output out.safetensors --gradients
+
+Runs the model on tensors from a safetensors file: for checking it against another framework.
+)";
+
+const char* const kOptimize = R"(lockstep optimize --inputs I --output O [key=value ...]
+
+Examples
+  lockstep optimize --inputs steps.safetensors --output out.safetensors optimizer.kind=adamw optimizer.lr=1e-3
+
+Runs an optimizer on parameters (param.NAME) and gradients (grad.K.NAME) from a safetensors file.
+)";
+
+const char* const kEnv = R"(lockstep env
+
+Prints versions, processor, memory and MPI: paste it into a bug report.
+)";
+
+}  // namespace lockstep::help

@@ -1,0 +1,170 @@
+#include "launcher/failure.h"
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "core/files.h"
+
+namespace lockstep {
+namespace {
+
+const RankState* find_rank(const Evidence& evidence, int rank) {
+  for (const RankState& state : evidence.ranks)
+    if (state.rank == rank) return &state;
+  return nullptr;
+}
+
+std::string whole_seconds(double seconds) { return std::to_string(static_cast<int64_t>(seconds + 0.5)) + " s"; }
+
+std::string where(const RankState* state) {
+  if (state == nullptr || !state->seen) return " before its first step";
+  const std::string step = std::to_string(state->page.step);
+  return " after step " + step + " in phase '" + phase_name(state->page.phase) + "'";
+}
+
+Failure of_rank(const Evidence& evidence, int rank, Failure::Kind kind) {
+  Failure failure;
+  failure.kind = kind;
+  failure.rank = rank;
+  if (const RankState* state = find_rank(evidence, rank)) {
+    failure.step = state->page.step;
+    failure.pid = state->page.pid;
+  }
+  return failure;
+}
+
+Failure hang(const Evidence& evidence, const RankState& state, double silent_seconds) {
+  Failure failure = of_rank(evidence, state.rank, Failure::Kind::kHang);
+  const std::string name = "rank " + std::to_string(state.rank);
+  if (!state.seen) {
+    failure.fact = name + " did not start within " + whole_seconds(silent_seconds);
+  } else if (state.gone) {
+    failure.fact = name + " ended without a word" + where(&state);
+  } else {
+    failure.fact = name + " gave no sign of life for " + whole_seconds(silent_seconds) + where(&state);
+  }
+  failure.help = "a step that needs longer than " + whole_seconds(evidence.timeout_seconds) +
+                 " wants a larger ddp.timeout_seconds; a stopped process shows state T in `ps`";
+  return failure;
+}
+
+Failure error_of(const Evidence& evidence, const RankError& error) {
+  Failure failure = of_rank(evidence, error.rank, Failure::Kind::kError);
+  failure.code = error.code;
+  failure.fact = "rank " + std::to_string(error.rank) + " failed: " + error.fact;
+  failure.message = error.message;
+  failure.step = error.step;
+  return failure;
+}
+
+Failure killed(const Evidence& evidence, int rank, int signal) {
+  Failure failure = of_rank(evidence, rank, Failure::Kind::kSignal);
+  failure.signal = signal;
+  failure.fact = "rank " + std::to_string(rank) + " was killed by " + signal_name(signal) + where(find_rank(evidence, rank));
+  if (signal == SIGKILL && evidence.kills_for_memory > 0) {
+    failure.fact += ": the kernel ran out of memory";
+    failure.help = "lower train.micro_batch, data.prefetch_batches or the number of ranks, or run where there is more memory";
+  } else if (signal == SIGKILL) {
+    failure.help = "a person, the batch system or a memory limit did that; `dmesg | tail` tells if it was the kernel";
+  } else if (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE || signal == SIGABRT) {
+    failure.help = "this is a bug of Lockstep or of a plug-in; `ulimit -c unlimited` before the run keeps a core file";
+  }
+  return failure;
+}
+
+// Open MPI names the first rank that a signal ended, and the first that returned non-zero.
+std::optional<Failure> told_by_starter(const Evidence& evidence) {
+  std::smatch match;
+  static const std::regex signalled("rank (\\d+) with PID \\d+ on node \\S+ exited on signal (\\d+)");
+  if (std::regex_search(evidence.starter_log, match, signalled)) {
+    return killed(evidence, std::stoi(match[1]), std::stoi(match[2]));
+  }
+  static const std::regex exited("Process name: \\[\\[\\d+,\\d+\\],(\\d+)\\]\\s+Exit code:\\s+(\\d+)");
+  if (std::regex_search(evidence.starter_log, match, exited)) {
+    Failure failure = of_rank(evidence, std::stoi(match[1]), Failure::Kind::kExit);
+    failure.code = std::stoi(match[2]);
+    failure.fact = "rank " + match[1].str() + " returned " + match[2].str() + " without a word";
+    return failure;
+  }
+  return std::nullopt;
+}
+
+Failure of_starter(const Evidence& evidence) {
+  if (evidence.direct && evidence.starter.signal != 0) return killed(evidence, 0, evidence.starter.signal);
+  Failure failure = of_rank(evidence, evidence.direct ? 0 : -1, Failure::Kind::kExit);
+  if (!evidence.direct) failure.kind = Failure::Kind::kStarter;
+  const std::string name = evidence.direct ? "rank 0" : evidence.starter_name;
+  failure.code = evidence.starter.code;
+  failure.signal = evidence.starter.signal;
+  failure.fact = name + (failure.signal != 0 ? " was killed by " + signal_name(failure.signal)
+                                             : " returned " + std::to_string(failure.code) + " without a word");
+  return failure;
+}
+
+}  // namespace
+
+ExitCode Failure::exit_code() const {
+  if (kind != Kind::kError && kind != Kind::kExit) return ExitCode::kRanks;
+  switch (code) {
+    case 2: case 3: case 4: case 5: case 7: case 8: case 70: return static_cast<ExitCode>(code);
+    case 126: case 127: return ExitCode::kEnvironment;  // the program or one of its libraries is missing
+    default: return ExitCode::kRanks;
+  }
+}
+
+bool Failure::may_restart() const { return exit_code() == ExitCode::kRanks; }
+
+Failure find_cause(const Evidence& evidence) {
+  if (evidence.hung) {
+    return hang(evidence, *evidence.hung, monotonic_seconds() - evidence.hung->page.monotonic_seconds);
+  }
+  for (const RankError& error : evidence.errors)
+    if (error.code != static_cast<int>(ExitCode::kRanks)) return error_of(evidence, error);
+  const auto told = told_by_starter(evidence);
+  if (told && told->kind == Failure::Kind::kSignal) return *told;
+  if (!evidence.errors.empty()) {
+    const RankError& first = evidence.errors.front();
+    for (const RankState& state : evidence.ranks) {
+      const bool spoke = std::any_of(evidence.errors.begin(), evidence.errors.end(),
+                                     [&](const RankError& error) { return error.rank == state.rank; });
+      const double silent = first.monotonic_seconds - state.page.monotonic_seconds;
+      if (!spoke && state.seen && silent > 0.5 * evidence.timeout_seconds) return hang(evidence, state, silent);
+    }
+    return error_of(evidence, first);
+  }
+  if (told) return *told;
+  return of_starter(evidence);
+}
+
+std::vector<std::string> last_lines(const std::filesystem::path& file, size_t count) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) return {};
+  stream.seekg(0, std::ios::end);
+  const std::streamoff size = stream.tellg();
+  stream.seekg(std::max<std::streamoff>(0, size - 64 * 1024));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) {
+    while (!line.empty() && line.back() == '\r') line.pop_back();
+    const size_t redrawn = line.rfind('\r');
+    if (redrawn != std::string::npos) line.erase(0, redrawn + 1);
+    if (!line.empty()) lines.push_back(std::move(line));
+  }
+  if (lines.size() > count) lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
+  return lines;
+}
+
+int64_t kills_for_memory() {
+  int64_t kills = 0;
+  for (const char* path : {"/proc/vmstat", "/sys/fs/cgroup/memory.events"}) {
+    std::ifstream stream(path);
+    std::string name;
+    for (int64_t value = 0; stream >> name >> value;)
+      if (name == "oom_kill") kills += value;
+  }
+  return kills;
+}
+
+}  // namespace lockstep

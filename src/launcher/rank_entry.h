@@ -1,0 +1,22 @@
+// `lockstep as-rank PIPE LOGS PROGRAM ARGS...`: what mpirun starts. It makes the process safe
+// to leave alone, then becomes the worker:
+//   - dies with its parent, so that a killed mpirun leaves no rank behind,
+//   - ignores Ctrl-C and early requests to stop (the worker installs its own handlers later),
+//   - rank 0's stderr goes to the named pipe PIPE, which the launcher reads: mpirun's own
+//     messages stay apart from what the training tells people,
+//   - the other ranks' stderr goes to LOGS/rank-R.log, so that even the words of a crash in the
+//     dynamic linker are kept.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+// Returns only if PROGRAM cannot be started (the exit code).
+int run_as_rank(const std::vector<std::string>& words);
+
+// The rank that a launcher gave this process, 0 if none did.
+int rank_from_environment();
+
+}  // namespace lockstep

@@ -1,0 +1,190 @@
+#include "launcher/start_command.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <thread>
+
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "core/errors.h"
+#include "core/terminal.h"
+
+extern char** environ;
+
+namespace lockstep {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string value_of(const Variables& variables, const std::string& name) {
+  const auto found = variables.find(name);
+  return found == variables.end() ? "" : found->second;
+}
+
+bool is_program(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error) && access(path.c_str(), X_OK) == 0;
+}
+
+std::string find_in_path(const std::string& path, const std::vector<std::string>& names) {
+  size_t start = 0;
+  while (start <= path.size()) {
+    const size_t end = std::min(path.find(':', start), path.size());
+    const fs::path folder = path.substr(start, end - start);
+    for (const std::string& name : names) {
+      if (!folder.empty() && is_program(folder / name)) return (folder / name).string();
+    }
+    start = end + 1;
+  }
+  return "";
+}
+
+const std::vector<std::string> kMpirunNames{"mpirun", "mpirun.openmpi", "orterun"};
+
+// One thread a rank computes for each slot; libraries must neither add their own nor spin.
+std::vector<std::pair<std::string, std::string>> rank_environment() {
+  return {{"OMP_NUM_THREADS", "1"},      {"MKL_NUM_THREADS", "1"}, {"OPENBLAS_NUM_THREADS", "1"},
+          {"OMP_WAIT_POLICY", "passive"}, {"GOMP_SPINCOUNT", "0"},  {"KMP_BLOCKTIME", "0"}};
+}
+
+std::vector<std::string> rank_words(const AttemptFiles& files, const Programs& programs) {
+  std::vector<std::string> words{programs.launcher, "as-rank", files.pipe.string(), files.logs.string(),
+                                 programs.worker,   "train",   "--run-folder",      files.run.string(),
+                                 "--attempt",       std::to_string(files.number)};
+  if (files.dry_run_steps > 0) {
+    words.push_back("--dry-run");
+    words.push_back(std::to_string(files.dry_run_steps));
+  }
+  return words;
+}
+
+// Open MPI's settings for ranks on this machine alone. No daemon, no network, no host file: a
+// cluster's defaults must not move a local run elsewhere.
+std::vector<std::string> mpirun_words(const LaunchPlan& plan, const AttemptFiles& files, const std::string& mpirun) {
+  const std::string count = std::to_string(plan.ranks);
+  const std::string scratch = files.scratch.string();
+  std::vector<std::string> words{mpirun, "-n", count, "--host", "localhost:" + count, "--bind-to", "none"};
+  const auto set = [&](const char* name, const std::string& value) {
+    words.insert(words.end(), {"--mca", name, value});
+  };
+  set("plm", "isolated");
+  set("oob_tcp_if_include", "lo");
+  set("orte_tmpdir_base", scratch);
+  set("odls_base_sigkill_timeout", "1");
+  set("pml", "ob1");
+  set("btl", "self,vader");
+  set("btl_vader_backing_directory", scratch);
+  if (!cross_memory_attach_works()) set("btl_vader_single_copy_mechanism", "none");
+  const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  if (plan.ranks * plan.threads_per_rank > cores) set("mpi_yield_when_idle", "1");
+  for (const auto& [name, value] : rank_environment()) words.insert(words.end(), {"-x", name});
+  return words;
+}
+
+std::vector<std::string> srun_words(const LaunchPlan& plan) {
+  return {"srun",
+          "--mpi=pmix",
+          "--nodes=" + std::to_string(plan.nodes),
+          "--ntasks=" + std::to_string(plan.ranks),
+          "--ntasks-per-node=" + std::to_string(plan.ranks_per_node),
+          "--cpus-per-task=" + std::to_string(plan.threads_per_rank),
+          "--kill-on-bad-exit=1",
+          "--input=none"};
+}
+
+}  // namespace
+
+Variables current_variables() {
+  Variables variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    const size_t equals = text.find('=');
+    if (equals != std::string::npos) variables[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return variables;
+}
+
+bool is_rank(const Variables& variables) {
+  const auto has = [&](const char* name) { return variables.count(name) > 0; };
+  return has("OMPI_COMM_WORLD_RANK") || (has("SLURM_STEP_ID") && has("PMIX_RANK")) ||
+         (has("RANK") && has("WORLD_SIZE")) || has("LOCKSTEP_RANK");
+}
+
+std::string find_mpirun(const Variables& variables) {
+  const std::string named = value_of(variables, "LOCKSTEP_MPIRUN");
+  if (!named.empty()) return is_program(named) ? named : find_in_path(value_of(variables, "PATH"), {named});
+  const std::string prefix = value_of(variables, "OPAL_PREFIX");
+  if (!prefix.empty()) {
+    const std::string found = find_in_path(prefix + "/bin", kMpirunNames);
+    if (!found.empty()) return found;
+  }
+  const std::string found = find_in_path(value_of(variables, "PATH"), kMpirunNames);
+  if (!found.empty()) return found;
+  return is_program(LOCKSTEP_BUILT_WITH_MPIRUN) ? LOCKSTEP_BUILT_WITH_MPIRUN : "";
+}
+
+StartChoice choose_start(const LaunchPlan& plan, const Variables& variables, const std::string& mpirun) {
+  const std::string ranks = plan.ranks == 1 ? "1 rank" : std::to_string(plan.ranks) + " ranks";
+  const bool in_slurm = variables.count("SLURM_JOB_ID") > 0;
+  if (plan.with == "env") {
+    throw ConfigError("launch.with is env, but no launcher made this process a rank",
+                      "start it as `mpirun -n N lockstep train CONFIG`, or set launch.with=auto");
+  }
+  if (plan.nodes > 1 && !in_slurm) {
+    throw ConfigError("launch.nodes is " + std::to_string(plan.nodes) + ", but without Slurm this version starts ranks on one node",
+                      "set launch.nodes=1, or run `mpirun --hostfile HOSTS -n N lockstep train CONFIG` over a shared folder");
+  }
+  if (plan.with == "srun" || (plan.with == "auto" && in_slurm)) {
+    return {StartWay::kSrun, "srun, since " + std::string(in_slurm ? "this is a Slurm job" : "launch.with says so"), ""};
+  }
+  if (plan.with == "local" && plan.ranks > 1) {
+    throw ConfigError("launch.with is local, but " + ranks + " need MPI", "set launch.with=auto or launch.ranks_per_node=1");
+  }
+  if (plan.with == "mpirun" || plan.ranks > 1) {
+    if (mpirun.empty()) {
+      throw EnvironmentError("mpirun was not found, and " + ranks + " are to be started",
+                             "run scripts/setup (or install openmpi-bin), name it in LOCKSTEP_MPIRUN, or train on one "
+                             "rank with launch.ranks_per_node=1: the weights will be the same");
+    }
+    return {StartWay::kMpirun, "mpirun, since " + (plan.with == "mpirun" ? "launch.with says so" : "there are " + ranks), mpirun};
+  }
+  return {StartWay::kDirect, "no launcher, since there is 1 rank", ""};
+}
+
+bool cross_memory_attach_works() {
+  char from = 1, to = 0;
+  const iovec local{&to, 1}, remote{&from, 1};
+  return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 1;
+}
+
+Command start_command(const StartChoice& choice, const LaunchPlan& plan, const AttemptFiles& files,
+                      const Programs& programs, const Variables& variables) {
+  Command command;
+  command.environment = rank_environment();
+  const auto add_rank = [&] {
+    for (const std::string& word : rank_words(files, programs)) command.words.push_back(word);
+  };
+  switch (choice.way) {
+    case StartWay::kDirect:
+      command.environment.emplace_back("LOCKSTEP_RANK", "0");
+      command.environment.emplace_back("LOCKSTEP_WORLD_SIZE", "1");
+      break;
+    case StartWay::kSrun: command.words = srun_words(plan); break;
+    case StartWay::kMpirun:
+      command.words = mpirun_words(plan, files, choice.mpirun);
+      if (geteuid() == 0) {
+        command.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT", "1");
+        command.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+      }
+      break;
+  }
+  if (stderr_is_terminal()) {
+    command.environment.emplace_back("LOCKSTEP_TERMINAL", "1");
+    command.environment.emplace_back("COLUMNS", std::to_string(terminal_columns()));
+  }
+  add_rank();
+  return command;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,222 @@
+#include "launcher/supervisor.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/files.h"
+#include "launcher/process_tree.h"
+#include "launcher/rank_pipe.h"
+#include "launcher/scratch_folder.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int kPollMilliseconds = 100;
+constexpr double kAskAgainSeconds = 1.0;  // a rank that just started may have missed the signal
+constexpr int kMaxRestartsWithoutProgress = 3;
+constexpr size_t kLogLines = 10;
+
+class Descriptor {
+ public:
+  explicit Descriptor(const fs::path& path) : number_(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)) {
+    if (number_ < 0) throw EnvironmentError("cannot write " + path.string() + ": " + std::strerror(errno));
+  }
+  ~Descriptor() { close(number_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int number() const { return number_; }
+
+ private:
+  int number_;
+};
+
+void wait_for_news(int a, int b) {
+  pollfd descriptors[2] = {{a, POLLIN, 0}, {b, POLLIN, 0}};
+  poll(descriptors, 2, kPollMilliseconds);
+}
+
+const char* starter_name(StartWay way) {
+  return way == StartWay::kSrun ? "srun" : way == StartWay::kMpirun ? "mpirun" : "the worker";
+}
+
+}  // namespace
+
+Supervisor::Supervisor(SuperviseOptions options, SignalWatch& signals, Console& console)
+    : options_(std::move(options)), signals_(signals), console_(console) {
+  adopt_orphans();
+}
+
+ExitCode Supervisor::run() {
+  for (int number = options_.first_attempt;; ++number) {
+    const std::string before = newest_checkpoint(options_.run);
+    const AttemptEnd end = run_attempt(number);
+    if (end.end != End::kFailed) return finish(number, end.end, end.failure);
+    report_failure(number, end.failure);
+    restarts_without_progress_ = newest_checkpoint(options_.run) > before ? 0 : restarts_without_progress_ + 1;
+    const std::string reason = reason_to_give_up(end.failure);
+    if (!reason.empty()) {
+      console_.line("note: " + reason);
+      return finish(number, End::kFailed, end.failure);
+    }
+    wait_before_restart(++restarts_);
+    if (signals_.end_at_once()) return finish(number, End::kInterrupted, end.failure);
+    if (signals_.stop_requested()) return finish(number, End::kStopped, end.failure);
+  }
+}
+
+Supervisor::AttemptEnd Supervisor::run_attempt(int number) {
+  const RunFolder& run = options_.run;
+  make_folders(run.attempt(number));
+  const fs::path log_path = run.attempt(number) / "launcher.log";
+  const ScratchFolder scratch;
+  const fs::path pipe_path = scratch.path() / "rank-0.stderr";
+  RankPipe pipe(pipe_path);
+  const AttemptFiles files{run.root, run.attempt(number), scratch.path(), pipe_path, number, options_.dry_run_steps};
+  const Command command = start_command(options_.start, options_.plan, files, options_.programs, current_variables());
+  write_file_atomic(log_path, command.text() + "\n");
+
+  const Descriptor log(log_path);
+  const int64_t kills_before = kills_for_memory();
+  RankWatch watch(run, number, options_.plan.ranks, options_.plan.timeout_seconds);
+  std::optional<RankState> hung;
+  ExitStatus starter;
+  {
+    ChildProcess child(command, {true, SIGTERM, -1, log.number(), log.number()});
+    while (!child.ended()) {
+      wait_for_news(signals_.descriptor(), pipe.descriptor());
+      signals_.read_pending();
+      pipe.drain(console_);
+      watch.poll();
+      if (signals_.end_at_once()) break;
+      if (signals_.stop_requested()) ask_to_stop(watch, child);
+      if ((hung = watch.hung())) break;
+    }
+    if (!child.ended()) kill_descendants();
+    starter = child.wait();
+  }
+  if (!kill_descendants()) console_.line("warning: some processes of this run cannot be killed (waiting for a disk?)");
+  pipe.drain(console_);
+  if (signals_.end_at_once()) return {End::kInterrupted, {}};
+  return judge(number, watch, hung, starter, log_path, kills_before);
+}
+
+Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch, const std::optional<RankState>& hung,
+                                         const ExitStatus& starter, const fs::path& log, int64_t kills_before) {
+  const RunStatus status = read_status(options_.run);
+  if (!hung && starter.good() && status.attempt == number) {
+    if (status.state == "done") return {End::kDone, {}};
+    if (status.state == "stopped") return {End::kStopped, {}};
+  }
+  Evidence evidence;
+  evidence.hung = hung;
+  evidence.errors = watch.errors();
+  evidence.ranks = watch.ranks();
+  evidence.starter = starter;
+  evidence.direct = options_.start.way == StartWay::kDirect;
+  evidence.starter_name = starter_name(options_.start.way);
+  evidence.starter_log = read_file(log);
+  evidence.timeout_seconds = options_.plan.timeout_seconds;
+  evidence.kills_for_memory = kills_for_memory() - kills_before;
+  return {End::kFailed, find_cause(evidence)};
+}
+
+void Supervisor::ask_to_stop(const RankWatch& watch, ChildProcess& child) {
+  const double now = monotonic_seconds();
+  if (asked_seconds_ == 0) {
+    console_.line("stopping: the ranks finish their step and save" +
+                   std::string(signals_.first() == SIGINT ? " (Ctrl-C again ends at once, unsaved)" : ""));
+    asked_seconds_ = now - kAskAgainSeconds;
+  }
+  if (!watch.all_seen() || now - asked_seconds_ < kAskAgainSeconds) return;
+  child.signal(SIGUSR1);
+  asked_seconds_ = now;
+}
+
+void Supervisor::report_failure(int number, const Failure& failure) {
+  std::string text = "error: " + failure.fact;
+  if (!failure.message.empty()) text = failure.message + "\nnote: this came from rank " + std::to_string(failure.rank);
+  const bool of_rank = failure.rank >= 0;
+  const fs::path log = of_rank ? options_.run.rank_log(number, failure.rank) : options_.run.attempt(number) / "launcher.log";
+  const std::vector<std::string> lines = last_lines(log, kLogLines);
+  if (failure.message.empty()) text += "\n  --> " + log.string();
+  if (failure.message.empty() && !failure.help.empty()) text += "\nhelp: " + failure.help;
+  if (!lines.empty()) text += "\nnote: last lines of " + log.string();
+  for (const std::string& line : lines) text += "\n   | " + line;
+  console_.line(text);
+
+  const std::string checkpoint = newest_checkpoint(options_.run);
+  const nlohmann::ordered_json json{{"attempt", number},
+                                    {"rank", failure.rank},
+                                    {"exit_code", static_cast<int>(failure.exit_code())},
+                                    {"code", failure.code},
+                                    {"signal", failure.signal != 0 ? signal_name(failure.signal) : ""},
+                                    {"fact", failure.fact},
+                                    {"help", failure.help},
+                                    {"message", failure.message},
+                                    {"step", failure.step},
+                                    {"pid", failure.pid},
+                                    {"checkpoint", checkpoint}};
+  const std::string content = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  write_file_atomic(options_.run.attempt(number) / "error.json", content);
+  write_file_atomic(options_.run.error(), content);
+}
+
+std::string Supervisor::reason_to_give_up(const Failure& failure) const {
+  if (!failure.may_restart()) return "no restart: the same would happen again";
+  if (signals_.stop_requested()) return "no restart: the run was asked to stop";
+  if (restarts_ >= options_.plan.max_restarts) {
+    return options_.plan.max_restarts == 0
+               ? "no restart: launch.max_restarts is 0"
+               : "no restart: all " + std::to_string(options_.plan.max_restarts) + " of launch.max_restarts are used up";
+  }
+  if (restarts_without_progress_ > kMaxRestartsWithoutProgress) {
+    return "no restart: " + std::to_string(kMaxRestartsWithoutProgress) + " restarts brought no new checkpoint";
+  }
+  return "";
+}
+
+void Supervisor::wait_before_restart(int restart) {
+  const int seconds = 1 << std::min(restart - 1, 2);  // 1, 2, 4, 4, …
+  const std::string checkpoint = newest_checkpoint(options_.run);
+  console_.line("note: " + (checkpoint.empty() ? "there is no checkpoint yet; starting again from the first step"
+                                                : "checkpoint " + checkpoint + " is intact; going on from it") +
+                 " in " + std::to_string(seconds) + " s (restart " + std::to_string(restart) + " of " +
+                 std::to_string(options_.plan.max_restarts) + ")");
+  const double end = monotonic_seconds() + seconds;
+  while (monotonic_seconds() < end && !signals_.stop_requested()) {
+    wait_for_news(signals_.descriptor(), -1);
+    signals_.read_pending();
+  }
+}
+
+ExitCode Supervisor::finish(int number, End end, const Failure& failure) {
+  RunStatus status = read_status(options_.run);
+  ExitCode code = ExitCode::kDone;
+  switch (end) {
+    case End::kDone: status.state = "done"; break;
+    case End::kStopped: status.state = "stopped", code = ExitCode::kStopped; break;
+    case End::kInterrupted: status.state = "stopped", code = ExitCode::kInterrupted; break;
+    case End::kFailed:
+      status.state = "failed";
+      status.step = std::max(status.step, failure.step);
+      code = failure.exit_code();
+      break;
+  }
+  status.exit_code = static_cast<int>(code);
+  status.attempt = number;
+  status.checkpoint = newest_checkpoint(options_.run);
+  write_status(options_.run, status);
+  std::error_code missing;
+  if (end != End::kFailed) fs::remove(options_.run.error(), missing);
+  return code;
+}
+
+}  // namespace lockstep
