@@ -31,17 +31,20 @@ struct Node {
   Node* find(const std::string& key);
 };
 
-// Parses strict YAML (core/yaml.cc): one document, 1 MiB and 64 levels at most; refuses
-// anchors, aliases, tags, merge keys, duplicate keys, tabs and invalid UTF-8. `include: FILE`
+// Parses strict YAML (core/yaml_parse.cc): one document of at most 1 MiB, 64 levels, 20,000 values
+// and 4,096 keys a map; refuses anchors, aliases, tags, directives, merge keys, duplicate keys, tabs,
+// control characters and invalid UTF-8. `include: FILE`
 // or a list of files at the top level is read first, relative to the including file, then
-// overlaid (maps merge, everything else replaces). Throws ConfigError with place; a missing
+// overlaid (maps merge, unless their `kind` differs; everything else replaces). Throws ConfigError with place; a missing
 // file is a ConfigError as well.
 Node parse_yaml_file(const std::string& path);
 Node parse_yaml_text(const std::string& text, const std::string& name);
 
 // Applies Hydra-style overrides in order: `a.b=3`, `a.b=` (null), `+a.b=3` (add or set),
-// `++a.b=3`, `~a.b` (back to the default), `a.0.b=3` for list elements; values: numbers, words, quotes, `[1, 2]`,
-// `{a: 1}`, `null`. Throws ConfigError naming the override with a caret.
+// `++a.b=3`, `~a.b` (back to the default; an element leaves its list), `a.0.b=3` for list elements
+// (the number behind the last one appends); values: numbers, words, quotes, `[1, 2]`, `{a: 1}`
+// (merges like an included map), `null`. In a word, a backslash escapes `\()[]{}:=,~+`, quotes and
+// space; in quotes, the quote and itself. Throws ConfigError naming the override with a caret.
 void apply_overrides(Node& root, const std::vector<std::string>& overrides);
 
 // Path of a field → where its value came from ("default" if absent).
@@ -49,7 +52,9 @@ using Sources = std::map<std::string, std::string>;
 
 // Reads `node` (map or null) into the fields that `visit` lists. Unknown keys (with the
 // nearest known one), wrong types, `010`, values out of range: ConfigError with place.
-// `path` is the prefix in messages ("" at the root). Records sources if given.
+// Null and absent keys keep the default; a plain scalar is text where a field wants text;
+// integers may be written `1_000`. A choice may be its kind's name alone. `path` is the prefix in
+// messages ("" at the root). Records the source of every field if asked ("default" included).
 void read_fields(const Node& node, const std::function<void(FieldVisitor&)>& visit, const std::string& path = "",
                  Sources* sources = nullptr);
 template <class T>

@@ -26,6 +26,12 @@ class YamlWriter {
 
  private:
   void value(const Printed& node, size_t indent) {
+    constexpr size_t kWidest = 100;  // longer lists take a line an element
+    if (node.type == Printed::Type::kLeaf && node.yaml.size() > kWidest && node.items.size() > 1) {
+      line("", node.path);
+      for (const std::string& item : node.items) out_ += std::string(indent + 2, ' ') + "- " + item + "\n";
+      return;
+    }
     if (node.type == Printed::Type::kLeaf) return line(" " + node.yaml, node.path);
     if (node.children.empty()) return line(node.type == Printed::Type::kMap ? " {}" : " []", node.path);
     out_ += "\n";

@@ -32,6 +32,7 @@ bool is_plain(const std::string& text) {
 
 struct Text {
   std::string yaml, json;
+  std::vector<std::string> items;
 };
 
 Text text_of(bool value) { return {value ? "true" : "false", value ? "true" : "false"}; }
@@ -56,8 +57,11 @@ Text text_of(const std::vector<T>& values) {
     const Text one = text_of(values[i]);
     out.yaml += (i ? ", " : "") + one.yaml;
     out.json += (i ? "," : "") + one.json;
+    out.items.push_back(one.yaml);
   }
-  return {out.yaml + "]", out.json + "]"};
+  out.yaml += "]";
+  out.json += "]";
+  return out;
 }
 
 template <class T>
@@ -115,6 +119,7 @@ class TreePrinter final : public FieldVisitor {
     Text text = text_of(value);
     out.yaml = std::move(text.yaml);
     out.json = std::move(text.json);
+    out.items = std::move(text.items);
     out.kind_name = TypeWords<T>::kText;
   }
 

@@ -14,6 +14,7 @@ struct Printed {
   Type type = Type::kLeaf;
   std::string name, path;           // "lr", "optimizer.lr"; elements of a list are "0", "1" …
   std::string yaml, json;           // of a leaf
+  std::vector<std::string> items;   // YAML of each element, if the leaf is a list
   std::string kind_name, doc;       // type in words ("integer", "list of numbers" …)
   Rule rule;
   const KindList* kinds = nullptr;  // of a choice

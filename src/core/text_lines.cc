@@ -8,19 +8,14 @@ namespace lockstep {
 namespace {
 
 constexpr int kWindow = 160;  // columns of a long line that a place keeps
+// yaml-cpp looks ahead to the end of a line, and over all open brackets, before it gives an event.
+constexpr size_t kMaxLine = size_t{1} << 16;
+constexpr int kMaxOpenBrackets = 1000;  // those in comments and quotes count too
 
 bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
 int count_code_points(std::string_view text) {
   return static_cast<int>(std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
-}
-
-// Drops `count` code points from the front.
-std::string_view drop_code_points(std::string_view text, int count) {
-  size_t i = 0;
-  for (; count > 0 && i < text.size(); --count)
-    for (++i; i < text.size() && continues(text[i]);) ++i;
-  return text.substr(i);
 }
 
 }  // namespace
@@ -52,19 +47,37 @@ Place TextLines::at(size_t offset) const {
   return at(line, static_cast<int>(offset - starts_[line]));
 }
 
+// Parsers ask for places in ascending order, so columns are counted on from the last one: a file of
+// one long line would take quadratic time otherwise.
+int TextLines::column_of(int line, size_t byte) const {
+  const size_t begin = starts_[line];
+  if (counted_line_ != line || counted_byte_ > byte) {
+    counted_line_ = line;
+    counted_byte_ = 0;
+    counted_columns_ = 0;
+  }
+  counted_columns_ += count_code_points(text_.substr(begin + counted_byte_, byte - counted_byte_));
+  counted_byte_ = byte;
+  return counted_columns_ + 1;
+}
+
 Place TextLines::at(int line, int byte_column) const {
   Place place{file_, line + 1, byte_column + 1, ""};
-  if (line < 0 || static_cast<size_t>(line) >= starts_.size()) return place;
+  if (line < 0 || byte_column < 0 || static_cast<size_t>(line) >= starts_.size()) return place;
   const size_t begin = starts_[line];
   size_t end = static_cast<size_t>(line) + 1 < starts_.size() ? starts_[line + 1] - 1 : text_.size();
   if (end > begin && text_[end - 1] == '\r') --end;
-  std::string_view shown = text_.substr(begin, end - begin);
-  const size_t column = std::min<size_t>(byte_column, shown.size());
-  place.column = count_code_points(shown.substr(0, column)) + 1;
-  place.skipped = place.column > kWindow * 3 / 4 ? place.column - kWindow / 2 : 0;
-  shown = drop_code_points(shown, place.skipped);
-  shown = shown.substr(0, shown.size() - drop_code_points(shown, kWindow).size());
-  place.text = std::string(shown);
+  const std::string_view whole = text_.substr(begin, end - begin);
+  const size_t byte = std::min<size_t>(byte_column, whole.size());
+  place.column = column_of(line, byte);
+  size_t from = place.column > kWindow * 3 / 4 ? byte : 0;  // first byte of the window
+  for (int back = 0; from > 0 && back < kWindow / 2; ++back)
+    for (--from; from > 0 && continues(whole[from]);) --from;
+  size_t to = from;
+  for (int shown = 0; to < whole.size() && shown < kWindow; ++shown)
+    for (++to; to < whole.size() && continues(whole[to]);) ++to;
+  place.text = std::string(whole.substr(from, to - from));
+  place.skipped = from == 0 ? 0 : place.column - 1 - count_code_points(whole.substr(from, byte - from));
   return place;
 }
 
@@ -72,6 +85,8 @@ void check_text(const TextLines& lines, std::string_view text, size_t limit) {
   if (text.size() > limit)
     throw ConfigError(fmt::format("the text has {} bytes, more than {}", text.size(), limit),
                       "a config is short; put data into files that it names", {lines.file()});
+  size_t line_begin = 0;
+  int open_brackets = 0;
   for (size_t i = 0; i < text.size();) {
     const size_t length = utf8_length(text, i);
     const auto byte = static_cast<unsigned char>(text[i]);
@@ -81,7 +96,13 @@ void check_text(const TextLines& lines, std::string_view text, size_t limit) {
     const bool line_end = byte == '\n' || (byte == '\r' && i + 1 < text.size() && text[i + 1] == '\n');
     if ((byte < 0x20 && !line_end) || byte == 0x7F)
       throw ConfigError(fmt::format("control character 0x{:02X}", byte),
-                        "remove it; inside a string write an escape in double quotes", lines.at(i));
+                        "remove it, or write it as an escape in double quotes", lines.at(i));
+    if (byte == '\n') line_begin = i;
+    if (i - line_begin > kMaxLine)
+      throw ConfigError(fmt::format("a line of more than {} bytes", kMaxLine), "break the line", lines.at(i));
+    open_brackets += (byte == '[' || byte == '{') - (byte == ']' || byte == '}');
+    if (open_brackets > kMaxOpenBrackets)
+      throw ConfigError(fmt::format("more than {} brackets are open", kMaxOpenBrackets), "close them", lines.at(i));
     i += length;
   }
 }

@@ -10,6 +10,7 @@
 
 namespace lockstep {
 
+// Not for several threads at once: it remembers where it counted last.
 class TextLines {
  public:
   // Keeps a view of `text`, which must outlive this object. `file` is the name in messages.
@@ -22,13 +23,17 @@ class TextLines {
   const std::string& file() const { return file_; }
 
  private:
+  int column_of(int line, size_t byte) const;
   std::string file_;
   std::string_view text_;
   std::vector<size_t> starts_;
+  mutable int counted_line_ = -1, counted_columns_ = 0;
+  mutable size_t counted_byte_ = 0;
 };
 
-// Throws ConfigError with place unless `text` is at most `limit` bytes of valid UTF-8 without tabs
-// and control characters other than line feed and CR LF.
+// Throws ConfigError with place unless `text` is at most `limit` bytes of valid UTF-8 in lines of at
+// most 64 KiB, without tabs, control characters other than line feed and CR LF, or absurdly many
+// open brackets.
 void check_text(const TextLines& lines, std::string_view text, size_t limit);
 
 // The length of the UTF-8 sequence that starts at `text[i]`, or 0 if it is invalid (overlong

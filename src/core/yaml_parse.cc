@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kMaxBytes = size_t{1} << 20;
 constexpr size_t kMaxDepth = 64;
-constexpr size_t kMaxNodes = 50'000;
+constexpr size_t kMaxNodes = 20'000;
 constexpr size_t kMaxKeys = 4'096;  // of one map
 
 class TreeBuilder final : public YAML::EventHandler {
