@@ -51,6 +51,16 @@ class Evaluation {
   virtual bool draw(const std::vector<EvaluationChunk>& chunks, const std::string& png_path) const { return false; }
 };
 
+// What `lockstep sample RUN …` asks for.
+struct SampleRequest {
+  std::string puzzle;    // --puzzle: a puzzle or a file of puzzles; "" = draw from nothing
+  std::string picture;   // --output FILE.png; "" = no picture
+  int64_t count = 8;     // --count: samples to draw without a puzzle
+  bool board = false;    // --board: draw boards as text on stderr
+  uint64_t seed = 17;
+  std::function<void(const std::string&)> result;  // called with each line for stdout, in order
+};
+
 class Task {
  public:
   virtual ~Task() = default;
@@ -71,6 +81,9 @@ class Task {
   // `lockstep forward`: named inputs → named outputs (design.md 5), in evaluation mode. "loss" is
   // among the outputs if the inputs define one; gradients are the caller's business.
   virtual NamedTensors forward(Model& model, const NamedTensors& inputs) const = 0;
+  // `lockstep sample`: draws from the model, or completes what the user gave. Throws DataError for
+  // an input that does not fit, ConfigError for a request this task does not know.
+  virtual void sample(Model& model, const SampleRequest& request) const = 0;
 };
 
 }  // namespace lockstep

@@ -1,0 +1,58 @@
+// What a Sudoku sample shows and what it hides: a pure function of (seed, id, step).
+//
+// A masked-diffusion sample is a solved grid with some cells hidden. Masks drawn uniformly over
+// the number of hidden cells teach the likelihood (their loss has the known bound
+// ln(6.67e21)/81 = 0.6204 nats a cell), but nearly all of them are trivial or hopeless; the puzzle
+// stored with the grid, with some of its cells added back, is where solving is learnt. Each use
+// also gets a random symmetry of Sudoku, so that few grids stand for many.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "core/fields.h"
+
+namespace lockstep {
+
+inline constexpr int kSudokuBoardCells = 81;
+inline constexpr double kSudokuEntropyBound = 0.62037;  // nats a cell: ln(6.67090375e21) / 81
+
+// Digits 1..9 row by row, 0 = hidden or blank.
+using SudokuBoard = std::array<uint8_t, kSudokuBoardCells>;
+
+struct SudokuMaskOptions {
+  double uniform_share = 0.25;
+  double hint_share = 0.5;
+  double hint_amount = 0.6;
+  bool symmetry = true;
+
+  void fields(FieldVisitor& visit) {
+    visit("uniform_share", uniform_share, Range{0, 1}, "share of samples with m ~ U{1..81} hidden cells; the rest are puzzles");
+    visit("hint_share", hint_share, Range{0, 1}, "share of puzzles that get solution cells added back");
+    visit("hint_amount", hint_amount, Range{0, 1}, "at most this share of the hidden cells is added back");
+    visit("symmetry", symmetry, "apply a random symmetry of Sudoku at each use");
+  }
+};
+
+struct SudokuExample {
+  SudokuBoard cells;    // what the network sees
+  SudokuBoard targets;  // the digits of the hidden cells, 0 elsewhere
+};
+
+// The example that sample `id` gives at `step`. `puzzle` is a subset of `solution` (0 = blank).
+SudokuExample sudoku_example(const SudokuBoard& solution, const SudokuBoard& puzzle, uint64_t seed, int64_t id,
+                             int64_t step, const SudokuMaskOptions& options);
+
+// Hides `hidden` cells of `solution`, chosen by (seed, id) for evaluation: never changes with the step.
+SudokuExample sudoku_evaluation_example(const SudokuBoard& solution, int hidden, uint64_t seed, int64_t id);
+
+// A symmetry: result[cell] = digits[board[source[cell]]], 0 stays 0.
+struct SudokuSymmetry {
+  std::array<uint8_t, kSudokuBoardCells> source;
+  std::array<uint8_t, 10> digits;
+  SudokuBoard apply(const SudokuBoard& board) const;
+};
+// One of the 9!·6^8·2 symmetries, by (seed, id, step).
+SudokuSymmetry random_sudoku_symmetry(uint64_t seed, int64_t id, int64_t step);
+
+}  // namespace lockstep
