@@ -11,9 +11,11 @@ import subprocess
 
 from progress import SetupError, Step
 
+INCOMPLETE = ".incomplete"  # there while packages are being unpacked
+
 # Never unpacked beside the system's own: a second C library cannot serve the first one's programs.
 SYSTEM_ONLY = re.compile(r"^(libc6|libc-|libc\d|libcrypt|libgcc|libstdc\+\+|gcc|g\+\+|cpp|binutils|linux-libc|"
-                         r"base-|dpkg|apt|debconf|perl|python3|systemd|libsystemd|libudev|openssh|manpages)")
+                         r"gfortran|libgfortran-|base-|dpkg|apt|debconf|perl|python3|systemd|libsystemd|libudev|manpages)")
 
 
 def missing(packages, unpacked, environment=os.environ):
@@ -46,6 +48,8 @@ def root_command(environment=os.environ):
 
 def bring(packages, unpacked, cache, log):
     """Brings what is missing of `packages`; True if something was done. Throws SetupError."""
+    if (unpacked / INCOMPLETE).exists():
+        shutil.rmtree(unpacked)
     wanted = missing(packages, unpacked)
     if not wanted:
         return False
@@ -102,6 +106,8 @@ class Apt:
     def unpack(self, names, unpacked, cache):
         """Unpacks packages and what they depend on, as far as the system lacks it. Says how much."""
         cache.mkdir(parents=True, exist_ok=True)
+        unpacked.mkdir(exist_ok=True)
+        (unpacked / INCOMPLETE).touch()
         try:
             closure = self._download(names, cache)
         except SetupError:  # lists of our own need no root
@@ -112,12 +118,18 @@ class Apt:
                             "-o", "APT::Sandbox::User="]
             self.run(["update"])
             closure = self._download(names, cache)
+        for folder in ("bin", "sbin", "lib", "lib64"):  # as on a Debian of today: /lib is /usr/lib
+            (unpacked / "usr" / folder).mkdir(parents=True, exist_ok=True)
+            if not (unpacked / folder).exists():
+                (unpacked / folder).symlink_to(f"usr/{folder}")
         for name, version in closure:
             files = sorted(cache.glob(f"{name}_{version.replace(':', '%3a')}_*.deb"))
             if not files:
                 raise SetupError(f"apt-get download did not leave {name} {version} in {cache}")
-            subprocess.run(["dpkg", "-x", files[-1], unpacked], check=True)
+            unpack_archive(files[-1], unpacked)
         mend_links(unpacked)
+        (unpacked / INCOMPLETE).unlink()
+        shutil.rmtree(unpacked.parent / "apt", ignore_errors=True)
         return f"{len(closure)} with dependencies"
 
     def _download(self, names, cache):
@@ -129,6 +141,14 @@ class Apt:
         if closure:
             self.run(["download", *(f"{name}={version}" for name, version in closure)], folder=cache)
         return closure
+
+
+def unpack_archive(archive, folder):
+    """Like `dpkg -x`, but a link such as /lib -> usr/lib stays one."""
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as files:
+        subprocess.run(["tar", "-x", "--keep-directory-symlink", "-C", folder], stdin=files.stdout, check=True)
+    if files.returncode:
+        raise SetupError(f"{archive} is damaged; remove it and run scripts/setup again")
 
 
 def mend_links(unpacked):

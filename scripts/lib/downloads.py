@@ -9,12 +9,13 @@ import hashlib
 import http.client
 import os
 import pathlib
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
 
-from package_index import PackageIndex
+from package_index import NotListed, PackageIndex
 from progress import SetupError
 
 ATTEMPTS = 5
@@ -32,6 +33,13 @@ def sha256(path):
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def is_permanent(error):
+    """Trying again would not help: the index says no, or is not whom it claims to be."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in (401, 403, 404)
+    return isinstance(error, NotListed) or isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
 
 
 class Downloads:
@@ -82,6 +90,8 @@ class Downloads:
                 part.unlink()
             except (OSError, ValueError, http.client.HTTPException) as error:
                 problem = str(error) or type(error).__name__
+                if is_permanent(error):
+                    break
         return problem
 
     def _receive(self, url, part, step):

@@ -51,6 +51,10 @@ def certificates(unpacked_debian):
     return context
 
 
+class NotListed(ValueError):
+    """The index has the project, but not the file."""
+
+
 class PackageIndex:
     """Opens pages and files of the index. Throws OSError or ValueError."""
 
@@ -83,7 +87,7 @@ class PackageIndex:
                 path = urllib.parse.unquote(urllib.parse.urlsplit(link).path)
                 if path.rpartition("/")[2] == file:
                     return with_login(urllib.parse.urldefrag(urllib.parse.urljoin(page, link)).url, index)
-        raise problem or ValueError(f"the package index does not list {file}")
+        raise problem or NotListed(f"the package index does not list {file}")
 
     def _links(self, index, project):
         """The index's page of a project: its address and links. Both forms, JSON and HTML, are understood."""

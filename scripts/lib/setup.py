@@ -35,18 +35,21 @@ def write_if_changed(path, text):
 def environment_script(unpacked, torch_description):
     lines = [f"# Made by scripts/setup. LibTorch: {torch_description}"]
     if unpacked.exists():
-        usr, triple = unpacked / "usr", f"{os.uname().machine}-linux-gnu"
-        quoted = {"usr": shlex.quote(str(usr)), "lib": shlex.quote(str(usr / "lib" / triple))}
+        usr = unpacked / "usr"
         lines += ["# Debian's packages unpacked without root:",
-                  "export PATH={usr}/bin:$PATH".format(**quoted),
-                  "export LD_LIBRARY_PATH={lib}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}".format(**quoted)]
+                  "export PATH=$PATH:{usr}/bin",
+                  "export LD_LIBRARY_PATH={lib}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"]
         if (usr / "bin/orterun").exists():
-            etc = shlex.quote(str(unpacked / "etc/openmpi/openmpi-mca-params.conf"))
-            lines += ["# Open MPI finds its parts from here instead of /usr.",
-                      "export OPAL_PREFIX={usr}".format(**quoted),
-                      f"export OMPI_MCA_mca_base_param_files={etc}"]
-            if (usr / "lib" / triple / "pmix2").exists():
-                lines.append("export PMIX_INSTALL_PREFIX={lib}/pmix2".format(**quoted))
+            lines += ["# Open MPI and its PMIx find their parts from here instead of /usr. Network parts whose",
+                      "# libraries are not there are left out without a word.",
+                      "export OPAL_PREFIX={usr}",
+                      "export OMPI_MCA_mca_base_param_files={etc}/openmpi/openmpi-mca-params.conf",
+                      "export OMPI_MCA_mca_base_component_show_load_errors=0",
+                      "export PMIX_MCA_mca_base_component_path={lib}/pmix2/lib/pmix",
+                      "export PMIX_PKGDATADIR={lib}/pmix2/share/pmix"]
+        quoted = {"usr": usr, "lib": usr / "lib" / f"{os.uname().machine}-linux-gnu", "etc": unpacked / "etc"}
+        quoted = {name: shlex.quote(str(path)) for name, path in quoted.items()}
+        lines = [line.format(**quoted) if line.startswith("export") else line for line in lines]
     return "\n".join(lines) + "\n"
 
 
