@@ -1,0 +1,274 @@
+#include "train/checkpoint.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/files.h"
+#include "core/log.h"
+#include "tensor/safetensors.h"
+
+namespace lockstep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kManifest = "MANIFEST.json";
+constexpr const char* kOptimizerFile = "optimizer-00000-of-00001.safetensors";
+
+Json to_json(const TrainState& s) {
+  Json json = {{"version", 1},
+               {"step", s.step},
+               {"updates", s.updates},
+               {"skipped_in_a_row", s.skipped_in_a_row},
+               {"seed", s.seed},
+               {"slots", s.slots},
+               {"isa", s.isa},
+               {"config_hash", s.config_hash},
+               {"train_hash", s.train_hash},
+               {"best_score", nullptr},
+               {"best_step", s.best_step}};
+  if (s.best_score) json["best_score"] = *s.best_score;
+  return json;
+}
+
+Json read_json(const fs::path& path) {
+  const Json json = Json::parse(read_file(path, 16 << 20), nullptr, false);
+  if (json.is_discarded() || !json.is_object())
+    throw CheckpointError("not a JSON object", "", {path.string(), 0, 0, ""});
+  return json;
+}
+
+// Runs `read` on a file from outside: whatever is wrong with it is a CheckpointError.
+template <class Read>
+auto reading(const fs::path& checkpoint, Read read) -> decltype(read()) {
+  try {
+    return read();
+  } catch (const CheckpointError&) {
+    throw;
+  } catch (const Error& error) {
+    throw CheckpointError(error.what(), "", {checkpoint.string(), 0, 0, ""});
+  } catch (const Json::exception& error) {
+    throw CheckpointError(error.what(), "", {checkpoint.string(), 0, 0, ""});
+  }
+}
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
+                     parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
+std::string host_name() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+// Replaces the symbolic link in one step.
+void point_latest(const RunFolder& folder, const std::string& target) {
+  const fs::path temporary = folder.checkpoints() / ".latest";
+  fs::remove(temporary);
+  fs::create_symlink(target, temporary);
+  fs::rename(temporary, folder.latest());
+  sync_path(folder.checkpoints());
+}
+
+bool is_step_name(const std::string& name) {
+  return name.starts_with("step-") && name.size() > 5 &&
+         std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+}  // namespace
+
+std::vector<fs::path> list_checkpoints(const RunFolder& folder) {
+  std::vector<fs::path> out;
+  if (!fs::is_directory(folder.checkpoints())) return out;
+  for (const auto& entry : fs::directory_iterator(folder.checkpoints()))
+    if (!entry.is_symlink() && entry.is_directory() && is_step_name(entry.path().filename().string()))
+      out.push_back(entry.path());
+  std::sort(out.begin(), out.end(), [](const fs::path& a, const fs::path& b) {
+    return std::stoll(a.filename().string().substr(5)) > std::stoll(b.filename().string().substr(5));
+  });
+  return out;
+}
+
+void verify_checkpoint(const fs::path& checkpoint) {
+  reading(checkpoint, [&] {
+    const Json manifest = read_json(checkpoint / kManifest);
+    if (manifest.value("format", "") != "lockstep-checkpoint" || manifest.value("version", 0) != 1)
+      throw CheckpointError("manifest of an unknown format or version", "", {(checkpoint / kManifest).string(), 0, 0, ""});
+    for (const char* needed : {"model.safetensors", kOptimizerFile, "state.json"}) {
+      const auto& files = manifest.at("files");
+      if (std::none_of(files.begin(), files.end(), [&](const Json& f) { return f.at("name") == needed; }))
+        throw CheckpointError(fmt::format("the manifest does not list {}", needed), "", {checkpoint.string(), 0, 0, ""});
+    }
+    for (const Json& file : manifest.at("files")) {
+      const std::string name = file.at("name");
+      const fs::path path = checkpoint / name;
+      const Place place{path.string(), 0, 0, ""};
+      if (!is_safe_relative(name) || name.find('/') != std::string::npos)
+        throw CheckpointError("the manifest names a file outside its folder: " + name, "", place);
+      if (!fs::is_regular_file(fs::symlink_status(path))) throw CheckpointError("file is missing", "", place);
+      if (fs::file_size(path) != file.at("size").get<uintmax_t>())
+        throw CheckpointError(fmt::format("file has {} bytes, the manifest says {}", fs::file_size(path),
+                                          file.at("size").get<uintmax_t>()), "", place);
+      if (hash_file(path) != file.at("xxh3_128").get<std::string>())
+        throw CheckpointError("content does not match the manifest's hash", "", place);
+    }
+    return 0;
+  });
+}
+
+std::optional<fs::path> newest_good_checkpoint(const RunFolder& folder) {
+  const std::vector<fs::path> all = list_checkpoints(folder);
+  for (const fs::path& checkpoint : all) {
+    try {
+      verify_checkpoint(checkpoint);
+      return checkpoint;
+    } catch (const Error& error) {
+      log_warning(fmt::format("checkpoint {} is damaged and skipped: {}", checkpoint.string(), error.what()));
+    }
+  }
+  if (!all.empty())
+    throw CheckpointError(fmt::format("all {} checkpoints are damaged", all.size()),
+                          "restore one from a backup, or start a new run", {folder.checkpoints().string(), 0, 0, ""});
+  return std::nullopt;
+}
+
+TrainState load_state(const fs::path& checkpoint) {
+  return reading(checkpoint, [&] {
+    const Json json = read_json(checkpoint / "state.json");
+    if (json.value("version", 0) != 1)
+      throw CheckpointError("state.json has an unknown version", "", {checkpoint.string(), 0, 0, ""});
+    TrainState s;
+    s.step = json.at("step");
+    s.updates = json.at("updates");
+    s.skipped_in_a_row = json.at("skipped_in_a_row");
+    s.seed = json.at("seed");
+    s.slots = json.at("slots");
+    s.isa = json.at("isa");
+    s.config_hash = json.at("config_hash");
+    s.train_hash = json.at("train_hash");
+    if (!json.at("best_score").is_null()) s.best_score = json.at("best_score").get<double>();
+    s.best_step = json.at("best_step");
+    return s;
+  });
+}
+
+CheckpointContent load_checkpoint(const fs::path& checkpoint) {
+  verify_checkpoint(checkpoint);
+  return reading(checkpoint, [&] {
+    CheckpointContent content;
+    content.state = load_state(checkpoint);
+    content.model = load_safetensors(checkpoint / "model.safetensors");
+    content.optimizer = load_safetensors(checkpoint / kOptimizerFile);
+    if (fs::exists(checkpoint / "ema.safetensors")) content.ema = load_safetensors(checkpoint / "ema.safetensors");
+    return content;
+  });
+}
+
+CheckpointWriter::CheckpointWriter(RunFolder folder, const CheckpointOptions& options, int64_t ranks)
+    : folder_(std::move(folder)), options_(options), ranks_(ranks) {
+  make_folders(folder_.checkpoints());
+  // What a killed run left half-written.
+  for (const auto& entry : fs::directory_iterator(folder_.checkpoints()))
+    if (entry.path().filename().string().starts_with(".")) fs::remove_all(entry.path());
+}
+
+CheckpointWriter::~CheckpointWriter() {
+  try {
+    wait();
+  } catch (const std::exception&) {
+    // Already logged where it happened.
+  }
+}
+
+void CheckpointWriter::wait() {
+  if (in_flight_.valid()) in_flight_.get();
+}
+
+void CheckpointWriter::save(CheckpointContent content) {
+  try {
+    wait();
+  } catch (const Error&) {
+    // Logged; this newer one is another chance.
+  }
+  in_flight_ = std::async(options_.asynchronous ? std::launch::async : std::launch::deferred,
+                          [this, content = std::move(content)] {
+                            try {
+                              write(content);
+                            } catch (const Error& error) {
+                              log_error(fmt::format("checkpoint of step {} was not written, older ones are intact: {}",
+                                                    content.state.step, error.message()));
+                              throw;
+                            }
+                          });
+  if (!options_.asynchronous) in_flight_.wait();
+}
+
+void CheckpointWriter::write(const CheckpointContent& content) {
+  const std::string name = RunFolder::step_name(content.state.step);
+  const fs::path hidden = folder_.checkpoints() / ("." + name), final_path = folder_.checkpoints() / name;
+  try {
+    fs::remove_all(hidden);
+    make_folders(hidden);
+    const Metadata metadata = {{"format", "pt"}};
+    save_safetensors(hidden / "model.safetensors", content.model, metadata);
+    if (!content.ema.empty()) save_safetensors(hidden / "ema.safetensors", content.ema, metadata);
+    save_safetensors(hidden / kOptimizerFile, content.optimizer, metadata);
+    write_file_atomic(hidden / "state.json", to_json(content.state).dump(2) + "\n");
+
+    Json files = Json::array();
+    for (const char* file : {"model.safetensors", "ema.safetensors", kOptimizerFile, "state.json"}) {
+      if (!fs::exists(hidden / file)) continue;
+      sync_path(hidden / file);
+      files.push_back({{"name", file}, {"size", fs::file_size(hidden / file)}, {"xxh3_128", hash_file(hidden / file)}});
+    }
+    const Json manifest = {{"format", "lockstep-checkpoint"}, {"version", 1}, {"step", content.state.step},
+                           {"time", utc_now()}, {"host", host_name()}, {"ranks", ranks_}, {"files", files}};
+    write_file_atomic(hidden / kManifest, manifest.dump(2) + "\n");
+    sync_path(hidden);
+    fs::remove_all(final_path);  // a damaged one of the same step, after falling back to an older one
+    fs::rename(hidden, final_path);
+    sync_path(folder_.checkpoints());
+    point_latest(folder_, name);
+  } catch (const fs::filesystem_error& error) {
+    std::error_code ignored;
+    fs::remove_all(hidden, ignored);
+    throw EnvironmentError(error.what(), "is the disk full?");
+  } catch (const Error&) {
+    std::error_code ignored;
+    fs::remove_all(hidden, ignored);
+    throw;
+  }
+  remove_old(content.state);
+}
+
+// Keeps the newest `keep` and the best one; the newest has just been written and synced.
+void CheckpointWriter::remove_old(const TrainState& state) {
+  int64_t kept = 0;
+  for (const fs::path& checkpoint : list_checkpoints(folder_)) {
+    const bool best = state.best_score && checkpoint.filename() == RunFolder::step_name(state.best_step);
+    if (kept < options_.keep || best) {
+      ++kept;
+      continue;
+    }
+    std::error_code ignored;
+    fs::remove_all(checkpoint, ignored);
+  }
+}
+
+bool smaller_is_better(const std::string& score) {
+  for (const char* word : {"loss", "fid", "kid", "bits", "nats"})
+    if (score.find(word) != std::string::npos) return true;
+  return false;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,65 @@
+#include "train/data_makers.h"
+
+#include <glob.h>
+
+#include "data/commands.h"
+
+namespace lockstep {
+namespace {
+
+struct NoMakerOptions {
+  void fields(FieldVisitor&) {}
+};
+
+class NoMaker : public DataMaker {
+ public:
+  std::string describe() const override { return "nothing: the files must exist"; }
+  void make() const override {}
+};
+
+struct SudokuMakerOptions {
+  std::string folder = "data/sudoku";
+  MakeSudokuOptions sudoku;
+  void fields(FieldVisitor& visit) {
+    visit("folder", folder, "where the shards go");
+    sudoku.fields(visit);
+  }
+};
+
+class SudokuMaker : public DataMaker {
+ public:
+  explicit SudokuMaker(const SudokuMakerOptions& options) : options_(options) {}
+  std::string describe() const override {
+    return "sudoku grids and puzzles in " + options_.folder + " (as lockstep data make sudoku does)";
+  }
+  void make() const override { make_sudoku(options_.folder, options_.sudoku, /*show_progress=*/true); }
+
+ private:
+  SudokuMakerOptions options_;
+};
+
+bool matches_a_file(const std::string& pattern) {
+  glob_t found{};
+  const bool any = ::glob(pattern.c_str(), 0, nullptr, &found) == 0 && found.gl_pathc > 0;
+  ::globfree(&found);
+  return any;
+}
+
+}  // namespace
+
+DataMakerTable built_in_data_makers() {
+  DataMakerTable table("data maker");
+  table.add<NoMakerOptions>("none", "the files must exist",
+                            [](const NoMakerOptions&) { return std::make_unique<NoMaker>(); });
+  table.add<SudokuMakerOptions>("sudoku", "solved grids and puzzles by number of givens",
+                                [](const SudokuMakerOptions& options) { return std::make_unique<SudokuMaker>(options); });
+  return table;
+}
+
+bool files_are_missing(const std::vector<std::string>& patterns) {
+  for (const std::string& pattern : patterns)
+    if (!matches_a_file(pattern)) return true;
+  return false;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,163 @@
+#include "train/evaluate.h"
+
+#include <atomic>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include <ATen/ATen.h>
+
+#include "core/errors.h"
+#include "ddp/slot_threads.h"
+#include "ddp/slots.h"
+#include "train/precision.h"
+
+namespace lockstep {
+namespace {
+
+// A chunk's result as bytes, for the way to rank 0: counts, then sums, then tensors.
+class Writer {
+ public:
+  template <class T>
+  void put(const T& value) {
+    const char* bytes = reinterpret_cast<const char*>(&value);
+    bytes_.insert(bytes_.end(), bytes, bytes + sizeof(T));
+  }
+  void put(const at::Tensor& tensor) {
+    const at::Tensor t = tensor.contiguous();
+    put(static_cast<int64_t>(t.scalar_type()));
+    put(static_cast<int64_t>(t.dim()));
+    for (int64_t size : t.sizes()) put(size);
+    const char* data = static_cast<const char*>(t.const_data_ptr());
+    bytes_.insert(bytes_.end(), data, data + t.nbytes());
+  }
+  std::vector<char> take() { return std::move(bytes_); }
+
+ private:
+  std::vector<char> bytes_;
+};
+
+class Reader {
+ public:
+  explicit Reader(const std::vector<char>& bytes) : bytes_(bytes) {}
+  bool at_end() const { return position_ == bytes_.size(); }
+  template <class T>
+  T get() {
+    T value;
+    copy(&value, sizeof value);
+    return value;
+  }
+  at::Tensor tensor() {
+    const auto dtype = static_cast<at::ScalarType>(get<int64_t>());
+    std::vector<int64_t> shape(get<int64_t>());
+    for (int64_t& size : shape) size = get<int64_t>();
+    at::Tensor out = at::empty(shape, at::TensorOptions().dtype(dtype));
+    copy(out.mutable_data_ptr(), out.nbytes());
+    return out;
+  }
+
+ private:
+  void copy(void* to, size_t size) {
+    if (position_ + size > bytes_.size()) throw InternalError("an evaluation result of another rank is cut short");
+    std::memcpy(to, bytes_.data() + position_, size);
+    position_ += size;
+  }
+  const std::vector<char>& bytes_;
+  size_t position_ = 0;
+};
+
+std::vector<char> pack(const std::vector<std::pair<int64_t, EvaluationChunk>>& chunks) {
+  Writer writer;
+  for (const auto& [index, chunk] : chunks) {
+    writer.put(index);
+    writer.put(static_cast<int64_t>(chunk.sums.size()));
+    for (double sum : chunk.sums) writer.put(sum);
+    writer.put(static_cast<int64_t>(chunk.tensors.size()));
+    for (const at::Tensor& tensor : chunk.tensors) writer.put(tensor);
+  }
+  return writer.take();
+}
+
+void unpack(const std::vector<char>& bytes, std::vector<EvaluationChunk>& chunks) {
+  for (Reader reader(bytes); !reader.at_end();) {
+    const auto index = reader.get<int64_t>();
+    if (index < 0 || index >= static_cast<int64_t>(chunks.size()))
+      throw InternalError("an evaluation result names a chunk that does not exist");
+    EvaluationChunk& chunk = chunks[index];
+    chunk.sums.resize(reader.get<int64_t>());
+    for (double& sum : chunk.sums) sum = reader.get<double>();
+    chunk.tensors.resize(reader.get<int64_t>());
+    for (at::Tensor& tensor : chunk.tensors) tensor = reader.tensor();
+  }
+}
+
+// This rank's chunks, computed by one thread per replica. Which thread computes which chunk is
+// left to chance: a chunk's numbers do not depend on it.
+std::vector<std::pair<int64_t, EvaluationChunk>> compute_own(const Evaluation& evaluation,
+                                                             const std::vector<Model*>& replicas,
+                                                             const std::string& compute, int rank, int size) {
+  std::vector<std::pair<int64_t, EvaluationChunk>> own;
+  for (int64_t i = rank; i < evaluation.num_chunks(); i += size) own.push_back({i, {}});
+  std::atomic<size_t> next{0};
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto work = [&](Model* model) {
+    set_up_compute_thread();
+    const at::NoGradGuard no_grad;
+    try {
+      for (size_t i; (i = next.fetch_add(1)) < own.size();) {
+        const AutocastGuard autocast(compute);
+        own[i].second = evaluation.chunk(*model, own[i].first);
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+    }
+  };
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < replicas.size(); ++i) threads.emplace_back(work, replicas[i]);
+  work(replicas.front());
+  for (std::thread& thread : threads) thread.join();
+  if (failure) std::rethrow_exception(failure);
+  return own;
+}
+
+// Tree over chunks, element by element.
+std::vector<double> sums_by_tree(const std::vector<EvaluationChunk>& chunks, int64_t low, int64_t high) {
+  if (high - low == 1) return chunks[low].sums;
+  const int64_t middle = tree_split(low, high);
+  std::vector<double> sum = sums_by_tree(chunks, low, middle);
+  const std::vector<double> right = sums_by_tree(chunks, middle, high);
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += right.at(i);
+  return sum;
+}
+
+}  // namespace
+
+EvaluationResult evaluate_on_ranks(const Evaluation& evaluation, const std::vector<Model*>& replicas,
+                                   const std::string& compute, Communicator& communicator) {
+  const int rank = communicator.rank(), size = communicator.size();
+  const std::vector<char> mine = pack(compute_own(evaluation, replicas, compute, rank, size));
+  const int64_t bytes = static_cast<int64_t>(mine.size());
+  if (rank != 0) {
+    communicator.send(0, &bytes, sizeof bytes, "evaluation results");
+    if (bytes > 0) communicator.send(0, mine.data(), mine.size(), "evaluation results");
+    return {};
+  }
+  EvaluationResult result;
+  result.chunks.resize(evaluation.num_chunks());
+  unpack(mine, result.chunks);
+  for (int peer = 1; peer < size; ++peer) {
+    int64_t count = 0;
+    communicator.receive(peer, &count, sizeof count, "evaluation results");
+    std::vector<char> theirs(count);
+    if (count > 0) communicator.receive(peer, theirs.data(), theirs.size(), "evaluation results");
+    unpack(theirs, result.chunks);
+  }
+  if (!result.chunks.empty())
+    result.scores = evaluation.scores(sums_by_tree(result.chunks, 0, evaluation.num_chunks()));
+  return result;
+}
+
+}  // namespace lockstep

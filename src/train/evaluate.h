@@ -1,0 +1,24 @@
+// Runs an evaluation on all ranks: chunks by index, merged in order, so that scores do not depend
+// on the number of ranks or threads (design rule 12).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ddp/communicator.h"
+#include "models/model.h"
+#include "tasks/task.h"
+
+namespace lockstep {
+
+struct EvaluationResult {
+  Scores scores;                       // rank 0 only
+  std::vector<EvaluationChunk> chunks; // rank 0 only, in chunk order
+};
+
+// Collective. Rank r computes the chunks i with i mod n = r, one thread per replica; rank 0 adds
+// the sums by Tree over chunks, in double. `compute` is precision.compute.
+EvaluationResult evaluate_on_ranks(const Evaluation& evaluation, const std::vector<Model*>& replicas,
+                                   const std::string& compute, Communicator& communicator);
+
+}  // namespace lockstep

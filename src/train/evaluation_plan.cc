@@ -1,0 +1,73 @@
+#include "train/evaluation_plan.h"
+
+#include "core/files.h"
+#include "train/evaluate.h"
+
+namespace lockstep {
+namespace {
+
+class IntegerFinder : public FieldVisitor {
+ public:
+  IntegerFinder(std::string name, int64_t otherwise) : name_(std::move(name)), value_(otherwise) {}
+  void field(const Field& field) override {
+    if (field.name != name_) return;
+    if (const auto* number = std::get_if<int64_t*>(&field.value)) value_ = **number;
+  }
+  int64_t value() const { return value_; }
+
+ private:
+  std::string name_;
+  int64_t value_;
+};
+
+// What an evaluation may use for randomness: never the step, so that scores are comparable.
+StepContext evaluation_context(const Session& session) {
+  return {static_cast<uint64_t>(session.config().run.seed), 0};
+}
+
+fs::path picture_path(const RunFolder& folder, int64_t step, const std::string& kind) {
+  const fs::path first = folder.sample(step);
+  if (!fs::exists(first)) return first;
+  return folder.samples() / (RunFolder::step_name(step) + "-" + kind + ".png");
+}
+
+}  // namespace
+
+int64_t integer_option(const Choice& choice, const std::string& name, int64_t otherwise) {
+  IntegerFinder finder(name, otherwise);
+  choice.options->visit(finder);
+  return finder.value();
+}
+
+EvaluationPlan::EvaluationPlan(const Session& session) : steps_(session.plan().steps) {
+  for (const Choice& choice : session.config().evaluate) {
+    session.task().evaluation(choice, session.validation_data(), evaluation_context(session));
+    entries_.push_back({&choice, integer_option(choice, "every_steps", 0)});
+  }
+}
+
+std::vector<ScheduledEvaluation> EvaluationPlan::due(int64_t step, bool stopping) const {
+  std::vector<ScheduledEvaluation> out;
+  for (const ScheduledEvaluation& entry : entries_) {
+    const bool at_interval = entry.every_steps > 0 && step % entry.every_steps == 0;
+    if (step == steps_ || (at_interval && !stopping)) out.push_back(entry);
+  }
+  return out;
+}
+
+Scores EvaluationPlan::run(const ScheduledEvaluation& entry, Session& session) const {
+  const auto evaluation =
+      session.task().evaluation(*entry.options, session.validation_data(), evaluation_context(session));
+  const EvaluationResult result = evaluate_on_ranks(*evaluation, session.evaluation_replicas(),
+                                                    session.config().precision.compute, session.communicator());
+  if (session.is_first()) {
+    const RunFolder& folder = session.place().folder;
+    const fs::path final_path = picture_path(folder, session.state().step, entry.options->kind);
+    const fs::path hidden = folder.samples() / ".drawing.png";
+    make_folders(folder.samples());
+    if (evaluation->draw(result.chunks, hidden.string())) fs::rename(hidden, final_path);
+  }
+  return result.scores;
+}
+
+}  // namespace lockstep

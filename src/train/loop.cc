@@ -1,0 +1,136 @@
+#include "train/loop.h"
+
+#include <chrono>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "core/files.h"
+#include "core/heartbeat.h"
+#include "core/log.h"
+#include "core/progress.h"
+#include "train/evaluate.h"
+#include "train/evaluation_plan.h"
+#include "train/metrics.h"
+#include "train/step.h"
+
+namespace lockstep {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
+
+// What rank 0 writes down; other ranks have none of it.
+class Recorder {
+ public:
+  explicit Recorder(Session& session)
+      : session_(session),
+        progress_("train", session.plan().steps, "step", session.is_first(), session.state().step) {
+    if (!session.is_first()) return;
+    const TrainState& state = session.state();
+    metrics_.emplace(session.place().folder, session.place().attempt, state.step);
+    metrics_->attempt(session.place().attempt, state.step, session.plan().ranks, session.plan().slots);
+    checkpoints_.emplace(session.place().folder, session.config().checkpoint, session.plan().ranks);
+  }
+
+  void step(const StepResult& result, double seconds) {
+    if (!metrics_) return;
+    const int64_t step = session_.state().step;
+    const RunPlan& plan = session_.plan();
+    progress_.update(step, fmt::format("loss {:.4f}", result.loss));
+    if (!result.updated) progress_.print(fmt::format("step {}: gradients were not finite, no update", step));
+    if (!due(step, session_.config().log.every_steps) && step != 1 && step != plan.steps && !result.stop) return;
+    StepMetrics m;
+    m.step = step;
+    m.epoch = plan.data.train_samples > 0 ? static_cast<double>(step) * plan.global_batch / plan.data.train_samples : 0;
+    m.loss = result.loss;
+    m.lr = result.lr;
+    m.grad_norm = result.grad_norm;
+    m.step_seconds = seconds;
+    m.samples_per_second = plan.global_batch / seconds;
+    m.data_wait_seconds = result.data_wait_seconds;
+    m.comm_exposed_seconds = result.comm_exposed_seconds;
+    m.memory_bytes = resident_bytes();
+    m.skipped = !result.updated;
+    metrics_->step(m);
+  }
+
+  void evaluation(const Scores& scores, double seconds) {
+    if (!metrics_) return;
+    metrics_->evaluation(session_.state().step, scores, seconds);
+    std::string text = fmt::format("step {}:", session_.state().step);
+    for (const auto& [name, value] : scores) text += fmt::format("  {} {:.4f}", name, value);
+    progress_.print(text);
+  }
+
+  void checkpoint() {
+    if (checkpoints_) checkpoints_->save(session_.snapshot());
+  }
+
+  // Waits until the last checkpoint is on disk; throws if it could not be written.
+  void finish() {
+    if (checkpoints_) checkpoints_->wait();
+    progress_.finish();
+  }
+
+ private:
+  Session& session_;
+  Progress progress_;
+  std::optional<MetricsFile> metrics_;
+  std::optional<CheckpointWriter> checkpoints_;
+};
+
+// Notes a new best of checkpoint.keep_best; true if this step's checkpoint is to be kept.
+bool is_new_best(Session& session, const Scores& scores) {
+  const auto found = scores.find(session.config().checkpoint.keep_best);
+  if (found == scores.end()) return false;
+  std::optional<double>& best = session.state().best_score;
+  const bool smaller = smaller_is_better(found->first);
+  if (best && !(smaller ? found->second < *best : found->second > *best)) return false;
+  best = found->second;
+  session.state().best_step = session.state().step;
+  return true;
+}
+
+}  // namespace
+
+Outcome train(Session& session) {
+  const RunPlan& plan = session.plan();
+  const RunConfig& config = session.config();
+  TrainState& state = session.state();
+  HeartbeatPage page(session.place().folder.rank_page(session.place().attempt, session.communicator().rank()), true);
+  const EvaluationPlan evaluations(session);
+  TrainingStep step(session);
+  Recorder recorder(session);
+
+  bool stop = false;
+  while (state.step < plan.steps && !stop) {
+    page.write(state.step, Phase::kCompute);
+    const auto start = Clock::now();
+    const StepResult result = step.run();
+    recorder.step(result, seconds_since(start));
+    stop = result.stop;
+
+    bool save = due(state.step, config.checkpoint.every_steps);
+    for (const ScheduledEvaluation& entry : evaluations.due(state.step, stop)) {
+      page.write(state.step, Phase::kEvaluate);
+      const auto evaluation_start = Clock::now();
+      const Scores scores = evaluations.run(entry, session);
+      recorder.evaluation(scores, seconds_since(evaluation_start));
+      save |= is_new_best(session, scores);
+    }
+    if (save || stop || state.step == plan.steps) {
+      page.write(state.step, Phase::kCheckpoint);
+      recorder.checkpoint();
+    }
+  }
+  recorder.finish();
+  page.write(state.step, Phase::kDone);
+  session.communicator().barrier("end of the run");
+  return stop && state.step < plan.steps ? Outcome::kStopped : Outcome::kDone;
+}
+
+}  // namespace lockstep

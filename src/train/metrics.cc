@@ -1,0 +1,98 @@
+#include "train/metrics.h"
+
+#include <chrono>
+#include <cmath>
+#include <sstream>
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/files.h"
+
+namespace lockstep {
+namespace {
+
+double wall_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// JSON has no NaN: a broken number is written as null.
+nlohmann::ordered_json number(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  return value;
+}
+
+// Splits the lines of an interrupted run into those up to `step` and those past it.
+void move_lines_past(const RunFolder& folder, int attempt, int64_t step) {
+  if (!fs::exists(folder.metrics())) return;
+  std::string kept, moved;
+  std::istringstream lines(read_file(folder.metrics()));
+  for (std::string text; std::getline(lines, text);) {
+    const auto json = nlohmann::json::parse(text, nullptr, false);
+    if (json.is_discarded() || !json.is_object()) continue;  // torn by a kill
+    const bool attempt_line = json.value("kind", "") == "attempt";
+    const bool keep = attempt_line || json.value("step", int64_t{0}) <= step;
+    (keep ? kept : moved) += text + "\n";
+  }
+  if (!moved.empty()) {
+    make_folders(folder.attempt(attempt));
+    write_file_atomic(folder.attempt(attempt) / "metrics-taken-back.jsonl", moved);
+  }
+  write_file_atomic(folder.metrics(), kept);
+}
+
+}  // namespace
+
+MetricsFile::MetricsFile(const RunFolder& folder, int attempt, int64_t step) {
+  move_lines_past(folder, attempt, step);
+  file_ = std::fopen(folder.metrics().c_str(), "a");
+  if (file_ == nullptr) throw EnvironmentError("cannot write " + folder.metrics().string());
+}
+
+MetricsFile::~MetricsFile() { std::fclose(file_); }
+
+void MetricsFile::line(const std::string& json) {
+  std::fputs((json + "\n").c_str(), file_);
+  if (std::fflush(file_) != 0)
+    throw EnvironmentError("cannot write metrics.jsonl", "is the disk full? free some space and resume the run");
+}
+
+void MetricsFile::attempt(int number, int64_t step, int64_t ranks, int64_t slots) {
+  const nlohmann::ordered_json json = {{"kind", "attempt"}, {"attempt", number}, {"step", step},
+                                       {"ranks", ranks},    {"slots", slots},    {"time", wall_seconds()}};
+  line(json.dump());
+}
+
+void MetricsFile::step(const StepMetrics& m) {
+  nlohmann::ordered_json json = {{"step", m.step},
+                                 {"epoch", number(m.epoch)},
+                                 {"time", wall_seconds()},
+                                 {"loss", number(m.loss)},
+                                 {"lr", number(m.lr)},
+                                 {"grad_norm", number(m.grad_norm)},
+                                 {"samples_per_second", number(m.samples_per_second)},
+                                 {"step_seconds", number(m.step_seconds)},
+                                 {"data_wait_seconds", number(m.data_wait_seconds)},
+                                 {"comm_exposed_seconds", number(m.comm_exposed_seconds)},
+                                 {"memory_bytes", m.memory_bytes}};
+  if (m.skipped) json["skipped"] = true;
+  line(json.dump());
+}
+
+void MetricsFile::evaluation(int64_t step, const std::map<std::string, double>& scores, double seconds) {
+  nlohmann::ordered_json json = {{"kind", "evaluation"}, {"step", step}, {"time", wall_seconds()}, {"seconds", seconds}};
+  for (const auto& [name, value] : scores) json[name] = number(value);
+  line(json.dump());
+}
+
+int64_t resident_bytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  if (file == nullptr) return 0;
+  long long total = 0, resident = 0;
+  const int read = std::fscanf(file, "%lld %lld", &total, &resident);
+  std::fclose(file);
+  return read == 2 ? resident * sysconf(_SC_PAGESIZE) : 0;
+}
+
+}  // namespace lockstep

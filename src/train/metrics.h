@@ -1,0 +1,50 @@
+// metrics.jsonl: one JSON object a line; the truth that reports are drawn from (design.md 5).
+//
+// Only rank 0 writes. Lines are flushed one by one; a torn last line of a killed run is dropped
+// on resume, and lines past the checkpoint move to logs/attempt-N/, so each step appears once.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <string>
+
+#include "core/run_folder.h"
+
+namespace lockstep {
+
+struct StepMetrics {
+  int64_t step = 0;  // just done, from 1
+  double epoch = 0;
+  double loss = 0;   // global mean of that step
+  double lr = 0;
+  double grad_norm = 0;  // before clipping
+  double samples_per_second = 0;
+  double step_seconds = 0;
+  double data_wait_seconds = 0;
+  double comm_exposed_seconds = 0;
+  int64_t memory_bytes = 0;
+  bool skipped = false;  // gradients were not finite
+};
+
+class MetricsFile {
+ public:
+  // Opens for appending. Lines after `step` are moved to the folder of `attempt` first.
+  MetricsFile(const RunFolder& folder, int attempt, int64_t step);
+  ~MetricsFile();
+  MetricsFile(const MetricsFile&) = delete;
+  MetricsFile& operator=(const MetricsFile&) = delete;
+
+  void attempt(int number, int64_t step, int64_t ranks, int64_t slots);
+  void step(const StepMetrics& metrics);
+  void evaluation(int64_t step, const std::map<std::string, double>& scores, double seconds);
+
+ private:
+  void line(const std::string& json);
+  std::FILE* file_ = nullptr;
+};
+
+// Resident memory of this process.
+int64_t resident_bytes();
+
+}  // namespace lockstep

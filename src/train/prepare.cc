@@ -1,0 +1,124 @@
+#include "train/prepare.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/files.h"
+#include "core/log.h"
+#include "ddp/arena.h"
+
+namespace lockstep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void make_missing_data(const RunConfig& config, const Kinds& kinds) {
+  if (!files_are_missing(config.data.train) && !files_are_missing(config.data.validation)) return;
+  if (config.data.make.kind == "none") return;  // opening them will say which file is missing
+  const auto maker = kinds.makers.make(config.data.make);
+  log_info("making the data: " + maker->describe());
+  with_context("making the data (data.make)", [&] { maker->make(); });
+}
+
+DataFacts look_at_data(const RunConfig& config, const Kinds& kinds) {
+  DataFacts facts;
+  if (!config.data.train.empty()) {
+    const auto train = with_context("opening data.train", [&] { return open_data(kinds, config, config.data.train); });
+    facts.train_samples = train->size();
+    facts.train_hash = train->content_hash();
+  }
+  if (!config.data.validation.empty())
+    facts.validation_samples = with_context("opening data.validation", [&] {
+                                 return open_data(kinds, config, config.data.validation);
+                               })->size();
+  return facts;
+}
+
+// Parameters and bytes on disk, from a model made for counting.
+void count_parameters(RunPlan& plan, const RunConfig& config, const Kinds& kinds) {
+  const auto model = kinds.tasks.make(config.task)->make_model(static_cast<uint64_t>(config.run.seed));
+  const ArenaLayout layout = ArenaLayout::of(model->parameters());
+  for (const ArenaEntry& entry : layout.entries) plan.parameters += entry.count;
+  const int64_t copies = 3 + (config.train.ema.decay > 0 ? 1 : 0);
+  plan.checkpoint_bytes = copies * plan.parameters * 4;
+}
+
+Prepared finish(LoadedConfig loaded, const PrepareOptions& options) {
+  Prepared prepared;
+  prepared.loaded = std::move(loaded);
+  RunConfig& config = *prepared.loaded.config;
+  if (config.data.train.empty())
+    throw ConfigError("data.train names no files", "give the shards to train on: data.train=[data/train-*.h5]");
+  if (!config.train.steps && !config.train.epochs)
+    throw ConfigError("neither train.steps nor train.epochs is given", "say how long to train: train.steps=1000");
+  if (options.make_data) make_missing_data(config, *prepared.loaded.kinds);
+  prepared.plan = make_plan(config, options.machine.value_or(probe_machine()), look_at_data(config, *prepared.loaded.kinds));
+  count_parameters(prepared.plan, config, *prepared.loaded.kinds);
+  resolve(config, prepared.plan);
+  prepared.plan.config_hash = config_hash(config);
+  if (options.dry_run_steps) prepared.plan.steps = std::min(prepared.plan.steps, *options.dry_run_steps);
+  prepared.config_yaml = print_yaml([&](FieldVisitor& v) { config.fields(v); }, &prepared.loaded.sources);
+  return prepared;
+}
+
+// Paths at which two identities differ, as "a.b.c: OLD -> NEW".
+std::vector<std::string> differences(const std::string& before, const std::string& after) {
+  std::vector<std::string> out;
+  const auto a = Json::parse(before).flatten(), b = Json::parse(after).flatten();
+  const auto dotted = [](std::string path) {
+    path.erase(0, 1);
+    for (char& c : path)
+      if (c == '/') c = '.';
+    return path;
+  };
+  for (const auto& [path, value] : a.items())
+    if (!b.contains(path)) out.push_back(dotted(path) + ": " + value.dump() + " -> nothing");
+    else if (b.at(path) != value) out.push_back(dotted(path) + ": " + value.dump() + " -> " + b.at(path).dump());
+  for (const auto& [path, value] : b.items())
+    if (!a.contains(path)) out.push_back(dotted(path) + ": nothing -> " + value.dump());
+  return out;
+}
+
+}  // namespace
+
+Prepared prepare_run(const std::string& config_path, const std::vector<std::string>& overrides,
+                     const PrepareOptions& options) {
+  return finish(load_config(config_path, overrides), options);
+}
+
+Prepared prepare_resume(const RunFolder& folder, const std::vector<std::string>& overrides,
+                        const PrepareOptions& options) {
+  if (!folder.holds_run())
+    throw ConfigError(folder.root.string() + " holds no run", "give the folder that `train` printed as run folder");
+  const std::string path = folder.config().string();
+  LoadedConfig before = load_config(path, {});
+  LoadedConfig after = load_config(path, overrides);
+  std::string refused;
+  for (const std::string& difference : differences(identity_json(*before.config), identity_json(*after.config))) {
+    const bool longer = difference.starts_with("train.steps:") && before.config->schedule.kind == "constant";
+    if (!longer) refused += "\n  " + difference;
+  }
+  if (!refused.empty()) {
+    std::string command = "lockstep train " + path + " init.from=" + folder.root.string();
+    for (const std::string& override_text : overrides) command += " '" + override_text + "'";
+    throw ConfigError("a resumed run cannot change what decides its results:" + refused,
+                      "start a new run from its weights: " + command);
+  }
+  PrepareOptions resume_options = options;
+  Prepared prepared = finish(std::move(after), resume_options);
+  const auto old_plan = nlohmann::json::parse(read_file(folder.plan(), 16 << 20), nullptr, false);
+  if (old_plan.is_object() && old_plan.value("train_hash", "") != prepared.plan.data.train_hash)
+    throw DataError("the training data are not those the run started with",
+                    "restore the shards (lockstep data verify), or start a new run", {folder.plan().string(), 0, 0, ""});
+  return prepared;
+}
+
+std::string plan_line(const Prepared& prepared, const std::string& run_folder) {
+  Json json = to_json(prepared.plan);
+  json["run_folder"] = run_folder;
+  json["config_yaml"] = prepared.config_yaml;
+  json["explain"] = explain(prepared.plan, *prepared.loaded.config);
+  return json.dump();
+}
+
+}  // namespace lockstep

@@ -1,0 +1,133 @@
+#include "train/session.h"
+
+#include <ATen/ATen.h>
+#include <torch/version.h>
+#include <fmt/format.h>
+
+#include "core/files.h"
+#include "core/log.h"
+#include "core/version.h"
+#include "ddp/start_check.h"
+#include "tensor/safetensors.h"
+#include "train/initial_weights.h"
+
+namespace lockstep {
+namespace {
+
+NamedTensors copies(const Arena& arena) {
+  NamedTensors out = arena.named();
+  for (NamedTensor& entry : out) entry.tensor = entry.tensor.clone();
+  return out;
+}
+
+}  // namespace
+
+Session::Session(LoadedConfig loaded, RunPlan plan, RankPlace place, std::unique_ptr<Communicator> communicator)
+    : loaded_(std::move(loaded)), plan_(std::move(plan)), place_(std::move(place)), communicator_(std::move(communicator)) {
+  train_data_ = open_data(kinds(), config(), config().data.train);
+  if (!config().data.validation.empty()) validation_data_ = open_data(kinds(), config(), config().data.validation);
+  task_ = kinds().tasks.make(config().task);
+  task_->check(*train_data_);
+  make_models();
+  compare_ranks();
+  restore();
+}
+
+void Session::make_models() {
+  const auto seed = static_cast<uint64_t>(config().run.seed);
+  for (int64_t i = 0; i < plan_.threads_per_rank; ++i) {
+    replicas_.push_back(task_->make_model(seed));
+    evaluation_replicas_.push_back(task_->make_model(seed));
+  }
+  layout_ = ArenaLayout::of(replicas_.front()->parameters());
+  weights_ = std::make_unique<Arena>(layout_);
+  weights_->load(replicas_.front()->parameters(), "", "the initial weights");
+  if (config().train.ema.decay > 0) {
+    ema_ = std::make_unique<Arena>(layout_);
+    ema_->flat().copy_(weights_->flat());
+  }
+  for (const auto& replica : replicas_) replica->alias_parameters(weights_->views());
+  for (const auto& replica : evaluation_replicas_) replica->alias_parameters((ema_ ? *ema_ : *weights_).views());
+  optimizer_ = make_optimizer(kinds().optimizers, config().optimizer, layout_);
+  state_.seed = config().run.seed;
+  state_.slots = plan_.slots;
+  state_.isa = plan_.isa;
+  state_.config_hash = plan_.config_hash;
+  state_.train_hash = plan_.data.train_hash;
+}
+
+void Session::compare_ranks() {
+  const std::string same_program = "install the same version on all nodes";
+  check_start(*communicator_,
+              {{"config hash", plan_.config_hash, "start all ranks with the same config"},
+               {"program version", kVersion, same_program},
+               {"LibTorch version", TORCH_VERSION, same_program},
+               {"instruction set", probe_machine().isa + ", uses " + plan_.isa, "set run.cpu_isa=avx2 for mixed machines"},
+               {"training data", train_data_->content_hash(), "all ranks must see the same shards"},
+               parameters_fact(layout_),
+               weights_fact(*weights_)});
+}
+
+void Session::restore() {
+  // Rank 0 chooses, so that all ranks load the same one.
+  std::string chosen;
+  if (is_first()) {
+    const auto newest = newest_good_checkpoint(place_.folder);
+    if (newest) chosen = newest->string();
+  }
+  chosen = all_gather_strings(*communicator_, chosen, "choice of checkpoint").front();
+  if (!chosen.empty()) {
+    const CheckpointContent content = load_checkpoint(chosen);
+    with_context("loading " + chosen, [&] { load(content, chosen); });
+    if (is_first()) log_info(fmt::format("resumed from {} at step {}", chosen, state_.step));
+  } else if (!config().init.from.empty()) {
+    NamedTensors optimizer_state;
+    const InitReport report = apply_initial_weights(config().init, *replicas_.front(), &optimizer_state);
+    if (ema_) ema_->flat().copy_(weights_->flat());
+    if (!optimizer_state.empty()) optimizer_->load_state(optimizer_state, report.source);
+    if (is_first()) log_info(report.text());
+  }
+  check_start(*communicator_, {weights_fact(*weights_), {"step", std::to_string(state_.step), "all ranks must see the same run folder"}});
+}
+
+void Session::load(const CheckpointContent& content, const std::string& from) {
+  const TrainState& state = content.state;
+  const auto refuse = [&](const std::string& what, const std::string& was, const std::string& is) {
+    throw CheckpointError(fmt::format("the checkpoint was written with {} {}, this run has {}", what, was, is),
+                          "a run goes on with the bits it started with; use init.from for a new run", {from, 0, 0, ""});
+  };
+  if (state.slots != plan_.slots) refuse("slots", std::to_string(state.slots), std::to_string(plan_.slots));
+  if (state.isa != plan_.isa) refuse("instruction set", state.isa, plan_.isa);
+  weights_->load(content.model, "", from);
+  if (ema_) ema_->load(content.ema, "", from);
+  optimizer_->load_state(content.optimizer, from);
+  const std::string config_hash = state_.config_hash;
+  state_ = state;
+  state_.config_hash = config_hash;  // train.steps may have grown
+}
+
+std::vector<Model*> Session::replicas() const {
+  std::vector<Model*> out;
+  for (const auto& replica : replicas_) out.push_back(replica.get());
+  return out;
+}
+
+std::vector<Model*> Session::evaluation_replicas() const {
+  std::vector<Model*> out;
+  for (const auto& replica : evaluation_replicas_) out.push_back(replica.get());
+  return out;
+}
+
+CheckpointContent Session::snapshot() {
+  CheckpointContent content;
+  content.model = copies(*weights_);
+  for (const NamedTensor& buffer : replicas_.front()->buffers())
+    content.model.push_back({buffer.name, buffer.tensor.clone()});
+  if (ema_) content.ema = copies(*ema_);
+  content.optimizer = optimizer_->state();
+  for (NamedTensor& entry : content.optimizer) entry.tensor = entry.tensor.clone();
+  content.state = state_;
+  return content;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,77 @@
+// What one rank holds while it trains: made in order at start, destroyed in reverse.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/run_folder.h"
+#include "data/dataset.h"
+#include "ddp/arena.h"
+#include "ddp/communicator.h"
+#include "optim/optimizers.h"
+#include "tasks/task.h"
+#include "train/checkpoint.h"
+#include "train/run_config.h"
+#include "train/run_plan.h"
+
+namespace lockstep {
+
+// Where and as which attempt a rank runs.
+struct RankPlace {
+  RunFolder folder;
+  int attempt = 0;
+};
+
+class Session {
+ public:
+  // Collective. Opens data, makes the model and its replicas, compares with the other ranks what
+  // must be equal, then loads the newest good checkpoint of the folder or the weights `init`
+  // names. `loaded` and `plan` are those of all ranks. Throws any Error.
+  Session(LoadedConfig loaded, RunPlan plan, RankPlace place, std::unique_ptr<Communicator> communicator);
+
+  const RunConfig& config() const { return *loaded_.config; }
+  const Kinds& kinds() const { return *loaded_.kinds; }
+  const RunPlan& plan() const { return plan_; }
+  const RankPlace& place() const { return place_; }
+  Communicator& communicator() { return *communicator_; }
+  bool is_first() const { return communicator_->rank() == 0; }
+
+  const Task& task() const { return *task_; }
+  const Dataset& train_data() const { return *train_data_; }
+  const Dataset* validation_data() const { return validation_data_.get(); }
+
+  // One replica per slot thread; all alias weights().
+  std::vector<Model*> replicas() const;
+  Arena& weights() { return *weights_; }
+  bool has_ema() const { return ema_ != nullptr; }
+  Arena& ema() { return *ema_; }
+  Optimizer& optimizer() { return *optimizer_; }
+  const ArenaLayout& layout() const { return layout_; }
+  // Replicas whose weights are the EMA (or the weights themselves without EMA), for evaluation.
+  std::vector<Model*> evaluation_replicas() const;
+
+  TrainState& state() { return state_; }
+  // A copy of everything a checkpoint holds, after a step's update and EMA.
+  CheckpointContent snapshot();
+
+ private:
+  void make_models();
+  void compare_ranks();
+  void restore();
+  void load(const CheckpointContent& content, const std::string& from);
+
+  LoadedConfig loaded_;
+  RunPlan plan_;
+  RankPlace place_;
+  std::unique_ptr<Communicator> communicator_;
+  std::unique_ptr<Task> task_;
+  std::unique_ptr<Dataset> train_data_, validation_data_;
+  ArenaLayout layout_;
+  std::unique_ptr<Arena> weights_, ema_;
+  std::vector<std::unique_ptr<Model>> replicas_, evaluation_replicas_;
+  std::unique_ptr<Optimizer> optimizer_;
+  TrainState state_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,37 @@
+// One training step on this rank: slots → backward → exchange → clip → update → EMA.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "train/session.h"
+
+namespace lockstep {
+
+// What a step tells the loop; equal on all ranks except the times.
+struct StepResult {
+  double loss = 0;         // global Σsum / Σcount
+  double grad_norm = 0;    // before clipping
+  double lr = 0;
+  bool updated = true;     // false: gradients were not finite, nothing changed but `step`
+  bool stop = false;       // some rank was asked to stop; agreed by all
+  double data_wait_seconds = 0;     // of this rank
+  double comm_exposed_seconds = 0;  // waiting for the exchange after backward, this rank
+};
+
+class TrainingStep {
+ public:
+  // Loaders start reading at session.state().step.
+  explicit TrainingStep(Session& session);
+  ~TrainingStep();
+
+  // Collective. Runs step `session.state().step` and advances the state. Throws NumericError if
+  // too many steps in a row had no finite gradient.
+  StepResult run();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace lockstep

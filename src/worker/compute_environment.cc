@@ -1,0 +1,49 @@
+#include "worker/compute_environment.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include <ATen/Parallel.h>
+#include <nlohmann/json.hpp>
+
+#include "core/errors.h"
+#include "core/files.h"
+#include "models/kernel_isa.h"
+
+namespace lockstep {
+namespace {
+
+// The value behind `key` in the words of the command line, or "".
+std::string word_after(int argc, char** argv, const std::string& key) {
+  for (int i = 2; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == key && i + 1 < argc) return argv[i + 1];
+    if (word.starts_with(key + "=")) return word.substr(key.size() + 1);
+  }
+  return "";
+}
+
+}  // namespace
+
+void pin_isa(const std::string& isa) {
+  if (isa != "avx2") return;
+  setenv("ATEN_CPU_CAPABILITY", "avx2", 1);
+  setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1);
+  setenv("MKL_ENABLE_INSTRUCTIONS", "AVX2", 1);
+  set_kernel_isa("avx2");
+}
+
+void set_up_compute_environment(int argc, char** argv) {
+  setenv("OMP_NUM_THREADS", "1", 1);
+  setenv("MKL_NUM_THREADS", "1", 1);
+  std::string isa = word_after(argc, argv, "run.cpu_isa");
+  const std::string folder = word_after(argc, argv, "--run-folder");
+  if (!folder.empty() && fs::exists(fs::path(folder) / "plan.json")) {
+    const auto plan = nlohmann::json::parse(read_file(fs::path(folder) / "plan.json", 16 << 20), nullptr, false);
+    if (plan.is_object()) isa = plan.value("isa", isa);
+  }
+  pin_isa(isa);
+  at::set_num_threads(1);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,74 @@
+#include "train/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include <nlohmann/json.hpp>
+
+#include "core/files.h"
+#include "tests/train/tiny_run.h"
+
+namespace lockstep {
+namespace {
+
+std::vector<nlohmann::json> lines_of(const fs::path& path) {
+  std::vector<nlohmann::json> out;
+  std::istringstream text(read_file(path));
+  for (std::string line; std::getline(text, line);) out.push_back(nlohmann::json::parse(line));
+  return out;
+}
+
+StepMetrics metrics_of(int64_t step) {
+  StepMetrics m;
+  m.step = step;
+  m.loss = 0.5;
+  return m;
+}
+
+TEST(MetricsFile, HasEveryFieldOfTheInterface) {
+  const testing::TemporaryFolder folder;
+  { MetricsFile(RunFolder{folder.path()}, 0, 0).step(metrics_of(1)); }
+  const auto line = lines_of(folder.path() / "metrics.jsonl").at(0);
+  for (const char* key : {"step", "epoch", "time", "loss", "lr", "grad_norm", "samples_per_second", "step_seconds",
+                          "data_wait_seconds", "comm_exposed_seconds", "memory_bytes"})
+    EXPECT_TRUE(line.contains(key)) << key;
+}
+
+TEST(MetricsFile, MovesLinesPastTheCheckpointAway) {
+  const testing::TemporaryFolder temporary;
+  const RunFolder folder{temporary.path()};
+  {
+    MetricsFile file(folder, 0, 0);
+    file.attempt(0, 0, 2, 8);
+    for (int64_t step = 1; step <= 5; ++step) file.step(metrics_of(step));
+    file.evaluation(5, {{"validity", 1.0}}, 0.1);
+  }
+  { MetricsFile(folder, 1, 3).step(metrics_of(4)); }
+  std::vector<int64_t> steps;
+  for (const auto& line : lines_of(folder.metrics()))
+    if (!line.contains("kind")) steps.push_back(line.at("step"));
+  EXPECT_EQ(steps, (std::vector<int64_t>{1, 2, 3, 4}));
+  EXPECT_EQ(lines_of(folder.attempt(1) / "metrics-taken-back.jsonl").size(), 3u);  // steps 4, 5, evaluation of 5
+}
+
+TEST(MetricsFile, DropsALineTornByAKill) {
+  const testing::TemporaryFolder temporary;
+  const RunFolder folder{temporary.path()};
+  { MetricsFile(folder, 0, 0).step(metrics_of(1)); }
+  write_file_atomic(folder.metrics(), read_file(folder.metrics()) + "{\"step\": 2, \"lo");
+  { MetricsFile(folder, 1, 1).step(metrics_of(2)); }
+  EXPECT_EQ(lines_of(folder.metrics()).size(), 2u);
+}
+
+TEST(MetricsFile, WritesABrokenNumberAsNull) {
+  const testing::TemporaryFolder folder;
+  StepMetrics m = metrics_of(1);
+  m.loss = std::numeric_limits<double>::quiet_NaN();
+  { MetricsFile(RunFolder{folder.path()}, 0, 0).step(m); }
+  EXPECT_TRUE(lines_of(folder.path() / "metrics.jsonl").at(0).at("loss").is_null());
+}
+
+}  // namespace
+}  // namespace lockstep
