@@ -6,7 +6,7 @@
 # pkg-config files and CMake's own package files would point to /usr.
 #
 # Targets:    lockstep::torch  hdf5  yaml  json  cli11  spdlog  fmt  png  xxhash
-#             lockstep::mpi (if LOCKSTEP_HAVE_MPI), gtest (if BUILD_TESTING is not off),
+#             lockstep::mpi (if LOCKSTEP_HAVE_MPI), gtest (if LOCKSTEP_TESTS is not off),
 #             lockstep::torch_cuda (if LOCKSTEP_HAVE_TORCH_CUDA)
 # Variables:  LOCKSTEP_HAVE_MPI  LOCKSTEP_HAVE_TORCH_CUDA  LOCKSTEP_TORCH_VERSION
 #             LOCKSTEP_MPIRUN (the launcher's path)
@@ -88,7 +88,7 @@ target_link_libraries(lockstep_spdlog INTERFACE lockstep::fmt Threads::Threads)
 lockstep_find(png HEADER png.h SUFFIXES libpng16 LIBRARIES "png16|png")
 lockstep_find(xxhash HEADER xxhash.h LIBRARIES xxhash)
 
-if(NOT DEFINED BUILD_TESTING OR BUILD_TESTING)
+if(NOT DEFINED LOCKSTEP_TESTS OR LOCKSTEP_TESTS)
   lockstep_find(gtest HEADER gtest/gtest.h LIBRARIES gmock gtest)
   target_link_libraries(lockstep_gtest INTERFACE Threads::Threads)
 endif()

@@ -34,6 +34,8 @@ def write_if_changed(path, text):
 
 def environment_script(unpacked, torch_description):
     lines = [f"# Made by scripts/setup. LibTorch: {torch_description}"]
+    if os.environ.get("LOCKSTEP_CUDA") == "0":
+        lines.append("# LOCKSTEP_CUDA=0: the CUDA toolkit is hidden.")
     if unpacked.exists():
         usr = unpacked / "usr"
         lines += ["# Debian's packages unpacked without root:",
