@@ -31,7 +31,7 @@ struct Node {
   Node* find(const std::string& key);
 };
 
-// Parses strict YAML (core/yaml_parse.cc): one document of at most 1 MiB, 64 levels, 20,000 values
+// Parses strict YAML (core/yaml_parse.cc): one document of at most 1 MiB, 64 levels, 10,000 values
 // and 4,096 keys a map; refuses anchors, aliases, tags, directives, merge keys, duplicate keys, tabs,
 // control characters and invalid UTF-8. `include: FILE`
 // or a list of files at the top level is read first, relative to the including file, then
@@ -57,7 +57,7 @@ using Sources = std::map<std::string, std::string>;
 // messages ("" at the root). Records the source of every field if asked ("default" included).
 void read_fields(const Node& node, const std::function<void(FieldVisitor&)>& visit, const std::string& path = "",
                  Sources* sources = nullptr);
-template <class T>
+template <detail::HasFields T>
 void read_fields(const Node& node, T& options, const std::string& path = "", Sources* sources = nullptr) {
   read_fields(node, [&](FieldVisitor& v) { options.fields(v); }, path, sources);
 }

@@ -171,10 +171,10 @@ Printed print_fields(const std::function<void(FieldVisitor&)>& visit, const std:
 }
 
 std::string describe_range(const Range& range) {
+  constexpr double kExact = 1e15;  // whole numbers below are shown with digits alone
   const auto number = [](double value) {
-    std::string text = format_double(value);
-    if (text.size() > 2 && text.compare(text.size() - 2, 2, ".0") == 0) text.resize(text.size() - 2);
-    return text;
+    const bool whole = std::abs(value) < kExact && value == std::floor(value);
+    return whole ? std::to_string(static_cast<int64_t>(value)) : format_double(value);
   };
   const bool has_low = std::isfinite(range.low), has_high = std::isfinite(range.high);
   const std::string low = (range.above_low ? "greater than " : "at least ") + number(range.low);

@@ -59,8 +59,8 @@ std::string kinds_with(const Owner& owner, const std::string& key) {
     if (!others.empty()) help = fmt::format("{} {} has it; ", owner.kinds->what(), others);
   }
   const std::string nearest = nearest_word(key, known);
-  if (!nearest.empty()) help += fmt::format("did you mean '{}'? ", nearest);
-  else if (key.find(':') != std::string::npos) help += "put a space behind ':'; ";
+  if (key.find(':') != std::string::npos) help += "put a space behind ':'; ";
+  else if (!nearest.empty()) help += fmt::format("did you mean '{}'? ", nearest);
   help += known.empty() ? "no keys are known here" : "known keys here: " + fmt::format("{}", fmt::join(known, ", "));
   throw ConfigError(fact, help, node.key_places[i]);
 }

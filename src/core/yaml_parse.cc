@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kMaxBytes = size_t{1} << 20;
 constexpr size_t kMaxDepth = 64;
-constexpr size_t kMaxNodes = 20'000;
+constexpr size_t kMaxNodes = 10'000;
 constexpr size_t kMaxKeys = 4'096;  // of one map
 
 class TreeBuilder final : public YAML::EventHandler {
@@ -46,6 +46,7 @@ class TreeBuilder final : public YAML::EventHandler {
     Node node = make(Node::Type::kScalar, mark);
     node.scalar = value;
     node.quoted = tag == "!";
+    if (node.quoted) check_closed(mark);
     add(std::move(node));
   }
 
@@ -91,11 +92,26 @@ class TreeBuilder final : public YAML::EventHandler {
     const char first = mark.pos >= 0 && at < text_.size() ? text_[at] : ' ';
     if (anchor != 0)
       throw ConfigError("an anchor (&)", "write the value out, or share a file through 'include:'", place(mark));
-    if (first == '!' || !(tag.empty() || tag == "!" || tag == "?"))
+    const bool is_text = tag == "!" && std::string_view("\"'|>").find(first) != std::string_view::npos;
+    if (first == '!' || !(tag.empty() || tag == "?" || is_text))
       throw ConfigError("a tag (!)", "remove it; the key decides the type", place(mark));
   }
 
+  // yaml-cpp takes a quote that is still open at the end of the text for closed.
+  void check_closed(const YAML::Mark& mark) const {
+    size_t at = static_cast<size_t>(mark.pos);
+    const char quote = text_[at++];
+    if (quote != '"' && quote != '\'') return;  // a block scalar (| or >) ends with its indentation
+    for (; at < text_.size(); ++at) {
+      if (quote == '"' && text_[at] == '\\') ++at;
+      else if (text_[at] == quote && quote == '\'' && at + 1 < text_.size() && text_[at + 1] == quote) ++at;
+      else if (text_[at] == quote) return;
+    }
+    throw ConfigError("the quote is not closed", fmt::format("close it with {}", quote), place(mark));
+  }
+
   void take_key(const YAML::Mark& mark, const std::string& tag, const std::string& key) {
+    if (tag == "!") check_closed(mark);
     Level& level = stack_.back();
     if (key == "<<" && tag != "!")
       throw ConfigError("a merge key (<<)", "write the keys out, or share a file through 'include:'", place(mark));
@@ -179,6 +195,7 @@ Node parse_yaml_document(const std::string& whole, const std::string& name) {
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const YAML::Exception& problem) {
+    if (problem.msg.starts_with(YAML::ErrorMsg::UNKNOWN_ANCHOR)) builder.OnAlias(problem.mark, 0);
     throw ConfigError("not valid YAML: " + problem.msg, help_for(problem.msg), lines.at(problem.mark.line, problem.mark.column));
   }
   Node root = builder.take();
