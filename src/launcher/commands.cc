@@ -24,6 +24,7 @@ const std::vector<CommandEntry>& commands() {
       {"plan", "what a run would do: ranks, batches, steps, memory, files", help::kPlan, plan_command},
       by_worker("sample", "draw samples from a run, or solve a puzzle with it", help::kSample),
       by_worker("evaluate", "scores of a checkpoint", help::kEvaluate),
+      {"report", "one offline HTML page of a run, or of several side by side", help::kReport, report_command},
       {"runs", "list runs with their state, step and score", help::kRuns, runs_command},
       {"logs", "print a rank's log", help::kLogs, logs_command},
       by_worker("data", "make, convert, inspect, verify and show datasets", help::kData),

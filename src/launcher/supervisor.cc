@@ -165,8 +165,19 @@ void Supervisor::report_failure(int number, const Failure& failure) {
                                     {"pid", failure.pid},
                                     {"checkpoint", checkpoint}};
   const std::string content = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  write_file_atomic(options_.run.attempt(number) / "error.json", content);
-  write_file_atomic(options_.run.error(), content);
+  try_to("write error.json", [&] {
+    write_file_atomic(options_.run.attempt(number) / "error.json", content);
+    write_file_atomic(options_.run.error(), content);
+  });
+}
+
+// A full disk must not hide why the ranks failed.
+void Supervisor::try_to(const char* what, const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const EnvironmentError& error) {
+    console_.line(std::string("warning: cannot ") + what + ": " + error.what());
+  }
 }
 
 std::string Supervisor::reason_to_give_up(const Failure& failure) const {
@@ -213,7 +224,7 @@ ExitCode Supervisor::finish(int number, End end, const Failure& failure) {
   status.exit_code = static_cast<int>(code);
   status.attempt = number;
   status.checkpoint = newest_checkpoint(options_.run);
-  write_status(options_.run, status);
+  try_to("write status.json", [&] { write_status(options_.run, status); });
   std::error_code missing;
   if (end != End::kFailed) fs::remove(options_.run.error(), missing);
   return code;

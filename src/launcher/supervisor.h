@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -51,6 +52,7 @@ class Supervisor {
   AttemptEnd judge(int number, const RankWatch& watch, const std::optional<RankState>& hung, const ExitStatus& starter,
                    const std::filesystem::path& log, int64_t kills_before);
   void ask_to_stop(const RankWatch& watch, ChildProcess& child);
+  void try_to(const char* what, const std::function<void()>& action);
   void report_failure(int number, const Failure& failure);
   // Empty if the run may be restarted, else why not.
   std::string reason_to_give_up(const Failure& failure) const;

@@ -11,6 +11,7 @@
 #include "launcher/run_lock.h"
 #include "launcher/supervisor.h"
 #include "launcher/worker_program.h"
+#include "report/report.h"
 
 namespace lockstep {
 namespace {
@@ -70,12 +71,26 @@ void say_how_it_ended(const RunFolder& run, ExitCode code, Console& console) {
   }
 }
 
+// The run's outcome does not hang on its pictures: a full disk here is a warning.
+void draw_report(const RunFolder& run, ExitCode code, Console& console) {
+  try {
+    write_report(run);
+    write_tensorboard(run);
+    std::string summary = code == ExitCode::kDone ? closing_summary(run) : "";
+    if (!summary.empty() && summary.back() == '\n') summary.pop_back();
+    if (!summary.empty()) console.line(summary);
+  } catch (const Error& error) {
+    console.line("warning: no report: " + std::string(error.what()));
+  }
+}
+
 int supervise(const RunFolder& run, const LaunchPlan& plan, const StartChoice& start, const TrainFlags& flags,
               SignalWatch& signals) {
   Console console;
   console.line("run folder " + run.root.string() + "; starting with " + start.why);
   SuperviseOptions options{run, plan, start, {launcher_path(), worker_path()}, next_attempt(run), flags.dry_run_steps};
   const ExitCode code = Supervisor(std::move(options), signals, console).run();
+  draw_report(run, code, console);
   say_how_it_ended(run, code, console);
   std::printf("run folder: %s\n", run.root.c_str());
   return static_cast<int>(code);
