@@ -85,7 +85,9 @@ class Apt:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
         command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *self.options, *arguments]
         if self.prefix:
-            command = [*self.prefix, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", *command]
+            kept = [f"{name}={value}" for name, value in environment.items()
+                    if name in ("DEBIAN_FRONTEND", "LC_ALL") or name.lower().endswith("_proxy")]
+            command = [*self.prefix, "env", *kept, *command]  # sudo drops the environment
         result = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         with open(self.log, "a", encoding="utf-8") as log:
@@ -169,6 +171,6 @@ def mend_links(unpacked):
             path.unlink()
             path.symlink_to(real)
     # `update-alternatives` did not run: give Open MPI's launcher its usual name.
-    orterun, mpirun = unpacked / "usr/bin/orterun", unpacked / "usr/bin/mpirun"
-    if orterun.exists() and not mpirun.exists():
-        mpirun.symlink_to("orterun")
+    mpirun = unpacked / "usr/bin/mpirun"
+    if (unpacked / "usr/bin/mpirun.openmpi").exists() and not mpirun.exists():
+        mpirun.symlink_to("mpirun.openmpi")

@@ -41,7 +41,7 @@ def environment_script(unpacked, torch_description):
         lines += ["# Debian's packages unpacked without root:",
                   "export PATH=$PATH:{usr}/bin",
                   "export LD_LIBRARY_PATH={lib}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"]
-        if (usr / "bin/orterun").exists():
+        if (usr / "bin/mpirun.openmpi").exists():
             lines += ["# Open MPI and its PMIx find their parts from here instead of /usr. Network parts whose",
                       "# libraries are not there are left out without a word.",
                       "export OPAL_PREFIX={usr}",
