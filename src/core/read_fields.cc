@@ -59,8 +59,7 @@ std::string kinds_with(const Owner& owner, const std::string& key) {
     if (!others.empty()) help = fmt::format("{} {} has it; ", owner.kinds->what(), others);
   }
   const std::string nearest = nearest_word(key, known);
-  if (key.find(':') != std::string::npos) help += "put a space behind ':'; ";
-  else if (!nearest.empty()) help += fmt::format("did you mean '{}'? ", nearest);
+  if (!nearest.empty()) help += fmt::format("did you mean '{}'? ", nearest);
   help += known.empty() ? "no keys are known here" : "known keys here: " + fmt::format("{}", fmt::join(known, ", "));
   throw ConfigError(fact, help, node.key_places[i]);
 }

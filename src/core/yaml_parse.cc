@@ -46,7 +46,8 @@ class TreeBuilder final : public YAML::EventHandler {
     Node node = make(Node::Type::kScalar, mark);
     node.scalar = value;
     node.quoted = tag == "!";
-    if (node.quoted) check_closed(mark);
+    const char first = text_[static_cast<size_t>(mark.pos)];
+    if (first == '"' || first == '\'') end_of_quoted(mark);
     add(std::move(node));
   }
 
@@ -97,21 +98,32 @@ class TreeBuilder final : public YAML::EventHandler {
       throw ConfigError("a tag (!)", "remove it; the key decides the type", place(mark));
   }
 
-  // yaml-cpp takes a quote that is still open at the end of the text for closed.
-  void check_closed(const YAML::Mark& mark) const {
+  // The offset behind a quoted scalar. yaml-cpp takes a quote that is still open at the end of the
+  // text for closed, so this looks for itself.
+  size_t end_of_quoted(const YAML::Mark& mark) const {
     size_t at = static_cast<size_t>(mark.pos);
     const char quote = text_[at++];
-    if (quote != '"' && quote != '\'') return;  // a block scalar (| or >) ends with its indentation
     for (; at < text_.size(); ++at) {
       if (quote == '"' && text_[at] == '\\') ++at;
       else if (text_[at] == quote && quote == '\'' && at + 1 < text_.size() && text_[at + 1] == quote) ++at;
-      else if (text_[at] == quote) return;
+      else if (text_[at] == quote) return at + 1;
     }
     throw ConfigError("the quote is not closed", fmt::format("close it with {}", quote), place(mark));
   }
 
+  // yaml-cpp takes a word alone, as the last line or inside {}, for a key with the value null.
+  void check_colon(const YAML::Mark& mark, bool quoted, const std::string& key) const {
+    const char first = text_[static_cast<size_t>(mark.pos)];
+    if (quoted && first != '"' && first != '\'') throw ConfigError("a key must be one line", "write KEY: VALUE", place(mark));
+    size_t at = quoted ? end_of_quoted(mark) : static_cast<size_t>(mark.pos) + key.size();
+    while (at < text_.size() && text_[at] == ' ') ++at;
+    if (at < text_.size() && text_[at] == ':') return;
+    throw ConfigError(fmt::format("no ':' behind the key '{}'", key),
+                      key.find(':') == std::string::npos ? "write KEY: VALUE" : "put a space behind ':'", place(mark));
+  }
+
   void take_key(const YAML::Mark& mark, const std::string& tag, const std::string& key) {
-    if (tag == "!") check_closed(mark);
+    check_colon(mark, tag == "!", key);
     Level& level = stack_.back();
     if (key == "<<" && tag != "!")
       throw ConfigError("a merge key (<<)", "write the keys out, or share a file through 'include:'", place(mark));

@@ -63,6 +63,12 @@ TEST(BrokenConfigs, AreErrorsThatNameFilePlaceAndCure) {
   fs::current_path(before);
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr double kMostSeconds = 1;
+#else
+constexpr double kMostSeconds = 0.05;
+#endif
+
 TEST(Yaml, RefusesBombsQuickly) {
   const auto repeat = [](const std::string& text, int times) {
     std::string out;
@@ -83,12 +89,12 @@ TEST(Yaml, RefusesBombsQuickly) {
   for (const std::string& bomb : bombs) {
     // The best of three in processor time: the machine may be busy with something else.
     double best = 1e9;
-    for (int i = 0; i < 3 && best > 0.05; ++i) {
+    for (int i = 0; i < 3 && best > kMostSeconds; ++i) {
       const std::clock_t begin = std::clock();
       EXPECT_THROW(read_sample(bomb), ConfigError) << bomb.substr(0, 40);
       best = std::min(best, static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC);
     }
-    EXPECT_LT(best, 0.05) << bomb.substr(0, 40);
+    EXPECT_LT(best, kMostSeconds) << bomb.substr(0, 40);
   }
 }
 
