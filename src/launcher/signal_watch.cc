@@ -1,6 +1,7 @@
 #include "launcher/signal_watch.h"
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 #include <sys/signalfd.h>
@@ -15,6 +16,7 @@ SignalWatch::SignalWatch() {
   sigemptyset(&mask);
   for (int number : {SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGCHLD}) sigaddset(&mask, number);
   sigprocmask(SIG_BLOCK, &mask, &old_mask_);
+  std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that left is no reason to stop
   descriptor_ = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
   if (descriptor_ < 0) throw EnvironmentError(std::string("cannot watch signals: ") + std::strerror(errno));
 }
