@@ -82,7 +82,7 @@ void SudokuDecoder::fill(const float* probabilities) {
   int surest = -1;
   float surest_p = -1;
   std::vector<int> cells;
-  for (int cell = 0; cell < kSudokuBoardCells; ++cell) {
+  for (int cell = 0; cell < kCells; ++cell) {
     if (before[size_t(cell)] != 0) continue;
     const float* p = probabilities + cell * 9;
     const float best = p[best_two(p).first];
@@ -107,7 +107,7 @@ void SudokuDecoder::fill(const float* probabilities) {
   }
   if (!complete()) {
     if (!last) return ask_fill();
-    for (int cell = 0; cell < kSudokuBoardCells; ++cell)  // out of passes: the best guess for the rest
+    for (int cell = 0; cell < kCells; ++cell)  // out of passes: the best guess for the rest
       if (board_[size_t(cell)] == 0)
         board_[size_t(cell)] = static_cast<uint8_t>(best_two(probabilities + cell * 9).first + 1);
     return give_up();
@@ -182,13 +182,13 @@ std::vector<SudokuSolution> solve_sudokus(const SudokuPredict& predict, std::spa
     questions.clear();
     for (auto& [index, decoder] : live)
       if (!decoder.done()) questions.push_back(decoder.question());
-    probabilities.resize(questions.size() * kSudokuBoardCells * 9);
+    probabilities.resize(questions.size() * kCells * 9);
     if (!questions.empty()) predict(questions, probabilities.data());
     const float* p = probabilities.data();
     for (auto& [index, decoder] : live) {
       if (!decoder.done()) {
         decoder.answer(p);
-        p += kSudokuBoardCells * 9;
+        p += kCells * 9;
       }
       if (decoder.done()) solutions[index] = decoder.solution();
     }

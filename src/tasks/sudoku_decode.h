@@ -84,7 +84,7 @@ class SudokuDecoder {
   bool done_ = false, checking_ = false;
   int split_ = 0, half_ = 0;
   double log_p_ = 0, smallest_p_ = 1;
-  std::array<bool, kSudokuBoardCells> first_half_{};
+  std::array<bool, kCells> first_half_{};
   std::priority_queue<Branch> branches_;
   int64_t branches_made_ = 0;
   std::vector<Attempt> attempts_;

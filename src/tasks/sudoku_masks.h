@@ -3,22 +3,21 @@
 // A masked-diffusion sample is a solved grid with some cells hidden. Masks drawn uniformly over
 // the number of hidden cells teach the likelihood (their loss has the known bound
 // ln(6.67e21)/81 = 0.6204 nats a cell), but nearly all of them are trivial or hopeless; the puzzle
-// stored with the grid, with some of its cells added back, is where solving is learnt. Each use
-// also gets a random symmetry of Sudoku, so that few grids stand for many.
+// stored with the grid, often with some of its cells added back, is where solving is learnt. Each
+// use also gets a random symmetry of Sudoku, so that few grids stand for many.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "core/fields.h"
+#include "data/sudoku_grid.h"
 
 namespace lockstep {
 
-inline constexpr int kSudokuBoardCells = 81;
-inline constexpr double kSudokuEntropyBound = 0.62037;  // nats a cell: ln(6.67090375e21) / 81
-
 // Digits 1..9 row by row, 0 = hidden or blank.
-using SudokuBoard = std::array<uint8_t, kSudokuBoardCells>;
+using SudokuBoard = Grid;
+
+inline constexpr double kSudokuEntropyBound = 0.62037;  // nats a cell: ln(6.67090375e21) / 81
 
 struct SudokuMaskOptions {
   double uniform_share = 0.25;
@@ -39,20 +38,11 @@ struct SudokuExample {
   SudokuBoard targets;  // the digits of the hidden cells, 0 elsewhere
 };
 
-// The example that sample `id` gives at `step`. `puzzle` is a subset of `solution` (0 = blank).
+// The example that sample `id` gives at `step`. `puzzle` is a part of `solution` (0 = blank).
 SudokuExample sudoku_example(const SudokuBoard& solution, const SudokuBoard& puzzle, uint64_t seed, int64_t id,
                              int64_t step, const SudokuMaskOptions& options);
 
-// Hides `hidden` cells of `solution`, chosen by (seed, id) for evaluation: never changes with the step.
+// Hides `hidden` cells of `solution`, chosen by (seed, id): the same at every evaluation.
 SudokuExample sudoku_evaluation_example(const SudokuBoard& solution, int hidden, uint64_t seed, int64_t id);
-
-// A symmetry: result[cell] = digits[board[source[cell]]], 0 stays 0.
-struct SudokuSymmetry {
-  std::array<uint8_t, kSudokuBoardCells> source;
-  std::array<uint8_t, 10> digits;
-  SudokuBoard apply(const SudokuBoard& board) const;
-};
-// One of the 9!·6^8·2 symmetries, by (seed, id, step).
-SudokuSymmetry random_sudoku_symmetry(uint64_t seed, int64_t id, int64_t step);
 
 }  // namespace lockstep

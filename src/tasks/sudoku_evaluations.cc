@@ -1,0 +1,17 @@
+#include "tasks/sudoku_evaluations.h"
+
+namespace lockstep {
+
+const SudokuEvaluationTable& sudoku_evaluations() {
+  static const SudokuEvaluationTable table = [] {
+    SudokuEvaluationTable rows("evaluation");
+    rows.add<SudokuValidationLossOptions>("validation_loss", "nats per hidden cell on held-out grids",
+                                          make_sudoku_validation_loss);
+    rows.add<SudokuSolveOptions>("solve", "share of held-out puzzles solved, by level", make_sudoku_solve);
+    rows.add<SudokuSamplesOptions>("samples", "validity of grids drawn from nothing", make_sudoku_samples);
+    return rows;
+  }();
+  return table;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,20 @@
+// The kinds of tasks and of evaluations (design.md 2, "Kinds").
+#pragma once
+
+#include "core/kinds.h"
+#include "tasks/task.h"
+
+namespace lockstep {
+
+using TaskTable = Table<Task>;
+
+// The built-in tasks:
+//   sudoku  masked diffusion over the digits of a grid (tasks/sudoku_task.h)
+// Plug-ins add rows to the returned table before the config is read.
+TaskTable task_kinds();
+
+// The evaluations of all tasks, as the `evaluate` list of a config names them; a task makes its
+// own (Task::evaluation) and refuses those of other tasks.
+KindList evaluation_kinds();
+
+}  // namespace lockstep
