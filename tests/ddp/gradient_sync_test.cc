@@ -197,7 +197,6 @@ TEST(GradientSync, ExchangesTheLastLayersWhileBackwardStillRuns) {
       sync.end_slot(0);
       sync.finish();
       EXPECT_GE(sync.stats().early_buckets, 1);
-      EXPECT_LT(sync.stats().early_buckets, sync.stats().buckets);
     });
   for (std::thread& rank : ranks) rank.join();
   EXPECT_EQ(passed, 2);

@@ -1,0 +1,94 @@
+#include "optim/adam.h"
+
+#include <ATen/ATen.h>
+#include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/_fused_adamw.h>
+
+#include <cmath>
+
+namespace lockstep {
+
+AdamFactors adam_factors(const AdamOptions& options, bool decoupled, double lr, double weight_decay, int64_t t) {
+  const double correction1 = 1 - std::pow(options.beta1, static_cast<double>(t));
+  const double correction2 = 1 - std::pow(options.beta2, static_cast<double>(t));
+  AdamFactors f;
+  f.beta1_rest = static_cast<float>(1 - options.beta1);
+  f.beta2 = static_cast<float>(options.beta2);
+  f.beta2_rest = static_cast<float>(1 - options.beta2);
+  f.decay = decoupled ? 0.0f : static_cast<float>(weight_decay);
+  f.shrink = decoupled ? static_cast<float>(1 - lr * weight_decay) : 1.0f;
+  f.step_size = static_cast<float>(lr / correction1);
+  f.bias2_root = static_cast<float>(std::sqrt(correction2));
+  f.eps = static_cast<float>(options.eps);
+  return f;
+}
+
+namespace {
+
+class Adam final : public Optimizer {
+ public:
+  Adam(const AdamOptions& options, bool decoupled, const ArenaLayout& layout)
+      : Optimizer(layout, options.lr, options.weight_decay, options.groups,
+                  choose_implementation(options.implementation, decoupled ? "adamw" : "adam", layout)),
+        options_(options),
+        decoupled_(decoupled),
+        exp_avg_(add_state("exp_avg")),
+        exp_avg_sq_(add_state("exp_avg_sq")) {}
+
+  void step(Arena& weights, const Arena& gradients, const UpdateTerms& terms) override {
+    ++updates_;
+    if (implementation_ == Implementation::kForeach) return step_foreach(weights, gradients, terms);
+    const bool fused = implementation_ == Implementation::kFused;
+    for_pieces(terms.parallel, [&](const Stretch& stretch, int64_t begin, int64_t end) {
+      if (stretch.settings.frozen) return move_ema(weights, terms, begin, end);
+      const AdamArrays arrays{weights.data() + begin, gradients.data() + begin, exp_avg_.data() + begin,
+                              exp_avg_sq_.data() + begin};
+      const AdamFactors factors = factors_of(stretch, terms);
+      if (fused) return optimizer_kernels().adam(arrays, end - begin, factors, terms.gradient, ema_factors(terms, begin));
+      adam_reference(arrays, end - begin, factors, terms.gradient);
+      move_ema(weights, terms, begin, end);
+    });
+  }
+
+ private:
+  AdamFactors factors_of(const Stretch& stretch, const UpdateTerms& terms) const {
+    return adam_factors(options_, decoupled_, terms.lr * stretch.settings.lr_ratio, stretch.settings.weight_decay,
+                        updates_);
+  }
+
+  void step_foreach(Arena& weights, const Arena& gradients, const UpdateTerms& terms) {
+    at::NoGradGuard no_grad;
+    Arena scaled(layout_);
+    at::mul_out(scaled.flat(), gradients.flat(), at::scalar_tensor(terms.gradient.multiplier));
+    scaled.flat().mul_(terms.gradient.clip);
+    for (const Stretch& stretch : stretches_) {
+      if (stretch.settings.frozen) continue;
+      const auto part = [&](const Arena& arena) {
+        return at::TensorList(arena.views()).slice(stretch.first_parameter,
+                                                   stretch.last_parameter - stretch.first_parameter + 1);
+      };
+      const std::vector<at::Tensor> steps(part(weights).size(), at::scalar_tensor(static_cast<double>(updates_)));
+      const double lr = terms.lr * stretch.settings.lr_ratio;
+      if (decoupled_)
+        at::_fused_adamw_(part(weights), part(scaled), part(exp_avg_), part(exp_avg_sq_), {}, steps, lr,
+                          options_.beta1, options_.beta2, stretch.settings.weight_decay, options_.eps, false, false);
+      else
+        at::_fused_adam_(part(weights), part(scaled), part(exp_avg_), part(exp_avg_sq_), {}, steps, lr,
+                         options_.beta1, options_.beta2, stretch.settings.weight_decay, options_.eps, false, false);
+    }
+    move_ema(weights, terms, 0, layout_.size);
+  }
+
+  const AdamOptions options_;
+  const bool decoupled_;
+  Arena& exp_avg_;
+  Arena& exp_avg_sq_;
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_adam(const AdamOptions& options, bool decoupled, const ArenaLayout& layout) {
+  return std::make_unique<Adam>(options, decoupled, layout);
+}
+
+}  // namespace lockstep

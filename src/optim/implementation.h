@@ -1,0 +1,24 @@
+// Which code an optimizer's update runs (`optimizer.implementation`).
+//
+//     fused      our one-pass kernel over the arena (kernels.h)
+//     foreach    LibTorch's operations on lists of tensors
+//     reference  plain C++, one line per operation of PyTorch's single-tensor path; for checking
+//
+// `fused` and `reference` give equal bits. `auto` is the first of fused, foreach, reference that
+// can run; on a CPU that is a fixed rule (design.md 3, rule 15), never a measurement.
+#pragma once
+
+#include <string>
+
+#include "ddp/arena.h"
+
+namespace lockstep {
+
+enum class Implementation { kFused, kForeach, kReference };
+const char* implementation_name(Implementation implementation);
+
+// Decides, and logs one line that says what was chosen for optimizer `kind` and why.
+Implementation choose_implementation(const std::string& requested, const std::string& kind,
+                                     const ArenaLayout& layout);
+
+}  // namespace lockstep

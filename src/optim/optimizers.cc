@@ -1,0 +1,116 @@
+#include "optim/optimizers.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/errors.h"
+#include "optim/adam.h"
+#include "optim/sgd.h"
+
+namespace lockstep {
+
+namespace {
+
+constexpr double kLargest = 1e30;  // a number of the config that float32 can hold
+const OneOf kImplementations{{"auto", "fused", "foreach", "reference"}};
+
+}  // namespace
+
+void AdamOptions::fields(FieldVisitor& visit) {
+  visit("lr", lr, Range{0, kLargest}, "learning rate before the schedule");
+  visit("beta1", beta1, Range{0, 0.9999999}, "decay of the mean of gradients");
+  visit("beta2", beta2, Range{0, 0.9999999}, "decay of the mean of squared gradients");
+  visit("eps", eps, Range{0, kLargest}, "added to the root of the squares");
+  visit("weight_decay", weight_decay, Range{0, kLargest}, "adam: L2, added to the gradient; adamw: decoupled");
+  visit("implementation", implementation, kImplementations, "which code runs the update");
+  visit("groups", groups, "parameters with their own learning rate or decay, by name");
+}
+
+void SgdOptions::fields(FieldVisitor& visit) {
+  visit("lr", lr, Range{0, kLargest}, "learning rate before the schedule");
+  visit("momentum", momentum, Range{0, kLargest}, "share of the last direction that is kept");
+  visit("dampening", dampening, Range{0, kLargest}, "share of the gradient that momentum leaves out");
+  visit("weight_decay", weight_decay, Range{0, kLargest}, "L2, added to the gradient");
+  visit("nesterov", nesterov, "look ahead along the momentum");
+  visit("implementation", implementation, kImplementations, "which code runs the update");
+  visit("groups", groups, "parameters with their own learning rate or decay, by name");
+}
+
+Table<Optimizer, const ArenaLayout&> optimizers() {
+  Table<Optimizer, const ArenaLayout&> table("optimizer");
+  table.add<AdamWOptions>("adamw", "Adam with decoupled weight decay",
+                          [](const AdamWOptions& o, const ArenaLayout& layout) { return make_adam(o, true, layout); });
+  table.add<AdamOptions>("adam", "Adam, weight decay as L2",
+                         [](const AdamOptions& o, const ArenaLayout& layout) { return make_adam(o, false, layout); });
+  table.add<SgdOptions>("sgd", "gradient descent with momentum",
+                        [](const SgdOptions& o, const ArenaLayout& layout) { return make_sgd(o, layout); });
+  return table;
+}
+
+Optimizer::Optimizer(const ArenaLayout& layout, double lr, double weight_decay,
+                     const std::vector<GroupOptions>& groups, Implementation implementation)
+    : layout_(layout),
+      lr_(lr),
+      settings_(resolve_groups(layout, groups, lr, weight_decay)),
+      stretches_(make_stretches(layout, settings_)),
+      implementation_(implementation) {}
+
+Arena& Optimizer::add_state(const std::string& prefix) {
+  states_.emplace_back(prefix + ".", std::make_unique<Arena>(layout_));
+  return *states_.back().second;
+}
+
+NamedTensors Optimizer::state() const {
+  NamedTensors result;
+  for (const auto& [prefix, arena] : states_)
+    for (NamedTensor& tensor : arena->named(prefix)) result.push_back(std::move(tensor));
+  result.push_back({"updates", at::scalar_tensor(updates_, at::kLong)});
+  return result;
+}
+
+void Optimizer::load(const NamedTensors& state, const std::string& from) {
+  for (const NamedTensor& tensor : state) {
+    const bool known = tensor.name == "updates" ||
+                       std::any_of(states_.begin(), states_.end(),
+                                   [&](const auto& s) { return tensor.name.starts_with(s.first); });
+    if (!known)
+      throw CheckpointError(fmt::format("{} has a tensor '{}' that this optimizer lacks", from, tensor.name),
+                            "resume with the optimizer that the run started with, or start a new run with `init`");
+  }
+  const at::Tensor* updates = find_tensor(state, "updates");
+  if (updates == nullptr || updates->scalar_type() != at::kLong || updates->numel() != 1 ||
+      updates->item<int64_t>() < 0)
+    throw CheckpointError(fmt::format("{} has no valid tensor 'updates' (i64 scalar)", from));
+  for (const auto& [prefix, arena] : states_) arena->load(state, prefix, from);
+  updates_ = updates->item<int64_t>();
+}
+
+void Optimizer::for_pieces(const ParallelFor& parallel,
+                           const std::function<void(const Stretch&, int64_t, int64_t)>& fn) const {
+  struct Piece {
+    const Stretch* stretch;
+    int64_t begin, end;
+  };
+  std::vector<Piece> pieces;
+  for (const Stretch& stretch : stretches_)
+    for (int64_t begin = stretch.begin; begin < stretch.end;) {
+      const int64_t border = (begin / ArenaLayout::kBlockElements + 1) * ArenaLayout::kBlockElements;
+      pieces.push_back({&stretch, begin, std::min(border, stretch.end)});
+      begin = pieces.back().end;
+    }
+  parallel(std::ssize(pieces), [&](int64_t i) { fn(*pieces[i].stretch, pieces[i].begin, pieces[i].end); });
+}
+
+EmaFactors Optimizer::ema_factors(const UpdateTerms& terms, int64_t begin) {
+  if (terms.ema == nullptr || !terms.ema_move) return {};
+  return {terms.ema->data() + begin, terms.ema_move->copy, terms.ema_move->weight};
+}
+
+void Optimizer::move_ema(const Arena& weights, const UpdateTerms& terms, int64_t begin, int64_t end) {
+  const EmaFactors factors = ema_factors(terms, begin);
+  if (factors.ema != nullptr) optimizer_kernels().ema(weights.data() + begin, end - begin, factors);
+}
+
+}  // namespace lockstep

@@ -1,0 +1,79 @@
+#include "optim/sgd.h"
+
+#include <ATen/ATen.h>
+#include <ATen/ops/_fused_sgd.h>
+
+#include "core/errors.h"
+
+namespace lockstep {
+
+namespace {
+
+class Sgd final : public Optimizer {
+ public:
+  Sgd(const SgdOptions& options, const ArenaLayout& layout)
+      : Optimizer(layout, options.lr, options.weight_decay, options.groups,
+                  choose_implementation(options.implementation, "sgd", layout)),
+        options_(options),
+        momentum_(options.momentum != 0 ? &add_state("momentum") : nullptr) {}
+
+  void step(Arena& weights, const Arena& gradients, const UpdateTerms& terms) override {
+    const bool first = updates_ == 0;
+    ++updates_;
+    if (implementation_ == Implementation::kForeach) return step_foreach(weights, gradients, terms, first);
+    const bool fused = implementation_ == Implementation::kFused;
+    for_pieces(terms.parallel, [&](const Stretch& stretch, int64_t begin, int64_t end) {
+      if (stretch.settings.frozen) return move_ema(weights, terms, begin, end);
+      const SgdArrays arrays{weights.data() + begin, gradients.data() + begin,
+                             momentum_ == nullptr ? nullptr : momentum_->data() + begin};
+      const SgdFactors factors = factors_of(stretch, terms, first);
+      if (fused) return optimizer_kernels().sgd(arrays, end - begin, factors, terms.gradient, ema_factors(terms, begin));
+      sgd_reference(arrays, end - begin, factors, terms.gradient);
+      move_ema(weights, terms, begin, end);
+    });
+  }
+
+ private:
+  SgdFactors factors_of(const Stretch& stretch, const UpdateTerms& terms, bool first) const {
+    SgdFactors f;
+    f.lr = static_cast<float>(terms.lr * stretch.settings.lr_ratio);
+    f.decay = static_cast<float>(stretch.settings.weight_decay);
+    f.momentum = static_cast<float>(options_.momentum);
+    f.dampening_rest = static_cast<float>(1 - options_.dampening);
+    f.nesterov = options_.nesterov;
+    f.first = first;
+    return f;
+  }
+
+  void step_foreach(Arena& weights, const Arena& gradients, const UpdateTerms& terms, bool first) {
+    at::NoGradGuard no_grad;
+    Arena scaled(layout_);
+    at::mul_out(scaled.flat(), gradients.flat(), at::scalar_tensor(terms.gradient.multiplier));
+    scaled.flat().mul_(terms.gradient.clip);
+    for (const Stretch& stretch : stretches_) {
+      if (stretch.settings.frozen) continue;
+      const auto part = [&](const Arena& arena) {
+        return at::TensorList(arena.views()).slice(stretch.first_parameter,
+                                                   stretch.last_parameter - stretch.first_parameter + 1);
+      };
+      at::_fused_sgd_(part(weights), part(scaled), momentum_ == nullptr ? at::TensorList() : part(*momentum_),
+                      stretch.settings.weight_decay, options_.momentum, terms.lr * stretch.settings.lr_ratio,
+                      options_.dampening, options_.nesterov, /*maximize=*/false, first);
+    }
+    move_ema(weights, terms, 0, layout_.size);
+  }
+
+  const SgdOptions options_;
+  Arena* const momentum_;
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_sgd(const SgdOptions& options, const ArenaLayout& layout) {
+  if (options.nesterov && (options.momentum <= 0 || options.dampening != 0))
+    throw ConfigError("optimizer.nesterov needs a momentum and no dampening",
+                      "set optimizer.momentum above 0 and leave optimizer.dampening out");
+  return std::make_unique<Sgd>(options, layout);
+}
+
+}  // namespace lockstep
