@@ -23,6 +23,9 @@ void Console::pass_on(std::string_view text) {
   if (text.empty()) return;
   write_all(text);
   at_line_start_ = text.back() == '\n';
+  constexpr size_t kRemembered = 16 * 1024;
+  recent_ += text;
+  if (recent_.size() > kRemembered) recent_.erase(0, recent_.size() - kRemembered);
 }
 
 void Console::line(const std::string& text) {

@@ -15,8 +15,11 @@ class Console {
   void pass_on(std::string_view text);
   // A line of ours, on a line of its own.
   void line(const std::string& text);
+  // True if rank 0 has shown `text` not long ago.
+  bool has_shown(const std::string& text) const { return recent_.find(text) != std::string::npos; }
 
  private:
+  std::string recent_;  // the end of what rank 0 said
   bool at_line_start_ = true;
 };
 

@@ -42,7 +42,7 @@ Failure hang(const Evidence& evidence, const RankState& state, double silent_sec
   if (!state.seen) {
     failure.fact = name + " did not start within " + whole_seconds(silent_seconds);
   } else if (state.gone) {
-    failure.fact = name + " ended without a word" + where(&state);
+    failure.fact = name + " left the others" + where(&state);
   } else {
     failure.fact = name + " gave no sign of life for " + whole_seconds(silent_seconds) + where(&state);
   }
@@ -86,7 +86,7 @@ std::optional<Failure> told_by_starter(const Evidence& evidence) {
   if (std::regex_search(evidence.starter_log, match, exited)) {
     Failure failure = of_rank(evidence, std::stoi(match[1]), Failure::Kind::kExit);
     failure.code = std::stoi(match[2]);
-    failure.fact = "rank " + match[1].str() + " returned " + match[2].str() + " without a word";
+    failure.fact = "rank " + match[1].str() + " exited with code " + match[2].str();
     return failure;
   }
   return std::nullopt;
@@ -100,7 +100,7 @@ Failure of_starter(const Evidence& evidence) {
   failure.code = evidence.starter.code;
   failure.signal = evidence.starter.signal;
   failure.fact = name + (failure.signal != 0 ? " was killed by " + signal_name(failure.signal)
-                                             : " returned " + std::to_string(failure.code) + " without a word");
+                                             : " exited with code " + std::to_string(failure.code));
   return failure;
 }
 

@@ -15,6 +15,7 @@ int plan_command(const std::vector<std::string>& arguments) {
   words.erase(json, words.end());
   if (words.empty()) throw ConfigError("plan needs a config file", "try `lockstep plan configs/sudoku/quickstart.yaml`");
   words.insert(words.begin(), "plan");
+  words.push_back("--json");  // the text for people is in it, too
   const WorkerAnswer answer = ask_worker(words, nullptr);
   if (answer.code != 0) return answer.code;
   if (as_json) {

@@ -42,7 +42,7 @@ int run_as_rank(const std::vector<std::string>& words) {
   const int rank = rank_from_environment();
   const std::string log = words[1] + "/rank-" + std::to_string(rank) + ".log";
   // Opening without a reader fails (the launcher is gone): then rank 0 keeps mpirun's stderr.
-  redirect_stderr(rank == 0 ? open(words[0].c_str(), O_WRONLY | O_NONBLOCK)
+  redirect_stderr(rank == 0 ? open(words[0].c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY)
                             : open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644));
   std::vector<char*> arguments;
   for (size_t i = 2; i < words.size(); ++i) arguments.push_back(const_cast<char*>(words[i].c_str()));

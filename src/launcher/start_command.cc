@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "core/errors.h"
-#include "core/terminal.h"
 
 extern char** environ;
 
@@ -178,10 +177,6 @@ Command start_command(const StartChoice& choice, const LaunchPlan& plan, const A
         command.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
       }
       break;
-  }
-  if (stderr_is_terminal()) {
-    command.environment.emplace_back("LOCKSTEP_TERMINAL", "1");
-    command.environment.emplace_back("COLUMNS", std::to_string(terminal_columns()));
   }
   add_rank();
   return command;

@@ -40,7 +40,7 @@ struct AttemptFiles {
   std::filesystem::path run;      // run folder
   std::filesystem::path logs;     // logs/attempt-N
   std::filesystem::path scratch;  // temporary folder
-  std::filesystem::path pipe;     // named pipe for what rank 0 tells people
+  std::filesystem::path pipe;     // where rank 0 writes what it tells people
   int number = 0;
   int64_t dry_run_steps = 0;      // 0: a whole run
 };

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <sstream>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -47,6 +48,33 @@ const char* starter_name(StartWay way) {
   return way == StartWay::kSrun ? "srun" : way == StartWay::kMpirun ? "mpirun" : "the worker";
 }
 
+// A log line that repeats a line of the message, perhaps behind a time stamp.
+bool is_part_of(const std::string& log_line, const std::string& message) {
+  std::istringstream lines(message);
+  for (std::string line; std::getline(lines, line);)
+    if (!line.empty() && log_line.ends_with(line)) return true;
+  return false;
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+// `shown`: rank 0 has told its message already.
+std::string failure_text(const Failure& failure, const fs::path& log, bool shown) {
+  std::string text;
+  if (failure.message.empty()) {
+    text = "error: " + failure.fact + "\n  --> " + log.string() + (failure.help.empty() ? "" : "\nhelp: " + failure.help);
+  } else if (!shown) {
+    text = failure.message;
+  }
+  const std::string rank = "rank " + std::to_string(failure.rank);
+  if (!failure.message.empty()) text += (shown ? "note: " : "\nnote: ") + rank + " failed first, at step " + std::to_string(failure.step);
+  std::vector<std::string> lines = last_lines(log, kLogLines);
+  while (!lines.empty() && is_part_of(lines.back(), failure.message)) lines.pop_back();
+  if (!lines.empty()) text += "\nnote: last lines of " + log.string();
+  for (const std::string& line : lines) text += "\n   | " + line;
+  return text;
+}
+
 }  // namespace
 
 Supervisor::Supervisor(SuperviseOptions options, SignalWatch& signals, Console& console)
@@ -77,9 +105,8 @@ Supervisor::AttemptEnd Supervisor::run_attempt(int number) {
   make_folders(run.attempt(number));
   const fs::path log_path = run.attempt(number) / "launcher.log";
   const ScratchFolder scratch;
-  const fs::path pipe_path = scratch.path() / "rank-0.stderr";
-  RankPipe pipe(pipe_path);
-  const AttemptFiles files{run.root, run.attempt(number), scratch.path(), pipe_path, number, options_.dry_run_steps};
+  RankPipe pipe(scratch.path());
+  const AttemptFiles files{run.root, run.attempt(number), scratch.path(), pipe.path(), number, options_.dry_run_steps};
   const Command command = start_command(options_.start, options_.plan, files, options_.programs, current_variables());
   write_file_atomic(log_path, command.text() + "\n");
 
@@ -141,16 +168,9 @@ void Supervisor::ask_to_stop(const RankWatch& watch, ChildProcess& child) {
 }
 
 void Supervisor::report_failure(int number, const Failure& failure) {
-  std::string text = "error: " + failure.fact;
-  if (!failure.message.empty()) text = failure.message + "\nnote: this came from rank " + std::to_string(failure.rank);
   const bool of_rank = failure.rank >= 0;
   const fs::path log = of_rank ? options_.run.rank_log(number, failure.rank) : options_.run.attempt(number) / "launcher.log";
-  const std::vector<std::string> lines = last_lines(log, kLogLines);
-  if (failure.message.empty()) text += "\n  --> " + log.string();
-  if (failure.message.empty() && !failure.help.empty()) text += "\nhelp: " + failure.help;
-  if (!lines.empty()) text += "\nnote: last lines of " + log.string();
-  for (const std::string& line : lines) text += "\n   | " + line;
-  console_.line(text);
+  console_.line(failure_text(failure, log, console_.has_shown(first_line(failure.message))));
 
   const std::string checkpoint = newest_checkpoint(options_.run);
   const nlohmann::ordered_json json{{"attempt", number},

@@ -88,7 +88,7 @@ TEST(Failure, IsTheRankThatMpirunNamesIfNobodySpoke) {
   const Failure cause = find_cause(seen);
   EXPECT_EQ(cause.rank, 1);
   EXPECT_EQ(cause.code, 42);
-  EXPECT_EQ(cause.fact, "rank 1 returned 42 without a word");
+  EXPECT_EQ(cause.fact, "rank 1 exited with code 42");
   EXPECT_EQ(cause.exit_code(), ExitCode::kRanks);
 }
 

@@ -161,7 +161,7 @@ int train(const std::vector<std::string>& words) {
   log << "rank " << rank() << " starts\n" << std::flush;
   for (int number : {SIGTERM, SIGUSR1}) std::signal(number, [](int) { stop = 1; });
   HeartbeatPage page(training.run.rank_page(training.attempt, rank()), true);
-  if (rank() == 0) std::cerr << "fake training" << (getenv("LOCKSTEP_TERMINAL") != nullptr ? " on a terminal" : "") << "\n";
+  if (rank() == 0) std::cerr << "fake training" << (isatty(STDERR_FILENO) == 1 ? " on a terminal" : "") << "\n";
   const int64_t steps = std::atoi(variable("FAKE_STEPS", "5").c_str());
   const int64_t every = std::atoi(variable("FAKE_CHECKPOINT_EVERY", "2").c_str());
   const int64_t start = training.newest();

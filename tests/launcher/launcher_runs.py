@@ -5,6 +5,7 @@ usage: launcher_runs.py LOCKSTEP FAKE_WORKER [NAME...]
 """
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -158,6 +159,23 @@ class Normal(RunTest):
                               env=environment, text=True, capture_output=True, timeout=30, check=True)
         self.assertEqual(sorted(done.stdout.split("\n")), ["", "foreign rank 0: train x.yaml a=1", "foreign rank 1: train x.yaml a=1"])
 
+    def test_rank_0_sees_a_terminal_if_there_is_one(self):
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        process = subprocess.Popen([LOCKSTEP, "train", "x.yaml", "--run-folder", "run"], cwd=self.folder, env=self.environment({}),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs)
+        os.close(theirs)
+        text = b""
+        try:
+            while block := os.read(ours, 4096):
+                text += block
+        except OSError:  # the other end was closed
+            pass
+        process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 0)
+        self.assertIn(b"fake training on a terminal\r\n", text)
+        self.assertNotIn("on a terminal", self.lockstep("train", "x.yaml").err)
+
     def test_ranks_of_torchrun_are_refused(self):
         self.expect(self.lockstep("train", "x.yaml", RANK="0", WORLD_SIZE="2"), 3, "WORLD_SIZE=2", "without torchrun")
 
@@ -221,7 +239,7 @@ class Failures(RunTest):
             with self.subTest(code=code):
                 result = self.train(f"*.1@3:error={code}")
                 self.expect_run(result, code, "error: shard train-003.h5 is damaged", "help: fetch it again",
-                                "this came from rank 1", "   | step 2", "no restart")
+                                "rank 1 failed first, at step 3", "   | step 2", "no restart")
                 error = self.json("run/error.json")
                 self.assertEqual((error["rank"], error["exit_code"], error["step"]), (1, code, 3))
                 status = self.json("run/status.json")
@@ -243,7 +261,7 @@ class Failures(RunTest):
 
     def test_restarts_are_used_up(self):
         result = self.train("*.1@*:silent=9", "--max-restarts", "1", FAKE_STEPS="900", FAKE_CHECKPOINT_EVERY="500")
-        self.expect_run(result, 6, "rank 1 returned 9 without a word", "restart 1 of 1", "all 1 of launch.max_restarts are used up")
+        self.expect_run(result, 6, "rank 1 exited with code 9", "restart 1 of 1", "all 1 of launch.max_restarts are used up")
 
     def test_a_stopped_rank_is_noticed(self):
         began = time.time()
@@ -253,7 +271,7 @@ class Failures(RunTest):
 
     def test_a_rank_that_leaves_early_is_noticed(self):
         result = self.train("*.0@3:leave", "--max-restarts", "0", FAKE_TIMEOUT="1", FAKE_STEPS="100000", FAKE_STEP_MILLISECONDS="5")
-        self.expect_run(result, 6, "rank 0 ended without a word")
+        self.expect_run(result, 6, "rank 0 left the others")
 
     def test_no_restart_after_three_without_progress(self):
         result = self.lockstep("train", "x.yaml", "--run-folder", "run", "--max-restarts", "9", FAKE_EVENTS="*.0@1:signal=9")
