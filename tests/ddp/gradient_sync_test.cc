@@ -259,6 +259,27 @@ TEST(GradientSync, UnwindingInTheMiddleOfAStepNeitherHangsNorCommunicates) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
+TEST(GradientSync, AFrozenParameterHasAGradientOfZero) {
+  const ArenaLayout layout = ArenaLayout::of(initial());
+  harness::run_ranks(2, [&](Communicator& comm) {
+    Arena weights(layout);
+    weights.load(initial(), "", "test");
+    const auto p = make_replica(weights);
+    p[2].requires_grad_(false);
+    GradientSync sync(comm, layout, {p}, {.num_slots = 2});
+    for (int step = 0; step < 2; ++step) {
+      sync.begin_step();
+      sync.begin_slot(0, 0);
+      sync.begin_micro_batch(0, true);
+      loss_of(p, 0, 0).backward();
+      sync.end_slot(0);
+      sync.finish();
+      EXPECT_EQ(sync.gradients().views()[2].abs().max().item<float>(), 0.0f);
+      EXPECT_GT(sync.gradients().views()[0].abs().max().item<float>(), 0.0f);
+    }
+  });
+}
+
 TEST(GradientSync, AGradientThatLeavesItsArenaIsFound) {
   const ArenaLayout layout = ArenaLayout::of(initial());
   harness::run_ranks(1, [&](Communicator& comm) {

@@ -44,11 +44,12 @@ void check_tree(Communicator& comm, int64_t slots, int64_t count) {
 }
 
 void check_sums(Communicator& comm) {
-  for (int64_t slots : {8, 12, 13})
-    for (int64_t count : {1, 1000, 40'001}) {
-      check_tree<float>(comm, slots, count);
-      check_tree<double>(comm, slots, count);
-    }
+  for (int64_t slots : {8, 12, 13}) {
+    check_tree<float>(comm, slots, 1);
+    check_tree<float>(comm, slots, 1000);
+    check_tree<double>(comm, slots, 500);
+  }
+  check_tree<float>(comm, 8, 20'001);  // long enough to be halved
   std::vector<float> ones(100'000, 1.0f);
   comm.all_reduce(ones.data(), ones.size(), "all-reduce");
   require(ones == std::vector<float>(100'000, static_cast<float>(comm.size())), "all-reduce");
