@@ -1,7 +1,6 @@
 // Checks of tensors that come from a command's input file.
 #include <algorithm>
 
-#include <ATen/Functions.h>
 #include <fmt/format.h>
 
 #include "core/errors.h"

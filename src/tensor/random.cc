@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include <ATen/Functions.h>
+#include <ATen/ops/empty.h>
 
 #include "core/errors.h"
 

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <system_error>
 
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include "core/errors.h"

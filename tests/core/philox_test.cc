@@ -15,7 +15,9 @@ nlohmann::json golden() {
 }
 
 TEST(Philox, GivesRandom123sKnownAnswers) {
-  for (const auto& row : golden()["known"])
+  const nlohmann::json rows = golden().at("known");
+  ASSERT_EQ(rows.size(), 3u);
+  for (const auto& row : rows)
     EXPECT_EQ(philox4x32(row["counter"].get<PhiloxCounter>(), row["key"].get<PhiloxKey>()),
               row["answer"].get<PhiloxCounter>());
 }
@@ -30,7 +32,9 @@ TEST(SplitMix64, GivesVignasSequenceFromSeedZero) {
 }
 
 TEST(Stream, GivesTheNumbersOfTheIndependentProgram) {
-  for (const auto& row : golden()["rows"]) {
+  const nlohmann::json rows = golden().at("rows");
+  ASSERT_EQ(rows.size(), 15u);
+  for (const auto& row : rows) {
     const Stream stream(row["seed"].get<uint64_t>(), static_cast<Purpose>(row["purpose"].get<uint64_t>()));
     const auto id = row["id"].get<uint64_t>(), element = row["element"].get<uint64_t>();
     const auto step = row["step"].get<uint32_t>();

@@ -25,7 +25,7 @@ NamedTensors golden_tensors() {
   const auto make = [](at::ScalarType dtype, std::vector<int64_t> shape, auto values) {
     at::Tensor out = at::empty(shape, at::TensorOptions().dtype(dtype));
     TORCH_CHECK(out.nbytes() == values.size() * sizeof(values[0]));
-    std::memcpy(out.data_ptr(), values.data(), out.nbytes());
+    if (!values.empty()) std::memcpy(out.data_ptr(), values.data(), out.nbytes());
     return out;
   };
   return {
@@ -91,7 +91,9 @@ TEST_F(Safetensors, AlignsEveryTensorAndTheDataToTheirElements) {
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, read(path).data(), 8);
   EXPECT_EQ((8 + header_bytes) % 8, 0u);
-  for (const TensorInfo& info : SafetensorsFile(path).tensors())
+  const SafetensorsFile file(path);
+  EXPECT_EQ(file.tensors().size(), golden_tensors().size());
+  for (const TensorInfo& info : file.tensors())
     EXPECT_EQ(info.begin % c10::elementSize(info.dtype), 0u) << info.name;
 }
 
@@ -275,6 +277,7 @@ TEST_F(Safetensors, EndEveryMutantWithTensorsOrADataError) {
       }
       if (bytes.size() < 16) bytes = golden;
     }
+    std::filesystem::remove(folder_ / "mutant");  // some file systems flush a file that is cut and rewritten
     try {
       load_safetensors(write("mutant", bytes));
     } catch (const DataError& error) {
