@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
-#include <regex>
 #include <sstream>
 
 #include "core/files.h"
@@ -75,21 +75,35 @@ Failure killed(const Evidence& evidence, int rank, int signal) {
   return failure;
 }
 
-// Open MPI names the first rank that a signal ended, and the first that returned non-zero.
+// The whole number behind the first `before` at or after `at`; `at` moves behind it. Nothing if there is none.
+std::optional<int> number_after(const std::string& text, const std::string& before, size_t& at) {
+  const size_t found = text.find(before, at);
+  if (found == std::string::npos) return std::nullopt;
+  const char* start = text.c_str() + found + before.size();
+  char* end = nullptr;
+  const long value = std::strtol(start, &end, 10);
+  if (end == start) return std::nullopt;
+  at = static_cast<size_t>(end - text.c_str());
+  return static_cast<int>(value);
+}
+
+// Open MPI names the first rank that a signal ended, "process rank 1 with PID 7 on node n exited
+// on signal 9", or the first that returned non-zero, "Process name: [[7,1],1] / Exit code: 42".
 std::optional<Failure> told_by_starter(const Evidence& evidence) {
-  std::smatch match;
-  static const std::regex signalled("rank (\\d+) with PID \\d+ on node \\S+ exited on signal (\\d+)");
-  if (std::regex_search(evidence.starter_log, match, signalled)) {
-    return killed(evidence, std::stoi(match[1]), std::stoi(match[2]));
+  const std::string& log = evidence.starter_log;
+  size_t at = 0;
+  if (const auto rank = number_after(log, "noticed that process rank ", at)) {
+    if (const auto signal = number_after(log, " exited on signal ", at)) return killed(evidence, *rank, *signal);
   }
-  static const std::regex exited("Process name: \\[\\[\\d+,\\d+\\],(\\d+)\\]\\s+Exit code:\\s+(\\d+)");
-  if (std::regex_search(evidence.starter_log, match, exited)) {
-    Failure failure = of_rank(evidence, std::stoi(match[1]), Failure::Kind::kExit);
-    failure.code = std::stoi(match[2]);
-    failure.fact = "rank " + match[1].str() + " exited with code " + match[2].str();
-    return failure;
-  }
-  return std::nullopt;
+  at = 0;
+  if (!number_after(log, "Process name: [[", at)) return std::nullopt;
+  const auto rank = number_after(log, "],", at);
+  const auto code = number_after(log, "Exit code:", at);
+  if (!rank || !code) return std::nullopt;
+  Failure failure = of_rank(evidence, *rank, Failure::Kind::kExit);
+  failure.code = *code;
+  failure.fact = "rank " + std::to_string(*rank) + " exited with code " + std::to_string(*code);
+  return failure;
 }
 
 Failure of_starter(const Evidence& evidence) {
@@ -119,7 +133,7 @@ bool Failure::may_restart() const { return exit_code() == ExitCode::kRanks; }
 
 Failure find_cause(const Evidence& evidence) {
   if (evidence.hung) {
-    return hang(evidence, *evidence.hung, monotonic_seconds() - evidence.hung->page.monotonic_seconds);
+    return hang(evidence, *evidence.hung, evidence.hung_seconds);
   }
   for (const RankError& error : evidence.errors)
     if (error.code != static_cast<int>(ExitCode::kRanks)) return error_of(evidence, error);

@@ -44,6 +44,7 @@ struct Failure {
 // What the launcher saw of an attempt that failed.
 struct Evidence {
   std::optional<RankState> hung;   // the rank for which the attempt was ended
+  double hung_seconds = 0;         // for how long it had been silent
   std::vector<RankError> errors;   // earliest first
   std::vector<RankState> ranks;
   ExitStatus starter;              // how mpirun (or the only rank) ended

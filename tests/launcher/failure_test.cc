@@ -108,6 +108,15 @@ TEST(Failure, IsMpirunIfItWasKilledItself) {
   EXPECT_TRUE(cause.may_restart());
 }
 
+TEST(Failure, OfARankThatNeverCameSaysHowLongItWasAwaited) {
+  Evidence seen = evidence();
+  RankState never;
+  never.rank = 1;
+  seen.hung = never;
+  seen.hung_seconds = 66.2;
+  EXPECT_EQ(find_cause(seen).fact, "rank 1 did not start within 66 s");
+}
+
 TEST(LastLines, LeaveOutTheProgressBarsOlderStates) {
   const std::string path = testing::TempDir() + "last_lines.log";
   std::ofstream(path) << "one\ntwo\n\rstep 1\rstep 2\rstep 3\nfour\r\n\nfive";
