@@ -25,6 +25,20 @@ AdamFactors adam_factors(const AdamOptions& options, bool decoupled, double lr, 
 
 namespace {
 
+struct TensorLists {
+  at::TensorList weights, gradients, exp_avg, exp_avg_sq, steps;
+};
+
+void call_fused_adamw(const TensorLists& t, double lr, double weight_decay, const AdamOptions& o) {
+  at::_fused_adamw_(t.weights, t.gradients, t.exp_avg, t.exp_avg_sq, {}, t.steps, lr, o.beta1, o.beta2, weight_decay,
+                    o.eps, /*amsgrad=*/false, /*maximize=*/false);
+}
+
+void call_fused_adam(const TensorLists& t, double lr, double weight_decay, const AdamOptions& o) {
+  at::_fused_adam_(t.weights, t.gradients, t.exp_avg, t.exp_avg_sq, {}, t.steps, lr, o.beta1, o.beta2, weight_decay,
+                   o.eps, /*amsgrad=*/false, /*maximize=*/false);
+}
+
 class Adam final : public Optimizer {
  public:
   Adam(const AdamOptions& options, bool decoupled, const ArenaLayout& layout)
@@ -58,23 +72,15 @@ class Adam final : public Optimizer {
 
   void step_foreach(Arena& weights, const Arena& gradients, const UpdateTerms& terms) {
     at::NoGradGuard no_grad;
-    Arena scaled(layout_);
-    at::mul_out(scaled.flat(), gradients.flat(), at::scalar_tensor(terms.gradient.multiplier));
-    scaled.flat().mul_(terms.gradient.clip);
+    const Arena& plain = plain_gradients(gradients, terms.gradient);
     for (const Stretch& stretch : stretches_) {
       if (stretch.settings.frozen) continue;
-      const auto part = [&](const Arena& arena) {
-        return at::TensorList(arena.views()).slice(stretch.first_parameter,
-                                                   stretch.last_parameter - stretch.first_parameter + 1);
-      };
-      const std::vector<at::Tensor> steps(part(weights).size(), at::scalar_tensor(static_cast<double>(updates_)));
+      const std::vector<at::Tensor> steps(part(weights, stretch).size(),
+                                          at::scalar_tensor(static_cast<double>(updates_)));
       const double lr = terms.lr * stretch.settings.lr_ratio;
-      if (decoupled_)
-        at::_fused_adamw_(part(weights), part(scaled), part(exp_avg_), part(exp_avg_sq_), {}, steps, lr,
-                          options_.beta1, options_.beta2, stretch.settings.weight_decay, options_.eps, false, false);
-      else
-        at::_fused_adam_(part(weights), part(scaled), part(exp_avg_), part(exp_avg_sq_), {}, steps, lr,
-                         options_.beta1, options_.beta2, stretch.settings.weight_decay, options_.eps, false, false);
+      const auto update = decoupled_ ? &call_fused_adamw : &call_fused_adam;
+      update({part(weights, stretch), part(plain, stretch), part(exp_avg_, stretch), part(exp_avg_sq_, stretch), steps},
+             lr, stretch.settings.weight_decay, options_);
     }
     move_ema(weights, terms, 0, layout_.size);
   }

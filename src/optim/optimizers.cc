@@ -103,6 +103,19 @@ void Optimizer::for_pieces(const ParallelFor& parallel,
   parallel(std::ssize(pieces), [&](int64_t i) { fn(*pieces[i].stretch, pieces[i].begin, pieces[i].end); });
 }
 
+const Arena& Optimizer::plain_gradients(const Arena& gradients, const GradientFactors& factors) {
+  if (factors.multiplier == 1 && factors.clip == 1) return gradients;
+  if (!scaled_) scaled_ = std::make_unique<Arena>(layout_);
+  at::mul_out(scaled_->flat(), gradients.flat(), at::scalar_tensor(factors.multiplier));
+  scaled_->flat().mul_(factors.clip);
+  return *scaled_;
+}
+
+at::ArrayRef<at::Tensor> Optimizer::part(const Arena& arena, const Stretch& stretch) {
+  return at::ArrayRef<at::Tensor>(arena.views())
+      .slice(stretch.first_parameter, stretch.last_parameter - stretch.first_parameter + 1);
+}
+
 EmaFactors Optimizer::ema_factors(const UpdateTerms& terms, int64_t begin) {
   if (terms.ema == nullptr || !terms.ema_move) return {};
   return {terms.ema->data() + begin, terms.ema_move->copy, terms.ema_move->weight};

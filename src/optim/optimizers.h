@@ -62,6 +62,12 @@ class Optimizer {
   // do not fold it in.
   static void move_ema(const Arena& weights, const UpdateTerms& terms, int64_t begin, int64_t end);
 
+  // For `foreach`, whose kernels take plain gradients: scaled and clipped ones, in a buffer that
+  // is kept; the given arena itself if there is nothing to do.
+  const Arena& plain_gradients(const Arena& gradients, const GradientFactors& factors);
+  // The tensors of a stretch.
+  static at::ArrayRef<at::Tensor> part(const Arena& arena, const Stretch& stretch);
+
   const ArenaLayout& layout_;
   const double lr_;
   const std::vector<ParameterSettings> settings_;
@@ -71,6 +77,7 @@ class Optimizer {
 
  private:
   std::vector<std::pair<std::string, std::unique_ptr<Arena>>> states_;
+  std::unique_ptr<Arena> scaled_;
 };
 
 struct AdamOptions {

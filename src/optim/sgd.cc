@@ -47,16 +47,11 @@ class Sgd final : public Optimizer {
 
   void step_foreach(Arena& weights, const Arena& gradients, const UpdateTerms& terms, bool first) {
     at::NoGradGuard no_grad;
-    Arena scaled(layout_);
-    at::mul_out(scaled.flat(), gradients.flat(), at::scalar_tensor(terms.gradient.multiplier));
-    scaled.flat().mul_(terms.gradient.clip);
+    const Arena& plain = plain_gradients(gradients, terms.gradient);
     for (const Stretch& stretch : stretches_) {
       if (stretch.settings.frozen) continue;
-      const auto part = [&](const Arena& arena) {
-        return at::TensorList(arena.views()).slice(stretch.first_parameter,
-                                                   stretch.last_parameter - stretch.first_parameter + 1);
-      };
-      at::_fused_sgd_(part(weights), part(scaled), momentum_ == nullptr ? at::TensorList() : part(*momentum_),
+      at::_fused_sgd_(part(weights, stretch), part(plain, stretch),
+                      momentum_ == nullptr ? at::TensorList() : part(*momentum_, stretch),
                       stretch.settings.weight_decay, options_.momentum, terms.lr * stretch.settings.lr_ratio,
                       options_.dampening, options_.nesterov, /*maximize=*/false, first);
     }
