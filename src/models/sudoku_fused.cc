@@ -4,8 +4,8 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
+#include "core/errors.h"
 #include "models/kernel_isa.h"
-#include "models/sudoku_packing.h"
 
 namespace lockstep {
 namespace {
@@ -13,16 +13,17 @@ namespace {
 // Hands out gradients that are already there, times the gradient of the loss.
 class ReadyGradients : public torch::autograd::Node {
  public:
-  explicit ReadyGradients(std::vector<at::Tensor> gradients) : gradients_(std::move(gradients)) {}
+  ReadyGradients(std::shared_ptr<const std::vector<PackedParameter>> packing, at::Tensor packed)
+      : packing_(std::move(packing)), packed_(std::move(packed)) {}
   torch::autograd::variable_list apply(torch::autograd::variable_list&& outputs) override {
-    torch::autograd::variable_list result;
-    for (const at::Tensor& gradient : gradients_) result.push_back(gradient * outputs[0]);
-    return result;
+    if (!packed_.defined()) throw InternalError("a second backward through the fused Sudoku loss");
+    return unpack_gradients(*packing_, packed_.const_data_ptr<float>(), outputs[0].item<float>());
   }
-  void release_variables() override { gradients_.clear(); }
+  void release_variables() override { packed_.reset(); }
 
  private:
-  std::vector<at::Tensor> gradients_;
+  std::shared_ptr<const std::vector<PackedParameter>> packing_;
+  at::Tensor packed_;
 };
 
 // Float memory at 64 bytes that a thread keeps from call to call: fresh pages would cost as much
@@ -33,18 +34,6 @@ float* scratch(int64_t floats) {
   return memory.mutable_data_ptr<float>();
 }
 
-struct Packed {
-  SudokuLayout layout;
-  std::vector<PackedParameter> packing;
-  at::Tensor weights;
-  Packed(const NamedTensors& parameters, const SudokuNetOptions& options)
-      : layout(sudoku_shape(options)),
-        packing(sudoku_packing(options, layout)),
-        weights(at::empty({layout.size}, at::kFloat)) {
-    pack_weights(packing, parameters, weights.mutable_data_ptr<float>(), layout.size);
-  }
-};
-
 uint64_t depth_bits(const std::vector<int64_t>& depths) {
   uint64_t bits = 0;
   for (int64_t depth : depths) bits |= uint64_t{1} << (depth - 1);
@@ -53,52 +42,57 @@ uint64_t depth_bits(const std::vector<int64_t>& depths) {
 
 }  // namespace
 
-const SudokuKernel* find_fused_sudoku(const SudokuNetOptions& options) {
+FusedSudoku::FusedSudoku(const SudokuKernel& kernel, const SudokuNetOptions& options)
+    : kernel_(&kernel),
+      layout_(sudoku_shape(options)),
+      packing_(std::make_shared<const std::vector<PackedParameter>>(sudoku_packing(options, layout_))),
+      depths_(depth_bits(options.loss_depths)) {}
+
+std::unique_ptr<FusedSudoku> FusedSudoku::find(const SudokuNetOptions& options) {
   const SudokuShape shape = sudoku_shape(options);
-  switch (kernel_isa()) {
-    case KernelIsa::kAvx512: return sudoku_kernel_avx512(shape);
-    case KernelIsa::kAvx2: return sudoku_kernel_avx2(shape);
-    case KernelIsa::kNone: break;
-  }
-  return nullptr;
+  const SudokuKernel* kernel = nullptr;
+  if (kernel_isa() == KernelIsa::kAvx512) kernel = sudoku_kernel_avx512(shape);
+  if (kernel_isa() == KernelIsa::kAvx2) kernel = sudoku_kernel_avx2(shape);
+  if (kernel == nullptr) return nullptr;
+  return std::unique_ptr<FusedSudoku>(new FusedSudoku(*kernel, options));
 }
 
-at::Tensor fused_sudoku_logits(const SudokuKernel& kernel, const NamedTensors& parameters,
-                               const SudokuNetOptions& options, const at::Tensor& cells) {
-  const Packed packed(parameters, options);
-  const at::Tensor in = cells.contiguous();
+at::Tensor FusedSudoku::pack(const NamedTensors& parameters) const {
+  at::Tensor weights = at::empty({layout_.size}, at::kFloat);
+  pack_weights(*packing_, parameters, weights.mutable_data_ptr<float>(), layout_.size);
+  return weights;
+}
+
+at::Tensor FusedSudoku::logits(const NamedTensors& parameters, const at::Tensor& cells) const {
+  const at::Tensor weights = pack(parameters), in = cells.contiguous();
   at::Tensor out = at::empty({in.size(0), kSudokuCells, kSudokuDigits}, at::kFloat);
-  float* memory = scratch(kernel.scratch_floats(packed.layout.shape, false));
+  float* memory = scratch(kernel_->scratch_floats(layout_.shape, false));
   for (int64_t b = 0; b < in.size(0); ++b) {
     const SudokuPuzzle puzzle{in.const_data_ptr<uint8_t>() + b * kSudokuCells, nullptr};
-    kernel.logits(packed.layout, packed.weights.const_data_ptr<float>(), puzzle,
-                  out.mutable_data_ptr<float>() + b * kSudokuSites, memory);
+    kernel_->logits(layout_, weights.const_data_ptr<float>(), puzzle, out.mutable_data_ptr<float>() + b * kSudokuSites,
+                    memory);
   }
   return out;
 }
 
-at::Tensor fused_sudoku_loss(const SudokuKernel& kernel, const NamedTensors& parameters,
-                             const SudokuNetOptions& options, const at::Tensor& cells, const at::Tensor& targets) {
-  const Packed packed(parameters, options);
-  const at::Tensor in = cells.contiguous(), wanted = targets.contiguous();
-  at::Tensor one = at::empty({packed.layout.size}, at::kFloat), all = at::zeros({packed.layout.size}, at::kFloat);
-  float* memory = scratch(kernel.scratch_floats(packed.layout.shape, true));
+at::Tensor FusedSudoku::loss_sum(const NamedTensors& parameters, const at::Tensor& cells,
+                                 const at::Tensor& targets) const {
+  const at::Tensor weights = pack(parameters), in = cells.contiguous(), wanted = targets.contiguous();
+  at::Tensor one = at::empty({layout_.size}, at::kFloat), all = at::zeros({layout_.size}, at::kFloat);
+  float* memory = scratch(kernel_->scratch_floats(layout_.shape, true));
   double sum = 0;
   for (int64_t b = 0; b < in.size(0); ++b) {
     one.zero_();
     const SudokuPuzzle puzzle{in.const_data_ptr<uint8_t>() + b * kSudokuCells,
                               wanted.const_data_ptr<uint8_t>() + b * kSudokuCells};
-    sum += kernel.loss(packed.layout, packed.weights.const_data_ptr<float>(), puzzle, depth_bits(options.loss_depths),
-                       one.mutable_data_ptr<float>(), memory);
+    sum += kernel_->loss(layout_, weights.const_data_ptr<float>(), puzzle, depths_, one.mutable_data_ptr<float>(), memory);
     all.add_(one);
   }
   at::Tensor loss = at::scalar_tensor(sum, at::kFloat);
   if (!at::GradMode::is_enabled()) return loss;
   std::vector<at::Tensor> leaves;
   for (const NamedTensor& parameter : parameters) leaves.push_back(parameter.tensor);
-  auto node = std::shared_ptr<ReadyGradients>(
-      new ReadyGradients(unpack_gradients(packed.packing, parameters, all.const_data_ptr<float>())),
-      torch::autograd::deleteNode);
+  auto node = std::shared_ptr<ReadyGradients>(new ReadyGradients(packing_, std::move(all)), torch::autograd::deleteNode);
   node->set_next_edges(torch::autograd::collect_next_edges(leaves));
   torch::autograd::set_history(loss, node);
   return loss;

@@ -59,23 +59,26 @@ SudokuNet::SudokuNet(const SudokuNetOptions& options, uint64_t seed) : options_(
   norm("head_norm");
   linear("head", 1, channels);
 
-  if (options.implementation != "reference") kernel_ = find_fused_sudoku(options);
-  if (options.implementation == "fused" && kernel_ == nullptr)
+  if (options.implementation != "reference") fused_ = FusedSudoku::find(options);
+  if (options.implementation == "fused" && fused_ == nullptr)
     throw ConfigError(kernel_isa() == KernelIsa::kNone
                           ? "implementation is fused, and this CPU does not offer AVX2 and FMA"
                           : "implementation is fused, and there is no kernel for these widths",
                       "use implementation: auto, or channels 16 with hidden ≤ 48, channels 32 with 16 < hidden ≤ 64");
 }
 
+SudokuNet::~SudokuNet() = default;
+
+const char* SudokuNet::computed_by() const { return fused_ == nullptr ? "reference" : fused_->isa(); }
+
 at::Tensor SudokuNet::logits(const at::Tensor& cells) {
   const bool differentiable = at::GradMode::is_enabled() && parameters().front().tensor.requires_grad();
-  if (kernel_ != nullptr && !is_autocast() && !differentiable)
-    return fused_sudoku_logits(*kernel_, parameters(), options_, cells);
+  if (fused_ != nullptr && !is_autocast() && !differentiable) return fused_->logits(parameters(), cells);
   return sudoku_reference_logits(parameters(), options_, cells, {options_.iterations}).front().to(at::kFloat);
 }
 
 at::Tensor SudokuNet::loss_sum(const at::Tensor& cells, const at::Tensor& targets) {
-  if (kernel_ != nullptr && !is_autocast()) return fused_sudoku_loss(*kernel_, parameters(), options_, cells, targets);
+  if (fused_ != nullptr && !is_autocast()) return fused_->loss_sum(parameters(), cells, targets);
   return sudoku_reference_loss(sudoku_reference_logits(parameters(), options_, cells, options_.loss_depths), targets);
 }
 

@@ -15,38 +15,22 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <memory>
 #include <vector>
 
-#include "core/fields.h"
 #include "models/masked_grid_model.h"
-#include "models/sudoku_kernel.h"
+#include "models/sudoku_options.h"
 
 namespace lockstep {
 
-struct SudokuNetOptions {
-  int64_t channels = 16;
-  int64_t hidden = 24;
-  int64_t blocks = 2;
-  int64_t iterations = 16;
-  std::vector<int64_t> loss_depths = {4, 8, 12, 16};
-  std::string implementation = "auto";
-
-  void fields(FieldVisitor& visit) {
-    visit("channels", channels, Range{1, 256}, "features per cell and digit");
-    visit("hidden", hidden, Range{1, 1024}, "width inside a block");
-    visit("blocks", blocks, Range{1, 64}, "blocks with weights of their own, used in turn");
-    visit("iterations", iterations, Range{1, 64}, "how many blocks are applied");
-    visit("loss_depths", loss_depths, Range{1, 64}, "the training loss is the mean over these iterations");
-    visit("implementation", implementation, OneOf{{"auto", "fused", "reference"}}, "auto: fused where there is a kernel");
-  }
-};
+class FusedSudoku;
 
 class SudokuNet : public MaskedGridModel {
  public:
   // Linear layers start as PyTorch's (uniform ±1/√inputs), the last one of each block at zero.
   // Throws ConfigError for options that do not fit together.
   SudokuNet(const SudokuNetOptions& options, uint64_t seed);
+  ~SudokuNet() override;
 
   // Fused without gradients; with gradients on, the reference.
   at::Tensor logits(const at::Tensor& cells) override;
@@ -54,12 +38,12 @@ class SudokuNet : public MaskedGridModel {
   at::Tensor loss_sum(const at::Tensor& cells, const at::Tensor& targets) override;
 
   const SudokuNetOptions& options() const { return options_; }
-  // The kernel that is used outside of autocast, or null: the reference.
-  const SudokuKernel* kernel() const { return kernel_; }
+  // Instruction set of the fused kernel that is used outside of autocast, or "reference".
+  const char* computed_by() const;
 
  private:
   SudokuNetOptions options_;
-  const SudokuKernel* kernel_ = nullptr;
+  std::unique_ptr<FusedSudoku> fused_;
 };
 
 // --- the pieces, for tests and other implementations ---

@@ -22,17 +22,18 @@ std::vector<PackedParameter> sudoku_packing(const SudokuNetOptions& options, con
   auto forward = [](int64_t offset, int64_t width) { return PackedPlace{offset, 1, width}; };
   auto transposed = [](int64_t offset, int64_t width) { return PackedPlace{offset, width, 1}; };
   auto vector = [&](const std::string& name, int64_t size, int64_t offset) {
-    all.push_back({name, size, 1, {forward(offset, 0)}, {forward(offset, 0)}});
+    all.push_back({name, {size}, size, 1, {forward(offset, 0)}, {forward(offset, 0)}});
   };
   auto matrix = [&](const std::string& name, int64_t outputs, int64_t inputs, PackedPlace one, PackedPlace other) {
-    all.push_back({name, outputs, inputs, {one, other}, {one}});
+    all.push_back({name, {outputs, inputs}, outputs, inputs, {one, other}, {one}});
   };
 
   // The bias is part of all three rows of the embedding.
-  all.push_back({"embed.weight", channels, 3, {forward(layout.embed, channels)}, {forward(layout.embed, channels)}});
+  const PackedPlace embed = forward(layout.embed, channels);
+  all.push_back({"embed.weight", {channels, 3}, channels, 3, {embed}, {embed}});
   std::vector<PackedPlace> rows;
   for (int64_t row = 0; row < 3; ++row) rows.push_back(forward(layout.embed + row * channels, 0));
-  all.push_back({"embed.bias", channels, 1, rows, rows});
+  all.push_back({"embed.bias", {channels}, channels, 1, rows, rows});
 
   static const char* const kUnits[] = {"row", "column", "box", "cell"};
   for (int64_t index = 0; index < options.blocks; ++index) {
@@ -56,7 +57,8 @@ std::vector<PackedParameter> sudoku_packing(const SudokuNetOptions& options, con
   }
   vector("head_norm.weight", channels, layout.head_norm_weight);
   vector("head_norm.bias", channels, layout.head_norm_bias);
-  all.push_back({"head.weight", 1, channels, {{layout.head_weight, 0, 1}}, {{layout.head_weight, 0, 1}}});
+  const PackedPlace head{layout.head_weight, 0, 1};
+  all.push_back({"head.weight", {1, channels}, 1, channels, {head}, {head}});
   vector("head.bias", 1, layout.head_bias);
   return all;
 }
@@ -73,20 +75,20 @@ void pack_weights(const std::vector<PackedParameter>& packing, const NamedTensor
   }
 }
 
-std::vector<at::Tensor> unpack_gradients(const std::vector<PackedParameter>& packing, const NamedTensors& parameters,
-                                         const float* packed) {
+std::vector<at::Tensor> unpack_gradients(const std::vector<PackedParameter>& packing, const float* packed, float factor) {
   std::vector<at::Tensor> gradients;
-  for (size_t p = 0; p < packing.size(); ++p) {
-    at::Tensor gradient = at::empty(parameters[p].tensor.sizes(), at::kFloat);
+  gradients.reserve(packing.size());
+  for (const PackedParameter& parameter : packing) {
+    at::Tensor gradient = at::empty(parameter.shape, at::kFloat);
     float* to = gradient.mutable_data_ptr<float>();
-    for (int64_t o = 0; o < packing[p].outputs; ++o)
-      for (int64_t i = 0; i < packing[p].inputs; ++i) {
+    for (int64_t o = 0; o < parameter.outputs; ++o)
+      for (int64_t i = 0; i < parameter.inputs; ++i) {
         float sum = 0;
-        for (const PackedPlace& place : packing[p].gradients)
+        for (const PackedPlace& place : parameter.gradients)
           sum += packed[place.offset + o * place.output_stride + i * place.input_stride];
-        to[o * packing[p].inputs + i] = sum;
+        *to++ = sum * factor;
       }
-    gradients.push_back(gradient);
+    gradients.push_back(std::move(gradient));
   }
   return gradients;
 }

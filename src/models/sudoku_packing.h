@@ -1,10 +1,12 @@
 // Between the model's parameters and the kernel's packed weights.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "models/sudoku_kernel.h"
-#include "models/sudoku_net.h"
+#include "models/sudoku_options.h"
+#include "tensor/named.h"
 
 namespace lockstep {
 
@@ -17,6 +19,7 @@ struct PackedPlace {
 // parameter's gradient is the sum of the packed gradients at its gradient places.
 struct PackedParameter {
   std::string name;
+  std::vector<int64_t> shape;
   int64_t outputs, inputs;
   std::vector<PackedPlace> weights, gradients;
 };
@@ -29,8 +32,7 @@ std::vector<PackedParameter> sudoku_packing(const SudokuNetOptions& options, con
 // `packed` has layout.size floats and is overwritten.
 void pack_weights(const std::vector<PackedParameter>& packing, const NamedTensors& parameters, float* packed,
                   int64_t size);
-// One contiguous tensor per parameter.
-std::vector<at::Tensor> unpack_gradients(const std::vector<PackedParameter>& packing, const NamedTensors& parameters,
-                                         const float* packed);
+// The gradients times `factor`: one contiguous tensor per parameter.
+std::vector<at::Tensor> unpack_gradients(const std::vector<PackedParameter>& packing, const float* packed, float factor);
 
 }  // namespace lockstep

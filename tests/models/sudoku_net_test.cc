@@ -159,7 +159,7 @@ TEST(SudokuNet, Avx2AndAvx512GiveTheSameBits) {
     set_kernel_isa("avx2");
     const auto narrow = make_random_net(options_of(widths, "fused"));
     set_kernel_isa("native");
-    ASSERT_STREQ(narrow->kernel()->isa, "avx2");
+    ASSERT_STREQ(narrow->computed_by(), "avx2");
     const at::Tensor same = narrow->loss_sum(boards.cells, boards.targets);
     EXPECT_TRUE(same.equal(loss));
     const std::vector<at::Tensor> others = gradients_of(same, narrow->parameters());
