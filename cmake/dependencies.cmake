@@ -89,7 +89,7 @@ lockstep_find(png HEADER png.h SUFFIXES libpng16 LIBRARIES "png16|png")
 lockstep_find(xxhash HEADER xxhash.h LIBRARIES xxhash)
 
 if(NOT DEFINED LOCKSTEP_TESTS OR LOCKSTEP_TESTS)
-  lockstep_find(gtest HEADER gtest/gtest.h LIBRARIES gmock gtest)
+  lockstep_find(gtest HEADER gtest/gtest.h LIBRARIES gtest_main gmock gtest)
   target_link_libraries(lockstep_gtest INTERFACE Threads::Threads)
 endif()
 

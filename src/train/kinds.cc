@@ -24,7 +24,7 @@ void add_plugin(const std::string& path, Kinds& kinds) {
 
 std::unique_ptr<Kinds> make_kinds(const std::vector<std::string>& plugins) {
   auto kinds = std::unique_ptr<Kinds>(new Kinds{task_kinds(), evaluation_kinds(), dataset_kinds(),
-                                                built_in_data_makers(), optimizer_kinds(), schedule_kinds()});
+                                                built_in_data_makers(), lockstep::optimizers(), lockstep::schedules()});
   for (const std::string& path : plugins) add_plugin(path, *kinds);
   return kinds;
 }

@@ -13,7 +13,7 @@
 #include "core/kinds.h"
 #include "data/datasets.h"
 #include "optim/optimizers.h"
-#include "optim/schedule.h"
+#include "optim/schedules.h"
 #include "tasks/tasks.h"
 #include "train/data_makers.h"
 
@@ -27,8 +27,8 @@ struct Kinds {
   KindList evaluations;
   DatasetTable datasets;
   DataMakerTable makers;
-  OptimizerTable optimizers;
-  ScheduleTable schedules;
+  Table<Optimizer, const ArenaLayout&> optimizers;
+  Table<Schedule> schedules;
 };
 
 // The tables of this version. Plug-ins named by `plugins` are opened with dlopen and stay open.

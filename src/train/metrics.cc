@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/errors.h"
 #include "core/files.h"
 
 namespace lockstep {

@@ -47,12 +47,6 @@ void DataOptions::fields(FieldVisitor& visit) {
   visit("make", make, "how to make the files if they are missing");
 }
 
-void EmaOptions::fields(FieldVisitor& visit) {
-  visit("decay", decay, Range{0, 1}, "decay of the moving average of the weights; 0 = none");
-  visit("every_steps", every_steps, at_least(1), "updates between two averages");
-  visit("warmup", warmup, "copy for 100 updates, then grow the decay (ema-pytorch); false: constant decay");
-}
-
 void TrainOptions::fields(FieldVisitor& visit) {
   visit("steps", steps, Range{1, 1e12}, "steps to train; or give epochs");
   visit("epochs", epochs, above(0), "epochs to train; or give steps");
@@ -113,6 +107,7 @@ void check_together(const RunConfig& c) {
     if (rule.find('=') == std::string::npos)
       throw ConfigError("init.map entry '" + rule + "' has no '='", "write OLD=NEW");
   if (c.train.ema.decay >= 1) throw ConfigError("train.ema.decay is 1: the average would never move");
+  check_ddp_options(c.ddp);
   if (c.launch.nodes > 1)
     throw ConfigError("launch.nodes is " + std::to_string(c.launch.nodes) + ", and this version starts ranks on one node",
                       "set launch.nodes=1, or start the ranks yourself: mpirun ... lockstep train CONFIG");

@@ -12,6 +12,7 @@
 #include "core/config_node.h"
 #include "core/fields.h"
 #include "ddp/ddp_options.h"
+#include "optim/ema.h"
 #include "train/kinds.h"
 
 namespace lockstep {
@@ -61,13 +62,6 @@ struct DataOptions {
   int64_t prefetch_batches = 4;
   Choice make;                          // how to make the files if they are missing
   std::vector<std::string> known_kinds; // rows of the table of datasets
-  void fields(FieldVisitor& visit);
-};
-
-struct EmaOptions {
-  double decay = 0.0;  // 0 = no EMA
-  int64_t every_steps = 1;
-  bool warmup = true;
   void fields(FieldVisitor& visit);
 };
 

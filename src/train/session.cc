@@ -48,7 +48,7 @@ void Session::make_models() {
   }
   for (const auto& replica : replicas_) replica->alias_parameters(weights_->views());
   for (const auto& replica : evaluation_replicas_) replica->alias_parameters((ema_ ? *ema_ : *weights_).views());
-  optimizer_ = make_optimizer(kinds().optimizers, config().optimizer, layout_);
+  optimizer_ = kinds().optimizers.make(config().optimizer, layout_);
   state_.seed = config().run.seed;
   state_.slots = plan_.slots;
   state_.isa = plan_.isa;
@@ -84,7 +84,7 @@ void Session::restore() {
     NamedTensors optimizer_state;
     const InitReport report = apply_initial_weights(config().init, *replicas_.front(), &optimizer_state);
     if (ema_) ema_->flat().copy_(weights_->flat());
-    if (!optimizer_state.empty()) optimizer_->load_state(optimizer_state, report.source);
+    if (!optimizer_state.empty()) optimizer_->load(optimizer_state, report.source);
     if (is_first()) log_info(report.text());
   }
   check_start(*communicator_, {weights_fact(*weights_), {"step", std::to_string(state_.step), "all ranks must see the same run folder"}});
@@ -100,7 +100,7 @@ void Session::load(const CheckpointContent& content, const std::string& from) {
   if (state.isa != plan_.isa) refuse("instruction set", state.isa, plan_.isa);
   weights_->load(content.model, "", from);
   if (ema_) ema_->load(content.ema, "", from);
-  optimizer_->load_state(content.optimizer, from);
+  optimizer_->load(content.optimizer, from);
   const std::string config_hash = state_.config_hash;
   state_ = state;
   state_.config_hash = config_hash;  // train.steps may have grown

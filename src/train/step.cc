@@ -1,0 +1,191 @@
+#include "train/step.h"
+
+#include <bit>
+#include <chrono>
+#include <cmath>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "core/errors.h"
+#include "core/stop_flag.h"
+#include "data/loader.h"
+#include "data/sample_order.h"
+#include "ddp/gradient_sync.h"
+#include "ddp/slot_threads.h"
+#include "ddp/tree.h"
+#include "optim/clip.h"
+#include "train/precision.h"
+
+namespace lockstep {
+namespace {
+
+// So many steps in a row without a finite gradient end the run: the numbers broke.
+constexpr int64_t kMaxSkippedInARow = 10;
+
+// C of design rule 6: backward starts from 1/C, so that sums stay near one.
+double power_of_two_at_least(double count) { return std::exp2(std::ceil(std::log2(std::max(count, 1.0)))); }
+
+GradientSyncOptions sync_options(const RunPlan& plan, const DdpOptions& ddp) {
+  GradientSyncOptions options;
+  options.num_slots = plan.slots;
+  options.tree = plan.reduce == "tree";
+  options.overlap = ddp.overlap;
+  options.bucket_bytes = ddp.bucket_megabytes << 20;
+  options.first_bucket_bytes = std::min(options.bucket_bytes, options.first_bucket_bytes);
+  return options;
+}
+
+std::vector<std::vector<at::Tensor>> parameters_of(const std::vector<Model*>& replicas) {
+  std::vector<std::vector<at::Tensor>> out;
+  for (const Model* replica : replicas) {
+    out.emplace_back();
+    for (const NamedTensor& entry : replica->parameters()) out.back().push_back(entry.tensor);
+  }
+  return out;
+}
+
+}  // namespace
+
+struct TrainingStep::Parts {
+  Session& session;
+  const RunPlan& plan;
+  std::vector<Model*> replicas;
+  SampleOrder order;
+  double scale;  // C
+  std::unique_ptr<Schedule> schedule;
+  std::vector<std::unique_ptr<Loader>> loaders;  // one per slot thread
+  TreeReduction totals_tree;
+  SlotThreads threads;
+  GradientSync sync;
+  double waited_before = 0;
+
+  explicit Parts(Session& s)
+      : session(s),
+        plan(s.plan()),
+        replicas(s.replicas()),
+        order(s.train_data().size(), static_cast<uint64_t>(s.config().run.seed)),
+        scale(power_of_two_at_least(s.task().nominal_count(s.plan().micro_batch))),
+        schedule(s.kinds().schedules.make(s.config().schedule)),
+        totals_tree(s.communicator(), s.plan().slots),
+        threads(static_cast<int>(s.plan().threads_per_rank)),
+        sync(s.communicator(), s.layout(), parameters_of(replicas), sync_options(s.plan(), s.config().ddp)) {
+    for (int thread = 0; thread < threads.count(); ++thread) loaders.push_back(make_loader(thread));
+  }
+
+  // Reads the micro-batches of one thread's slots, step by step, from the current step on.
+  std::unique_ptr<Loader> make_loader(int thread) {
+    const SlotRange local = totals_tree.local();
+    const SlotRange mine = slots_of_thread(local.count(), threads.count(), thread);
+    const int64_t a_step = mine.count() * plan.micro_batches_per_slot;
+    const auto indices = [plan = plan, first_slot = local.begin + mine.begin, a_step](int64_t n) {
+      std::vector<int64_t> out;
+      const int64_t step = a_step > 0 ? n / a_step : plan.steps;
+      if (step >= plan.steps) return out;
+      const int64_t slot = first_slot + n % a_step / plan.micro_batches_per_slot;
+      const int64_t micro = n % plan.micro_batches_per_slot;
+      const int64_t begin = step * plan.global_batch + slot * plan.rows_per_slot() + micro * plan.micro_batch;
+      for (int64_t i = 0; i < plan.micro_batch; ++i) out.push_back(begin + i);
+      return out;
+    };
+    LoaderOptions options;
+    options.threads = static_cast<int>(std::max<int64_t>(1, plan.data_threads / threads.count()));
+    options.prefetch_batches = static_cast<int>(session.config().data.prefetch_batches);
+    return std::make_unique<Loader>(session.train_data(), [this](int64_t index) { return order.id(index); }, indices,
+                                    session.state().step * a_step, options);
+  }
+
+  // Forward and backward of one slot: its gradients end up in its arena, its totals are returned.
+  StepTotals run_slot(int thread, int64_t slot) {
+    const StepContext context{static_cast<uint64_t>(session.config().run.seed), session.state().step};
+    StepTotals totals;
+    sync.begin_slot(thread, slot);
+    for (int64_t micro = 0; micro < plan.micro_batches_per_slot; ++micro) {
+      const Batch batch = loaders[thread]->next();
+      if (batch.rows() != plan.micro_batch) throw InternalError("the loader ended before the training");
+      Loss loss;
+      {
+        const AutocastGuard autocast(session.config().precision.compute);
+        loss = session.task().loss(*replicas[thread], batch, context);
+      }
+      const double sum = loss.sum.item<double>();
+      totals.loss_sum += sum;
+      totals.count += loss.count;
+      if (!std::isfinite(sum)) totals.non_finite = 1;
+      sync.begin_micro_batch(thread, micro + 1 == plan.micro_batches_per_slot);
+      if (loss.sum.requires_grad()) loss.sum.mul(1 / scale).backward();
+    }
+    sync.end_slot(thread);
+    return totals;
+  }
+
+  double waited() const {
+    double sum = 0;
+    for (const auto& loader : loaders) sum += loader->waited_seconds();
+    return sum / static_cast<double>(loaders.size());
+  }
+
+  SchedulePosition schedule_position() const {
+    SchedulePosition position;
+    position.updates = session.optimizer().updates();
+    position.total_updates = plan.steps;
+    position.epoch = order.epoch(session.state().step * plan.global_batch);
+    if (session.config().train.epochs) position.epochs = static_cast<int64_t>(std::ceil(*session.config().train.epochs));
+    return position;
+  }
+
+  // Clip, update, EMA. False if the gradients are not finite: then nothing changes.
+  bool update(const StepTotals& totals, StepResult& result) {
+    UpdateTerms terms;
+    // One multiplication brings the sum to the mean, computed in double and rounded once.
+    terms.gradient.multiplier = static_cast<float>(totals.count > 0 ? scale / totals.count : 0.0);
+    result.grad_norm = gradient_norm(sync.gradients(), terms.gradient.multiplier);
+    if (totals.non_finite > 0 || !std::isfinite(result.grad_norm)) return false;
+    const double clip_norm = session.config().train.clip_norm;
+    if (clip_norm > 0) terms.gradient.clip = clip_coefficient(result.grad_norm, clip_norm);
+    terms.lr = result.lr;
+    if (session.has_ema()) {
+      terms.ema = &session.ema();
+      terms.ema_move = ema_move(session.config().train.ema, session.optimizer().updates());
+    }
+    session.optimizer().step(session.weights(), sync.gradients(), terms);
+    return true;
+  }
+};
+
+TrainingStep::TrainingStep(Session& session) : parts_(std::make_unique<Parts>(session)) {}
+TrainingStep::~TrainingStep() = default;
+
+StepResult TrainingStep::run() {
+  Parts& p = *parts_;
+  TrainState& state = p.session.state();
+  const int64_t local_slots = p.totals_tree.local().count();
+  std::vector<StepTotals> totals(local_slots);
+
+  p.sync.begin_step();
+  p.threads.run(local_slots, [&](int thread, int64_t slot) { totals[slot] = p.run_slot(thread, slot); });
+  p.sync.finish();
+  // The wish to stop rides on the same message, so that all ranks stop after the same step.
+  totals.front().stop = stop_requested() ? 1 : 0;
+  const StepTotals sum = sum_totals(p.totals_tree, totals);
+
+  StepResult result;
+  result.loss = sum.count > 0 ? sum.loss_sum / sum.count : 0;
+  result.lr = p.schedule->rate(p.session.optimizer().lr(), p.schedule_position());
+  result.updated = p.update(sum, result);
+  result.stop = sum.stop > 0;
+  state.step += 1;
+  state.updates = p.session.optimizer().updates();
+  state.skipped_in_a_row = result.updated ? 0 : state.skipped_in_a_row + 1;
+  if (state.skipped_in_a_row >= kMaxSkippedInARow)
+    throw NumericError(fmt::format("the gradients of {} steps in a row were not finite, up to step {}",
+                                   state.skipped_in_a_row, state.step),
+                       "lower optimizer.lr or set train.clip_norm; the last checkpoint is intact");
+  const double waited = p.waited();
+  result.data_wait_seconds = waited - p.waited_before;
+  p.waited_before = waited;
+  result.comm_exposed_seconds = p.sync.stats().exposed_seconds;
+  return result;
+}
+
+}  // namespace lockstep
