@@ -96,7 +96,8 @@ void unpack(const std::vector<char>& bytes, std::vector<EvaluationChunk>& chunks
 // left to chance: a chunk's numbers do not depend on it.
 std::vector<std::pair<int64_t, EvaluationChunk>> compute_own(const Evaluation& evaluation,
                                                              const std::vector<Model*>& replicas,
-                                                             const std::string& compute, int rank, int size) {
+                                                             const std::string& compute, int rank, int size,
+                                                             const std::function<void()>& alive) {
   std::vector<std::pair<int64_t, EvaluationChunk>> own;
   for (int64_t i = rank; i < evaluation.num_chunks(); i += size) own.push_back({i, {}});
   std::atomic<size_t> next{0};
@@ -109,6 +110,8 @@ std::vector<std::pair<int64_t, EvaluationChunk>> compute_own(const Evaluation& e
       for (size_t i; (i = next.fetch_add(1)) < own.size();) {
         const AutocastGuard autocast(compute);
         own[i].second = evaluation.chunk(*model, own[i].first);
+        const std::lock_guard lock(mutex);
+        alive();
       }
     } catch (...) {
       const std::lock_guard lock(mutex);
@@ -136,9 +139,10 @@ std::vector<double> sums_by_tree(const std::vector<EvaluationChunk>& chunks, int
 }  // namespace
 
 EvaluationResult evaluate_on_ranks(const Evaluation& evaluation, const std::vector<Model*>& replicas,
-                                   const std::string& compute, Communicator& communicator) {
+                                   const std::string& compute, Communicator& communicator,
+                                   const std::function<void()>& alive) {
   const int rank = communicator.rank(), size = communicator.size();
-  const std::vector<char> mine = pack(compute_own(evaluation, replicas, compute, rank, size));
+  const std::vector<char> mine = pack(compute_own(evaluation, replicas, compute, rank, size, alive));
   const int64_t bytes = static_cast<int64_t>(mine.size());
   if (rank != 0) {
     communicator.send(0, &bytes, sizeof bytes, "evaluation results");

@@ -2,6 +2,7 @@
 // on the number of ranks or threads (design rule 12).
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,10 @@ struct EvaluationResult {
 };
 
 // Collective. Rank r computes the chunks i with i mod n = r, one thread per replica; rank 0 adds
-// the sums by Tree over chunks, in double. `compute` is precision.compute.
+// the sums by Tree over chunks, in double. `compute` is precision.compute. `alive` is called after
+// each chunk, from any of the threads, one at a time: evaluations may be long.
 EvaluationResult evaluate_on_ranks(const Evaluation& evaluation, const std::vector<Model*>& replicas,
-                                   const std::string& compute, Communicator& communicator);
+                                   const std::string& compute, Communicator& communicator,
+                                   const std::function<void()>& alive = [] {});
 
 }  // namespace lockstep

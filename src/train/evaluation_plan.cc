@@ -55,11 +55,12 @@ std::vector<ScheduledEvaluation> EvaluationPlan::due(int64_t step, bool stopping
   return out;
 }
 
-Scores EvaluationPlan::run(const ScheduledEvaluation& entry, Session& session) const {
+Scores EvaluationPlan::run(const ScheduledEvaluation& entry, Session& session,
+                           const std::function<void()>& alive) const {
   const auto evaluation =
       session.task().evaluation(*entry.options, session.validation_data(), evaluation_context(session));
   const EvaluationResult result = evaluate_on_ranks(*evaluation, session.evaluation_replicas(),
-                                                    session.config().precision.compute, session.communicator());
+                                                    session.config().precision.compute, session.communicator(), alive);
   if (session.is_first()) {
     const RunFolder& folder = session.place().folder;
     const fs::path final_path = picture_path(folder, session.state().step, entry.options->kind);

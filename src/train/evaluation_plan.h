@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,8 @@ class EvaluationPlan {
 
   // Collective. Evaluates the averaged weights on all ranks; rank 0 gets the scores and draws
   // samples/step-N.png (further pictures of the same step: step-N-KIND.png).
-  Scores run(const ScheduledEvaluation& entry, Session& session) const;
+  // `alive` is called after each piece of work.
+  Scores run(const ScheduledEvaluation& entry, Session& session, const std::function<void()>& alive) const;
 
  private:
   std::vector<ScheduledEvaluation> entries_;

@@ -116,9 +116,10 @@ Outcome train(Session& session) {
 
     bool save = due(state.step, config.checkpoint.every_steps);
     for (const ScheduledEvaluation& entry : evaluations.due(state.step, stop)) {
-      page.write(state.step, Phase::kEvaluate);
+      const auto alive = [&] { page.write(state.step, Phase::kEvaluate); };
+      alive();
       const auto evaluation_start = Clock::now();
-      const Scores scores = evaluations.run(entry, session);
+      const Scores scores = evaluations.run(entry, session, alive);
       recorder.evaluation(scores, seconds_since(evaluation_start));
       save |= is_new_best(session, scores);
     }

@@ -49,6 +49,10 @@ void Session::make_models() {
   for (const auto& replica : replicas_) replica->alias_parameters(weights_->views());
   for (const auto& replica : evaluation_replicas_) replica->alias_parameters((ema_ ? *ema_ : *weights_).views());
   optimizer_ = kinds().optimizers.make(config().optimizer, layout_);
+  // Frozen parameters get no gradient, so that they do not count in the norm either.
+  for (const auto& replica : replicas_)
+    for (size_t i = 0; i < layout_.entries.size(); ++i)
+      if (optimizer_->frozen(static_cast<int64_t>(i))) replica->parameters()[i].tensor.set_requires_grad(false);
   state_.seed = config().run.seed;
   state_.slots = plan_.slots;
   state_.isa = plan_.isa;

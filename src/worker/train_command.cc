@@ -23,6 +23,13 @@
 namespace lockstep {
 namespace {
 
+// The rank that the launcher's environment names, for what goes wrong before ranks are connected.
+int rank_from_environment() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK"})
+    if (const char* text = std::getenv(name)) return std::atoi(text);
+  return 0;
+}
+
 std::unique_ptr<Communicator> connect(const std::string& backend, double timeout_seconds) {
   CommunicatorSetup setup;
   setup.timeout_seconds = timeout_seconds;
@@ -60,7 +67,7 @@ int run_reporting_errors(const RankPlace& place, std::unique_ptr<Communicator> c
   int64_t step = 0;
   const auto fail = [&](const Error& error) {
     write_error(place, rank, error, step);
-    log_error(error.message());
+    log_error(error.message().substr(std::string("error: ").size()));  // the log puts it back
     flush_log();
     return static_cast<int>(error.code());
   };
@@ -88,7 +95,10 @@ RankPlace make_place(const Arguments& arguments, Communicator& communicator, boo
     options.make_data = true;
     options.dry_run_steps = dry;
     const Prepared prepared = prepare_run(arguments.one_positional("config"), overrides, options);
-    const RunFolder folder = RunFolder::make_new(prepared.plan.folder, prepared.plan.name);
+    const auto wanted = arguments.value("--run-folder");
+    const RunFolder folder = wanted ? RunFolder{*wanted} : RunFolder::make_new(prepared.plan.folder, prepared.plan.name);
+    if (folder.holds_run()) throw ConfigError(*wanted + " holds a run already", "go on with it: lockstep resume " + *wanted);
+    make_folders(folder.root);
     write_file_atomic(folder.config(), prepared.config_yaml);
     write_file_atomic(folder.plan(), plan_line(prepared, folder.root.string()) + "\n");
     root = folder.root.string();
@@ -103,8 +113,7 @@ int train_command(const Words& words) {
   const Arguments arguments(words, {{"--run-folder", true}, {"--attempt", true}, {"--dry-run", true}});
   install_stop_handlers(/*ignore_interrupt=*/true);
   set_up_compute_thread();
-  const auto root = arguments.value("--run-folder");
-  if (!root) {
+  if (!arguments.positionals().empty()) {
     auto communicator = connect("auto", 600);
     set_up_log({LogLevel::kInfo, communicator->rank(), {}});
     bool dry_run = false;
@@ -112,11 +121,16 @@ int train_command(const Words& words) {
     make_folders(place.folder.attempt(place.attempt));
     return run_reporting_errors(place, std::move(communicator), dry_run);
   }
-  const RankPlace place{RunFolder{*root}, static_cast<int>(arguments.integer("--attempt").value_or(0))};
+  const RankPlace place{RunFolder{arguments.required("--run-folder", "train")}, static_cast<int>(arguments.integer("--attempt").value_or(0))};
   make_folders(place.folder.attempt(place.attempt));
-  const RunPlan plan = plan_from_json(read_file(place.folder.plan(), 64 << 20), place.folder.plan().string());
-  const LoadedConfig loaded = load_config(place.folder.config().string(), {});
-  auto communicator = connect(loaded.config->ddp.backend, plan.timeout_seconds);
+  std::unique_ptr<Communicator> communicator;
+  try {
+    const RunPlan plan = plan_from_json(read_file(place.folder.plan(), 64 << 20), place.folder.plan().string());
+    communicator = connect(load_config(place.folder.config().string(), {}).config->ddp.backend, plan.timeout_seconds);
+  } catch (const Error& error) {
+    write_error(place, rank_from_environment(), error, 0);
+    throw;
+  }
   const int rank = communicator->rank();
   // The launcher sends the stderr of ranks other than 0 into their log files.
   if (rank == 0) set_up_log({LogLevel::kInfo, 0, place.folder.rank_log(place.attempt, 0)});

@@ -63,7 +63,7 @@ TEST_F(InitialWeights, ComeFromARunOnAnotherModel) {
   const fs::path source = folder_.path() / "source";
   std::vector<std::string> overrides = testing::tiny_overrides(2);
   testing::train_on_threads(source, 1, overrides);
-  overrides.push_back("init.from=" + source.string());
+  overrides.push_back("init.from=" + (source / "checkpoints" / "latest").string());
   overrides.push_back("init.parts=[ema]");
   const fs::path target = folder_.path() / "target";
   EXPECT_EQ(testing::train_on_threads(target, 1, overrides), 2);
