@@ -56,7 +56,13 @@ std::string read_line(const std::string& line, Metrics& metrics) {
   if (kind == "evaluation") {
     EvaluationLine out{step, number(json, "time"), {}};
     flatten(json, "", out.scores);
-    metrics.evaluations.push_back(std::move(out));
+    // Several evaluations after one step are one row of scores.
+    if (!metrics.evaluations.empty() && metrics.evaluations.back().step == step) {
+      auto& scores = metrics.evaluations.back().scores;
+      scores.insert(scores.end(), out.scores.begin(), out.scores.end());
+    } else {
+      metrics.evaluations.push_back(std::move(out));
+    }
   } else if (kind == "attempt") {
     metrics.attempts.push_back({static_cast<int>(number(json, "attempt")), step, static_cast<int64_t>(number(json, "ranks")),
                                 static_cast<int64_t>(number(json, "slots")), number(json, "time")});

@@ -59,6 +59,31 @@ TEST(RunConfig, AnUnknownKeyNamesTheNearestOneAndItsPlace) {
   }
 }
 
+const std::string kPlugin = "run.plugins=[" LOCKSTEP_TEST_PLUGIN "]";
+
+TEST(Plugins, AddAKindWithStrictOptions) {
+  const LoadedConfig loaded = load_config("-", {kPlugin, "schedule={kind: halving, every_updates: 10}"});
+  const auto schedule = loaded.kinds->schedules.make(loaded.config->schedule);
+  SchedulePosition position;
+  position.updates = 25;
+  EXPECT_DOUBLE_EQ(schedule->rate(0.8, position), 0.2);
+  EXPECT_THROW(load_config("-", {kPlugin, "schedule={kind: halving, every_updates: 0}"}), ConfigError);
+  EXPECT_THROW(load_config("-", {kPlugin, "schedule={kind: halving, every: 3}"}), ConfigError);
+}
+
+TEST(Plugins, AddNothingToARunThatDoesNotNameThem) {
+  EXPECT_THROW(load_config("-", {"schedule={kind: halving}"}), ConfigError);
+}
+
+TEST(Plugins, TrainLikeBuiltInKinds) {
+  const testing::TemporaryFolder folder;
+  std::vector<std::string> overrides = testing::tiny_overrides(3);
+  overrides.push_back(kPlugin);
+  overrides.push_back("schedule={kind: halving, every_updates: 1}");
+  EXPECT_EQ(testing::train_on_threads(folder.path(), 2, overrides), 3);
+  EXPECT_NE(read_file(RunFolder{folder.path()}.metrics()).find("\"lr\":0.00025"), std::string::npos);
+}
+
 TEST(Plugins, AMissingOneIsAnEnvironmentError) {
   EXPECT_THROW(load_config("-", {"run.plugins=[/nowhere/libmine.so]"}), EnvironmentError);
 }
