@@ -30,7 +30,7 @@ Implementation choose_implementation(const std::string& requested, const std::st
                                  : "asked for";
   const std::string detail =
       chosen == Implementation::kFused ? fmt::format(" ({})", optimizer_kernels().isa) : std::string();
-  log_info(fmt::format("optimizer {}: {}{}, {} parameters ({})", kind, implementation_name(chosen), detail,
+  log_info(fmt::format("optimizer {}: {}{}, {} tensors ({})", kind, implementation_name(chosen), detail,
                        layout.entries.size(), reason));
   return chosen;
 }

@@ -6,8 +6,11 @@
 
 #include <unistd.h>
 
+#include <ATen/ATen.h>
+
 #include "core/files.h"
 #include "data/commands.h"
+#include "data/dataset_writer.h"
 #include "ddp/thread_ranks.h"
 #include "train/loop.h"
 #include "train/prepare.h"
@@ -42,6 +45,20 @@ const fs::path& data_folder() {
 }
 
 }  // namespace
+
+void write_float_arrays(const fs::path& folder, const std::vector<std::pair<std::string, std::vector<float>>>& arrays) {
+  DatasetPlan plan;
+  plan.kind = "arrays";
+  plan.made_by = "tests";
+  std::vector<ArrayValues> values;
+  for (const auto& [name, numbers] : arrays) {
+    plan.arrays.push_back({name, at::kFloat, {}});
+    values.push_back({plan.arrays.back(), at::tensor(numbers), {}});
+  }
+  DatasetWriter writer(folder, plan, /*overwrite=*/false);
+  writer.add_shard("part-00000.h5", static_cast<int64_t>(arrays.front().second.size()), std::move(values));
+  writer.finish();
+}
 
 std::vector<std::string> tiny_overrides(int64_t steps) {
   const std::string data = data_folder().string();

@@ -20,6 +20,10 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+// A dataset of kind `arrays` with one shard of float scalars a sample.
+void write_float_arrays(const std::filesystem::path& folder,
+                        const std::vector<std::pair<std::string, std::vector<float>>>& arrays);
+
 // Overrides of a run of `steps` steps on data made once per process.
 std::vector<std::string> tiny_overrides(int64_t steps);
 
