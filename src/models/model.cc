@@ -42,6 +42,9 @@ void Model::load(const NamedTensors& weights, const std::string& from) {
     const at::Tensor* value = find_tensor(weights, target.name);
     if (value == nullptr) {
       missing.push_back(target.name);
+    } else if (value->scalar_type() != target.tensor.scalar_type()) {
+      differing.push_back(fmt::format("{} is {} and should be {}", target.name, c10::toString(value->scalar_type()),
+                                      c10::toString(target.tensor.scalar_type())));
     } else if (value->sizes() != target.tensor.sizes()) {
       differing.push_back(fmt::format("{} is {} and should be {}", target.name, c10::str(value->sizes()),
                                       c10::str(target.tensor.sizes())));
@@ -61,7 +64,7 @@ void Model::load(const NamedTensors& weights, const std::string& from) {
     return text + (names.size() > 8 ? fmt::format(" and {} more", names.size() - 8) : "");
   };
   throw DataError("the weights do not fit the model" + list("missing", missing) + list("unknown", unknown) +
-                      list("shapes", differing),
+                      list("other dtype or shape", differing),
                   "the model's options must be those the weights were trained with", {from, 0, 0, ""});
 }
 
