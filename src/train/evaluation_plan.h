@@ -22,7 +22,7 @@ class EvaluationPlan {
   explicit EvaluationPlan(const Session& session);
 
   // Entries due after `step` steps, in config order: every_steps divides it, or training ends here.
-  // None after a stop before the end: the state is to be saved soon.
+  // None after a stop before the end: the state is to be saved soon, and the resumed run owes them.
   std::vector<ScheduledEvaluation> due(int64_t step, bool stopping) const;
 
   // Collective. Evaluates the averaged weights on all ranks; rank 0 gets the scores and draws

@@ -1,5 +1,6 @@
 #include "train/loop.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -95,6 +96,39 @@ bool is_new_best(Session& session, const Scores& scores) {
   return true;
 }
 
+// Runs these evaluations after a step; true if one of them found a new best.
+bool evaluate(const EvaluationPlan& evaluations, const std::vector<ScheduledEvaluation>& entries, Session& session,
+              Recorder& recorder, HeartbeatPage& page) {
+  const auto alive = [&] { page.write(session.state().step, Phase::kEvaluate); };
+  bool new_best = false;
+  for (const ScheduledEvaluation& entry : entries) {
+    alive();
+    const auto start = Clock::now();
+    const Scores scores = evaluations.run(entry, session, alive);
+    recorder.evaluation(scores, seconds_since(start));
+    new_best |= is_new_best(session, scores);
+  }
+  return new_best;
+}
+
+// A stop saves at once, without the evaluations of its step. The resumed run owes them: else its best
+// score, which is part of the state, would depend on when somebody stopped it. True if the state to
+// be saved for this step has a new best. Collective.
+bool catch_up(const EvaluationPlan& evaluations, Session& session, Recorder& recorder, HeartbeatPage& page) {
+  const int64_t step = session.state().step;
+  if (step == 0) return false;
+  // Scores that are written down already, but maybe not in the checkpoint: the disk may have been full.
+  const std::vector<Scores> written =
+      session.is_first() ? evaluations_written(session.place().folder, step) : std::vector<Scores>{};
+  bool new_best = false;
+  for (const Scores& scores : written) new_best |= is_new_best(session, scores);
+  auto count = static_cast<int64_t>(written.size());
+  session.communicator().broadcast(&count, sizeof count, 0, "evaluations written so far");
+  std::vector<ScheduledEvaluation> owed = evaluations.due(step, /*stopping=*/false);
+  owed.erase(owed.begin(), owed.begin() + std::min<int64_t>(count, static_cast<int64_t>(owed.size())));
+  return evaluate(evaluations, owed, session, recorder, page) || new_best;
+}
+
 }  // namespace
 
 Outcome train(Session& session) {
@@ -106,6 +140,7 @@ Outcome train(Session& session) {
   TrainingStep step(session);
   Recorder recorder(session);
 
+  if (catch_up(evaluations, session, recorder, page)) recorder.checkpoint();
   bool stop = false;
   while (state.step < plan.steps && !stop) {
     page.write(state.step, Phase::kCompute);
@@ -115,14 +150,7 @@ Outcome train(Session& session) {
     stop = result.stop;
 
     bool save = due(state.step, config.checkpoint.every_steps);
-    for (const ScheduledEvaluation& entry : evaluations.due(state.step, stop)) {
-      const auto alive = [&] { page.write(state.step, Phase::kEvaluate); };
-      alive();
-      const auto evaluation_start = Clock::now();
-      const Scores scores = evaluations.run(entry, session, alive);
-      recorder.evaluation(scores, seconds_since(evaluation_start));
-      save |= is_new_best(session, scores);
-    }
+    save |= evaluate(evaluations, evaluations.due(state.step, stop), session, recorder, page);
     if (save || stop || state.step == plan.steps) {
       page.write(state.step, Phase::kCheckpoint);
       recorder.checkpoint();

@@ -87,6 +87,20 @@ void MetricsFile::evaluation(int64_t step, const std::map<std::string, double>& 
   line(json.dump());
 }
 
+std::vector<std::map<std::string, double>> evaluations_written(const RunFolder& folder, int64_t step) {
+  std::vector<std::map<std::string, double>> found;
+  if (!fs::exists(folder.metrics())) return found;
+  std::istringstream lines(read_file(folder.metrics()));
+  for (std::string text; std::getline(lines, text);) {
+    const auto json = nlohmann::json::parse(text, nullptr, false);
+    if (!json.is_object() || json.value("kind", "") != "evaluation" || json.value("step", int64_t{0}) != step) continue;
+    std::map<std::string, double>& scores = found.emplace_back();
+    for (const auto& [name, value] : json.items())
+      if (value.is_number() && name != "step" && name != "time" && name != "seconds") scores[name] = value;
+  }
+  return found;
+}
+
 int64_t resident_bytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "r");
   if (file == nullptr) return 0;

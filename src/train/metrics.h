@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "core/run_folder.h"
 
@@ -43,6 +44,9 @@ class MetricsFile {
   void line(const std::string& json);
   std::FILE* file_ = nullptr;
 };
+
+// The scores of the evaluation lines of step `step` in metrics.jsonl, in order; none without the file.
+std::vector<std::map<std::string, double>> evaluations_written(const RunFolder& folder, int64_t step);
 
 // Resident memory of this process.
 int64_t resident_bytes();

@@ -83,7 +83,14 @@ std::vector<std::string> differences(const std::string& before, const std::strin
 
 Prepared prepare_run(const std::string& config_path, const std::vector<std::string>& overrides,
                      const PrepareOptions& options) {
-  return finish(load_config(config_path, overrides), options);
+  LoadedConfig loaded = load_config(config_path, overrides);
+  const Sources sources = loaded.sources;
+  return with_place_of_keys(sources, config_path, [&] {
+    const std::string& from = loaded.config->init.from;
+    if (!from.empty() && !fs::exists(from))
+      throw ConfigError("init.from names nothing that exists: " + from, "give a run folder, a checkpoint or a .safetensors file");
+    return finish(std::move(loaded), options);
+  });
 }
 
 Prepared prepare_resume(const RunFolder& folder, const std::vector<std::string>& overrides,
@@ -105,7 +112,8 @@ Prepared prepare_resume(const RunFolder& folder, const std::vector<std::string>&
                       "start a new run from its weights: " + command);
   }
   PrepareOptions resume_options = options;
-  Prepared prepared = finish(std::move(after), resume_options);
+  const Sources sources = after.sources;
+  Prepared prepared = with_place_of_keys(sources, path, [&] { return finish(std::move(after), resume_options); });
   const auto old_plan = nlohmann::json::parse(read_file(folder.plan(), 16 << 20), nullptr, false);
   if (old_plan.is_object() && old_plan.value("train_hash", "") != prepared.plan.data.train_hash)
     throw DataError("the training data are not those the run started with",

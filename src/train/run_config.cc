@@ -106,6 +106,9 @@ void check_together(const RunConfig& c) {
   for (const std::string& rule : c.init.map)
     if (rule.find('=') == std::string::npos)
       throw ConfigError("init.map entry '" + rule + "' has no '='", "write OLD=NEW");
+  if (!c.checkpoint.keep_best.empty() && c.evaluate.empty())
+    throw ConfigError("checkpoint.keep_best is '" + c.checkpoint.keep_best + "', and nothing is evaluated",
+                      "name an evaluation that gives this score in the evaluate list");
   if (c.train.ema.decay >= 1) throw ConfigError("train.ema.decay is 1: the average would never move");
   check_ddp_options(c.ddp);
   if (c.launch.nodes > 1)
@@ -138,8 +141,29 @@ LoadedConfig load_config(const std::string& path, const std::vector<std::string>
   loaded.kinds = make_kinds(plugins_of(root));
   loaded.config = std::make_unique<RunConfig>(*loaded.kinds);
   read_fields(root, *loaded.config, "", &loaded.sources);
-  with_context("checking " + path, [&] { check_together(*loaded.config); });
+  with_place_of_keys(loaded.sources, path, [&] { check_together(*loaded.config); });
   return loaded;
+}
+
+Place place_of_keys(const Sources& sources, const Error& error, const std::string& path) {
+  const std::string& fact = error.fact();
+  const auto in_key = [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '.'; };
+  for (size_t begin = 0; begin < fact.size(); ++begin) {
+    if (!in_key(fact[begin])) continue;
+    size_t end = begin;
+    while (end < fact.size() && in_key(fact[end])) ++end;
+    std::string key = fact.substr(begin, end - begin);
+    while (key.ends_with('.')) key.pop_back();
+    begin = end;
+    const auto found = sources.find(key);
+    if (found == sources.end() || found->second == "default") continue;
+    static const std::string kCommandLine = "command line: ";
+    if (found->second.starts_with(kCommandLine)) return {"command line", 0, 1, found->second.substr(kCommandLine.size())};
+    const size_t colon = found->second.rfind(':');
+    return {found->second.substr(0, colon), std::atoi(found->second.c_str() + colon + 1), 0, ""};
+  }
+  if (error.code() == ExitCode::kUsage && path != "-") return {path, 0, 0, ""};
+  return {};
 }
 
 std::unique_ptr<Dataset> open_data(const Kinds& kinds, const RunConfig& config, const std::vector<std::string>& patterns) {

@@ -127,6 +127,21 @@ LoadedConfig load_config(const std::string& path, const std::vector<std::string>
 // The dataset of `patterns` (data.train or data.validation) of the config's kind. Throws DataError.
 std::unique_ptr<Dataset> open_data(const Kinds& kinds, const RunConfig& config, const std::vector<std::string>& patterns);
 
+// For with_place_of_keys.
+Place place_of_keys(const Sources& sources, const Error& error, const std::string& path);
+
+// Runs `body`; an Error that leaves it without a place points to the first key in its words that the
+// config or the command line gives, a ConfigError without such a key to the file `path`.
+template <class Body>
+auto with_place_of_keys(const Sources& sources, const std::string& path, Body&& body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (Error& error) {
+    error.set_place(place_of_keys(sources, error, path));
+    throw;
+  }
+}
+
 // The part of the config that decides results, as canonical JSON and as hash (design rule 16).
 std::string identity_json(RunConfig& config);
 std::string config_hash(RunConfig& config);
