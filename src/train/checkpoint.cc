@@ -85,6 +85,9 @@ bool is_step_name(const std::string& name) {
          std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+// Of a folder with a step name.
+int64_t step_of(const fs::path& checkpoint) { return std::stoll(checkpoint.filename().string().substr(5)); }
+
 }  // namespace
 
 std::vector<fs::path> list_checkpoints(const RunFolder& folder) {
@@ -93,9 +96,7 @@ std::vector<fs::path> list_checkpoints(const RunFolder& folder) {
   for (const auto& entry : fs::directory_iterator(folder.checkpoints()))
     if (!entry.is_symlink() && entry.is_directory() && is_step_name(entry.path().filename().string()))
       out.push_back(entry.path());
-  std::sort(out.begin(), out.end(), [](const fs::path& a, const fs::path& b) {
-    return std::stoll(a.filename().string().substr(5)) > std::stoll(b.filename().string().substr(5));
-  });
+  std::sort(out.begin(), out.end(), [](const fs::path& a, const fs::path& b) { return step_of(a) > step_of(b); });
   return out;
 }
 
@@ -251,10 +252,13 @@ void CheckpointWriter::write(const CheckpointContent& content) {
   remove_old(content.state);
 }
 
-// Keeps the newest `keep` and the best one; the newest has just been written and synced.
+// Keeps the newest `keep` and the best one; the newest has just been written and synced. Those of
+// later steps are damaged, since the run went on from an older one: they do not count, and are
+// overwritten when their step comes.
 void CheckpointWriter::remove_old(const TrainState& state) {
   int64_t kept = 0;
   for (const fs::path& checkpoint : list_checkpoints(folder_)) {
+    if (step_of(checkpoint) > state.step) continue;
     const bool best = state.best_score && checkpoint.filename() == RunFolder::step_name(state.best_step);
     if (kept < options_.keep || best) {
       ++kept;

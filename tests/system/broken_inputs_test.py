@@ -208,7 +208,8 @@ def checkpoint_cases(test, run, steps):
         (folder / "status.json").write_text(json.dumps(status | {"state": "stopped", "exit_code": 75}))
         for checkpoint in tiny_run.checkpoints(folder)[-2:]:
             damage(checkpoint)
-        test.run("resume", folder, "train.steps=6", "checkpoint.keep=1", *tiny_run.launch_words(1)).expect(0)
+        test.run("resume", folder, "train.steps=6", "checkpoint.keep=1", "checkpoint.keep_best=", *tiny_run.launch_words(1)).expect(0)
+        assert (folder / "checkpoints" / "latest" / "MANIFEST.json").is_file(), "the checkpoint just written was removed"
         test.run("sample", folder, "--puzzle", PUZZLE).expect(0)
         return "steps 6 and 8 damaged, went on from 4 to 6 with keep=1: " + ", ".join(
             path.name for path in tiny_run.checkpoints(folder))
