@@ -74,6 +74,14 @@ Examples
   lockstep sample runs/sudoku_quickstart --puzzle 53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79
   lockstep sample runs/sudoku_quickstart --puzzle puzzles.txt        81 characters a line, . or 0 blank
 
+Flags
+  --puzzle P|FILE       what to complete; without it grids are drawn from nothing
+  --count N             how many to draw
+  --board               draws boards on stderr as well
+  --output FILE.png     a picture
+  --seed N              of what is random (default: run.seed)
+  --weights FILE        other weights than those of the newest checkpoint
+
 Sudoku: prints one solved line a puzzle, in order, on stdout.
 )";
 
@@ -117,14 +125,16 @@ Flags
   --lines N             the last N lines only
 )";
 
-const char* const kData = R"(lockstep data make|convert|inspect|verify|show|order ...
+const char* const kData = R"(lockstep data make|convert|inspect|verify|show ...
 
 Examples
   lockstep data make sudoku --help
-  lockstep data convert sudoku-csv puzzles.csv --output data/puzzles
-  lockstep data inspect data/sudoku/train-000.h5
+  lockstep data convert sudoku-csv puzzles.csv data/puzzles
+  lockstep data inspect data/sudoku/train-00000.h5
   lockstep data verify data/sudoku          every byte against its hash
   lockstep data show data/sudoku            some samples
+
+lockstep data make sudoku --help, data convert --help and so on list their keys.
 )";
 
 const char* const kConfig = R"(lockstep config show|keys|schema|explain CONFIG [key=value ...]
@@ -154,7 +164,11 @@ Examples
 Runs an optimizer on parameters (param.NAME) and gradients (grad.K.NAME) from a safetensors file.
 )";
 
-const char* const kEnv = R"(lockstep env
+const char* const kEnv = R"(lockstep env [--json]
+
+Examples
+  lockstep env                     versions and machine, a line each
+  lockstep env --json              one line of JSON
 
 Prints versions, processor, memory and MPI: paste it into a bug report.
 )";

@@ -40,7 +40,8 @@ int run(const std::vector<std::string>& words) {
   if (words[0] == "help") return print(arguments.empty() ? overview() : find_command(arguments[0]).help);
   const CommandEntry& command = find_command(words[0]);
   // `data make sudoku --help` is the worker's to answer; `data --help` is ours.
-  if (!arguments.empty() && asks_for_help(arguments[0])) return print(command.help);
+  const bool by_worker = command.name == "data" && arguments.size() > 1;
+  if (!by_worker && std::any_of(arguments.begin(), arguments.end(), asks_for_help)) return print(command.help);
   return command.run(arguments);
 }
 

@@ -1,4 +1,5 @@
 // `data make|convert|inspect|verify|show`: shards, from the command line.
+#include <algorithm>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -30,6 +31,31 @@ std::vector<std::string> operands(const Arguments& arguments, const std::vector<
   if (words.size() != names.size())
     throw ConfigError(fmt::format("expected{}, got {} words", usage, words.size()), "see lockstep data --help");
   return words;
+}
+
+// The options of `data make` or `data convert`, each with type, default and limits.
+template <class T>
+int print_help(const char* usage, const char* examples) {
+  T options;
+  std::printf("%s\n\nExamples\n%s\nKeys\n%s", usage, examples,
+              print_keys([&](FieldVisitor& v) { options.fields(v); }).c_str());
+  return 0;
+}
+
+int help(const std::string& what) {
+  if (what == "convert")
+    return print_help<ConvertSudokuOptions>(
+        "lockstep data convert sudoku-csv INPUT FOLDER [key=value ...]",
+        "  lockstep data convert sudoku-csv puzzles.csv data/puzzles\n"
+        "  lockstep data convert sudoku-csv puzzles.csv data/puzzles prefix=validation\n");
+  if (what == "make")
+    return print_help<MakeSudokuOptions>("lockstep data make sudoku FOLDER [key=value ...]",
+                                         "  lockstep data make sudoku data/sudoku\n"
+                                         "  lockstep data make sudoku data/small train_grids=1000 seed=2\n");
+  std::printf("lockstep data %s DATASET [--json]%s\n\nExamples\n  lockstep data %s data/sudoku\n"
+              "  lockstep data %s data/sudoku/validation.h5 --json\n",
+              what.c_str(), what == "show" ? " [--first N] [--count N]" : "", what.c_str(), what.c_str());
+  return 0;
 }
 
 void print(const DataReport& report, bool json) { std::puts((json ? report.json : report.text).c_str()); }
@@ -66,6 +92,9 @@ int look(const std::string& what, const Arguments& arguments) {
 int data_command(const Words& words) {
   const std::string what = words.empty() ? "" : words.front();
   const Words rest(words.begin() + (words.empty() ? 0 : 1), words.end());
+  const bool known = what == "make" || what == "convert" || what == "inspect" || what == "verify" || what == "show";
+  const bool asks = std::any_of(rest.begin(), rest.end(), [](const std::string& w) { return w == "--help" || w == "-h"; });
+  if (known && asks) return help(what);
   const Arguments arguments(rest, {{"--json"}, {"--first", true}, {"--count", true}});
   if (what == "make") return make(arguments);
   if (what == "convert") return convert(arguments);

@@ -27,7 +27,7 @@ def help_of(test, *command):
         assert any(line.strip() == "Examples" for line in lines[:4]), f"the help does not start with examples\n{result.text()}"
         assert f"lockstep {' '.join(command)}".strip() in result.out, result.text()
         assert len(lines) <= 60, f"{len(lines)} lines do not fit a screen"
-        assert max(map(len, lines)) <= 140, f"a line of {max(map(len, lines))} characters"
+        assert max(map(len, lines)) <= 160, f"a line of {max(map(len, lines))} characters"
     return f"{len(lines)} lines, starts with examples"
 
 
