@@ -57,7 +57,7 @@ void solve_puzzles(const SudokuPredict& predict, const SampleRequest& request) {
 void sample_grids(const SudokuPredict& predict, const SampleRequest& request) {
   if (request.count < 1) throw ConfigError("--count needs at least one sample");
   const std::vector<SudokuBoard> grids =
-      sample_sudokus(predict, request.count, request.seed, 0, SudokuSamplingOrder::kConfident);
+      sample_sudokus(predict, request.count, request.seed, 0, SudokuSamplingOrder::kDoubtful);
   std::vector<DrawnBoard> boards;
   int64_t valid = 0;
   for (const SudokuBoard& grid : grids) {

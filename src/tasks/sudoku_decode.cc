@@ -26,7 +26,39 @@ Choices best_two(const float* p) {
   return c;
 }
 
+double log_of(float p) { return std::log(std::max(double(p), 1e-30)); }
+
 }  // namespace
+
+int most_confident_cell(const SudokuBoard& board, const float* probabilities) {
+  int chosen = -1;
+  float largest = -1;
+  for (int cell = 0; cell < kCells; ++cell) {
+    if (board[size_t(cell)] != 0) continue;
+    const float* p = probabilities + cell * 9;
+    const float best = p[best_two(p).first];
+    if (chosen < 0 || best > largest) {
+      largest = best;
+      chosen = cell;
+    }
+  }
+  return chosen;
+}
+
+int most_doubtful_cell(const SudokuBoard& board, const float* probabilities, double two_above) {
+  int chosen = -1;
+  float smallest = 2;
+  for (int cell = 0; cell < kCells; ++cell) {
+    if (board[size_t(cell)] != 0) continue;
+    const float* p = probabilities + cell * 9;
+    const Choices choice = best_two(p);
+    if (p[choice.first] + p[choice.second] > two_above && p[choice.first] < smallest) {
+      smallest = p[choice.first];
+      chosen = cell;
+    }
+  }
+  return chosen < 0 ? most_confident_cell(board, probabilities) : chosen;
+}
 
 SudokuDecoder::SudokuDecoder(const SudokuBoard& puzzle, uint64_t seed, uint64_t id, const SudokuDecodeOptions& options)
     : options_(options), puzzle_(puzzle), board_(puzzle), seed_(seed), id_(id) {
@@ -77,35 +109,40 @@ void SudokuDecoder::answer(const float* probabilities) {
   }
 }
 
+// What a pass fills: the sure cells, else one.
+std::vector<int> SudokuDecoder::cells_to_fill(const float* probabilities) const {
+  std::vector<int> sure;
+  for (int cell = 0; cell < kCells; ++cell) {
+    const float* p = probabilities + cell * 9;
+    if (board_[size_t(cell)] == 0 && p[best_two(p).first] > options_.fill_above) sure.push_back(cell);
+  }
+  if (!sure.empty()) return sure;
+  return {options_.guess_and_check ? most_doubtful_cell(board_, probabilities, options_.two_above)
+                                   : most_confident_cell(board_, probabilities)};
+}
+
 void SudokuDecoder::fill(const float* probabilities) {
   const SudokuBoard before = board_;
-  int surest = -1;
-  float surest_p = -1;
-  std::vector<int> cells;
-  for (int cell = 0; cell < kCells; ++cell) {
-    if (before[size_t(cell)] != 0) continue;
-    const float* p = probabilities + cell * 9;
-    const float best = p[best_two(p).first];
-    if (best > options_.fill_above) cells.push_back(cell);
-    if (best > surest_p) {
-      surest_p = best;
-      surest = cell;
-    }
-  }
-  if (cells.empty()) cells.push_back(std::max(surest, 0));
+  const std::vector<int> cells = cells_to_fill(probabilities);
   const bool last = solution_.passes >= options_.max_passes;
+  const double log_p_before = log_p_;
   for (int cell : cells) {
     const float* p = probabilities + cell * 9;
     const Choices choice = best_two(p);
     board_[size_t(cell)] = static_cast<uint8_t>(choice.first + 1);
     smallest_p_ = std::min(smallest_p_, double(p[choice.first]));
     if (options_.guess_and_check && p[choice.first] < options_.sure_above) {
-      Branch branch{log_p_ + std::log(std::max(double(p[choice.second]), 1e-30)), branches_made_++, before};
+      Branch branch{log_p_before + log_of(p[choice.second]), branches_made_++, before};
       branch.board[size_t(cell)] = static_cast<uint8_t>(choice.second + 1);
       branches_.push(branch);
     }
+    log_p_ += log_of(p[choice.first]);
   }
   if (!complete()) {
+    if (!last && !branches_.empty() && branches_.top().log_p > log_p_) {
+      branches_.push({log_p_, branches_made_++, board_});
+      return take_branch();
+    }
     if (!last) return ask_fill();
     for (int cell = 0; cell < kCells; ++cell)  // out of passes: the best guess for the rest
       if (board_[size_t(cell)] == 0)
@@ -140,9 +177,13 @@ void SudokuDecoder::check(const float* probabilities) {
 
 void SudokuDecoder::reject() {
   if (branches_.empty() || solution_.passes >= options_.max_passes) return give_up();
-  const Branch& next = branches_.top();
-  board_ = next.board;
-  log_p_ = next.log_p;
+  take_branch();
+}
+
+// Goes on from the most likely state that waits.
+void SudokuDecoder::take_branch() {
+  board_ = branches_.top().board;
+  log_p_ = branches_.top().log_p;
   branches_.pop();
   smallest_p_ = 1;
   if (!complete()) return ask_fill();

@@ -4,11 +4,16 @@
 // puzzle gets at most `max_passes` of them, those of the verification included.
 //
 // Plain: each pass fills every blank cell whose best digit has p > fill_above, else the single
-// most confident cell. Guess and check: the same, and each fill below `sure_above` also queues
-// the state before that pass with its second choice. A complete grid is verified: the cells that
-// were not given are split at random into two halves, each re-predicted from the other; it is
-// accepted if every re-predicted digit has p ≥ accept_above in all splits, otherwise the queued
-// state with the largest sum of log p of its second choices is tried next.
+// most confident cell.
+//
+// Guess and check: a best-first search. Each pass fills the sure cells as above, else guesses in the
+// most doubtful of the cells that have only two digits left in the network's opinion: either
+// answer then settles much, whereas a chain of nearly sure guesses hides the one that was wrong.
+// Each fill below `sure_above` queues the state before that pass with its second choice; a state's
+// rank is the sum of log p of all its choices, and a pass that leaves it behind the best queued state
+// puts it back into the queue. A complete grid is verified: the cells that were not given are
+// split at random into two halves, each re-predicted from the other; it is accepted if every
+// re-predicted digit has p ≥ accept_above in all splits, otherwise the best queued state is next.
 //
 // Decoders are state machines that ask for one prediction at a time, so that many puzzles share
 // a forward pass; what one does depends on its own predictions alone.
@@ -28,6 +33,7 @@ struct SudokuDecodeOptions {
   bool guess_and_check = true;
   double fill_above = 0.995;
   double sure_above = 0.9995;
+  double two_above = 0.99;
   double accept_above = 0.5;
   int64_t splits = 3;
   int64_t max_passes = 81;
@@ -42,6 +48,12 @@ struct SudokuSolution {
 
 // probabilities[board][81][9] for every board.
 using SudokuPredict = std::function<void(std::span<const SudokuBoard> boards, float* probabilities)>;
+
+// Among the blank cells of `board` (at least one): the one with the largest probability of a digit;
+// and the one whose best digit has the smallest among those whose best two add up to more than
+// `two_above` (without any: the most confident one).
+int most_confident_cell(const SudokuBoard& board, const float* probabilities);
+int most_doubtful_cell(const SudokuBoard& board, const float* probabilities, double two_above);
 
 class SudokuDecoder {
  public:
@@ -69,11 +81,13 @@ class SudokuDecoder {
     double smallest_p;
   };
 
+  std::vector<int> cells_to_fill(const float* probabilities) const;
   void fill(const float* probabilities);
   void check(const float* probabilities);
   void ask_fill();
   void ask_check();
   void reject();
+  void take_branch();
   void finish(const SudokuBoard& board, double confidence, bool accepted);
   void give_up();
   bool complete() const;

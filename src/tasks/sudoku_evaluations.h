@@ -51,14 +51,14 @@ struct SudokuSolveOptions {
 struct SudokuSamplesOptions {
   int64_t every_steps = 0;
   int64_t count = 200;
-  std::string order = "confident";
+  std::string order = "doubtful";
   int64_t batch = 25;
   int64_t boards = 8;
 
   void fields(FieldVisitor& visit) {
     visit("every_steps", every_steps, at_least(0), "steps between evaluations, 0 = at the end");
     visit("count", count, Range{1, 100000}, "grids to draw");
-    visit("order", order, OneOf{{"confident", "random"}}, "which cell comes next");
+    visit("order", order, OneOf{{"doubtful", "confident", "random"}}, "which cell comes next");
     visit("batch", batch, Range{1, 4096}, "grids that share forward passes");
     visit("boards", boards, Range{0, 64}, "boards to draw");
   }

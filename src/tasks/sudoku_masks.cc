@@ -50,7 +50,10 @@ SudokuExample sudoku_example(const SudokuBoard& solution, const SudokuBoard& puz
     shuffle_symmetry(shown, whole, draws);
   }
   Draws draws(masks, uint64_t(id), uint32_t(step));
-  if (draws.uniform() < options.uniform_share) return hide(whole, with_random_hidden(whole, 1 + draws.below(kCells), draws));
+  if (draws.uniform() < options.uniform_share) {
+    const auto fewest = static_cast<int>(options.uniform_fewest);
+    return hide(whole, with_random_hidden(whole, fewest + draws.below(kCells + 1 - fewest), draws));
+  }
   if (draws.uniform() < options.hint_share) shown = with_hints(shown, whole, options.hint_amount, draws);
   return hide(whole, shown);
 }

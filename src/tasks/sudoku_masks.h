@@ -21,12 +21,14 @@ inline constexpr double kSudokuEntropyBound = 0.62037;  // nats a cell: ln(6.670
 
 struct SudokuMaskOptions {
   double uniform_share = 0.25;
+  int64_t uniform_fewest = 1;
   double hint_share = 0.5;
   double hint_amount = 0.6;
   bool symmetry = true;
 
   void fields(FieldVisitor& visit) {
-    visit("uniform_share", uniform_share, Range{0, 1}, "share of samples with m ~ U{1..81} hidden cells; the rest are puzzles");
+    visit("uniform_share", uniform_share, Range{0, 1}, "share of samples with m ~ U{uniform_fewest..81} hidden cells; the rest are puzzles");
+    visit("uniform_fewest", uniform_fewest, Range{1, 81}, "fewest hidden cells of those; with less than 30 there is little to learn");
     visit("hint_share", hint_share, Range{0, 1}, "share of puzzles that get solution cells added back");
     visit("hint_amount", hint_amount, Range{0, 1}, "at most this share of the hidden cells is added back");
     visit("symmetry", symmetry, "apply a random symmetry of Sudoku at each use");

@@ -33,7 +33,9 @@ class SudokuSamples : public Evaluation {
   // Sums: how many are valid, then one fingerprint a grid (other chunks have 0 there).
   EvaluationChunk chunk(Model& model, int64_t index) const override {
     const int64_t first = index * options_.batch, count = std::min(options_.batch, options_.count - first);
-    const auto order = options_.order == "random" ? SudokuSamplingOrder::kRandom : SudokuSamplingOrder::kConfident;
+    const auto order = options_.order == "random"      ? SudokuSamplingOrder::kRandom
+                       : options_.order == "confident" ? SudokuSamplingOrder::kConfident
+                                                       : SudokuSamplingOrder::kDoubtful;
     const std::vector<SudokuBoard> grids = sample_sudokus(predict_with(as_masked_grid(model)), count, seed_,
                                                           static_cast<uint64_t>(first), order, options_.batch);
     EvaluationChunk result;

@@ -144,7 +144,7 @@ TEST(SudokuSampling, FillsOneCellAPassFromTheDistribution) {
       for (int d = 0; d < 9; ++d) out[i * 9 + size_t(d)] = d < 2 ? (d == 0 ? 0.75f : 0.25f) : 0.0f;
     ++passes;
   };
-  for (const auto order : {SudokuSamplingOrder::kConfident, SudokuSamplingOrder::kRandom}) {
+  for (const auto order : {SudokuSamplingOrder::kDoubtful, SudokuSamplingOrder::kConfident, SudokuSamplingOrder::kRandom}) {
     passes = 0;
     first_digits = {};
     const auto grids = sample_sudokus(predict, 50, 3, 0, order);
@@ -154,6 +154,38 @@ TEST(SudokuSampling, FillsOneCellAPassFromTheDistribution) {
     EXPECT_NEAR(first_digits[0], 0.75 * 4050, 5 * std::sqrt(4050 * 0.1875));
     EXPECT_EQ(first_digits[0] + first_digits[1], 4050);
   }
+}
+
+TEST(SudokuSampling, DrawsAllCertainCellsInOnePass) {
+  int passes = 0;
+  const SudokuPredict predict = [&](std::span<const SudokuBoard> boards, float* out) {
+    ++passes;
+    steady(0.99999)(boards, out);
+  };
+  EXPECT_EQ(sample_sudokus(predict, 1, 3, 0, SudokuSamplingOrder::kDoubtful)[0], toy_grid(0));
+  EXPECT_EQ(passes, 1);
+  passes = 0;
+  sample_sudokus(predict, 1, 3, 0, SudokuSamplingOrder::kConfident);
+  EXPECT_EQ(passes, 81);
+}
+
+TEST(SudokuDecode, GuessesWhereTwoDigitsAreLeftAndDoubtIsLargest) {
+  SudokuBoard board{};
+  std::vector<float> p(kCells * 9, 1.0f / 9);
+  auto set = [&](size_t cell, float first, float second) {
+    for (size_t d = 0; d < 9; ++d) p[cell * 9 + d] = (1 - first - second) / 7;
+    p[cell * 9 + 2] = first;
+    p[cell * 9 + 5] = second;
+  };
+  set(10, 0.97f, 0.01f);
+  set(20, 0.6f, 0.395f);
+  set(30, 0.55f, 0.40f);  // more doubtful, but a third digit is left
+  EXPECT_EQ(most_confident_cell(board, p.data()), 10);
+  EXPECT_EQ(most_doubtful_cell(board, p.data(), 0.99), 20);
+  board[20] = 3;
+  EXPECT_EQ(most_doubtful_cell(board, p.data(), 0.99), 10) << "no cell with two digits left";
+  board[10] = 3;
+  EXPECT_EQ(most_confident_cell(board, p.data()), 30);
 }
 
 TEST(SudokuSampling, AGridDependsOnItsIdAlone) {

@@ -51,6 +51,16 @@ TEST(SudokuMasks, HideUniformlyManyCells) {
   for (size_t m = 1; m < seen.size(); ++m) EXPECT_NEAR(seen[m], draws / 81.0, 112) << m;
 }
 
+TEST(SudokuMasks, HideAtLeastTheAskedNumber) {
+  SudokuMaskOptions options;
+  options.uniform_share = 1;
+  options.uniform_fewest = 78;
+  std::array<int, kCells + 1> seen{};
+  for (int64_t id = 0; id < 400; ++id) ++seen[size_t(hidden_cells(sudoku_example(toy_grid(2), toy_grid(2), 1, id, 0, options)))];
+  EXPECT_EQ(seen[78] + seen[79] + seen[80] + seen[81], 400);
+  for (size_t m = 78; m <= 81; ++m) EXPECT_NEAR(seen[m], 100, 45) << m;  // five deviations of 8.7
+}
+
 TEST(SudokuMasks, GivePuzzlesAndHintsInTheirShares) {
   const SudokuBoard grid = toy_grid(2), puzzle = toy_puzzle(grid, 3);  // 27 givens
   SudokuMaskOptions options;
