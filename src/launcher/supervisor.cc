@@ -138,7 +138,9 @@ Supervisor::AttemptEnd Supervisor::run_attempt(int number) {
 Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch, const std::optional<RankState>& hung,
                                          const ExitStatus& starter, const fs::path& log, int64_t kills_before) {
   const RunStatus status = read_status(options_.run);
-  if (!hung && starter.good() && status.attempt == number) {
+  // Our own request to stop can meet mpirun when it has nothing left to forward it to, and ends it.
+  const bool ended_well = starter.good() || (asked_seconds_ > 0 && starter.signal == SIGUSR1);
+  if (!hung && ended_well && status.attempt == number) {
     if (status.state == "done") return {End::kDone, {}};
     if (status.state == "stopped") return {End::kStopped, {}};
   }
@@ -164,6 +166,8 @@ void Supervisor::ask_to_stop(const RankWatch& watch, ChildProcess& child) {
     asked_seconds_ = now - kAskAgainSeconds;
   }
   if (!watch.all_seen() || now - asked_seconds_ < kAskAgainSeconds) return;
+  for (const RankState& rank : watch.ranks())
+    if (rank.gone || rank.page.phase == Phase::kDone) return;  // they are on their way out
   child.signal(SIGUSR1);
   asked_seconds_ = now;
 }

@@ -5,6 +5,7 @@ After each kill the run is resumed on a random number of ranks. The final checkp
 that of a run that nobody disturbed, byte for byte, and metrics.jsonl must have each step once.
 """
 import json
+import os
 import signal
 import time
 
@@ -152,10 +153,12 @@ def main():
     test.case("resume at once", at_once, test, config, steps, reference)
     test.case("temporary folders", cleaned_up, test, config, scratch)
     if test.options.result:
-        summary = {"test": "tests/system/kill_test.py", "seed": test.seed, "steps": steps, "kills": len(records),
-                   "mismatches": sum(not record.get("equal") for record in records), "records": records}
+        summary = {"script": "tests/system/kill_test.py --full", "date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(),
+                   "seed": test.seed, "steps": steps, "kills": len(records),
+                   "mismatches": sum(not record.get("equal") for record in records)}
+        lines = ",\n  ".join(json.dumps(record) for record in records)
         with open(test.options.result, "w") as file:
-            file.write(json.dumps(summary, indent=1) + "\n")
+            file.write(json.dumps(summary)[:-1] + f',\n "records": [\n  {lines}]}}\n')
     test.finish()
 
 

@@ -36,8 +36,7 @@ def resume_and_compare(test, folder, steps, reference, scratch):
 def stopped_by(test, config, steps, reference, number, ranks, moment):
     """`moment`: the step to wait for, or "start" for the time before the first step."""
     scratch = processes.scratch_folders()
-    name = signal.Signals(number).name
-    folder, running = start(test, config, f"{name}-{ranks}-{moment}", ranks)
+    folder, running = start(test, config, f"{signal.Signals(number).name}-{ranks}-{moment}-{next(test.numbers)}", ranks)
     if moment == "start":
         while not (folder / "plan.json").exists() and running.alive():
             time.sleep(0.005)
@@ -147,7 +146,8 @@ def main():
     # An evaluation after each step: a stop must not lose one, for it may be the best.
     config.write_text(config.read_text().replace("validation_loss, every_steps: 5", "validation_loss, every_steps: 1"))
     reference = tiny_run.train(test, config, "undisturbed")
-    cells = [(signal.SIGTERM, 2, "step"), (signal.SIGUSR1, 1, "step"), (signal.SIGINT, 3, "step"), (signal.SIGTERM, 2, "start")]
+    cells = [(signal.SIGTERM, 2, "step"), (signal.SIGUSR1, 1, "step"), (signal.SIGINT, 3, "step"), (signal.SIGTERM, 8, "step"),
+             (signal.SIGTERM, 2, "start")]
     if test.options.full:
         cells = [(number, ranks, moment) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
                  for ranks in (1, 2, 4, 8) for moment in ("step", "step", "start")]
