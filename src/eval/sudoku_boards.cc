@@ -7,7 +7,7 @@ namespace {
 
 constexpr Color kPaper = {255, 255, 255}, kInk = {24, 24, 27}, kGivenPaper = {229, 231, 235}, kFilled = {29, 78, 216},
                 kWrongPaper = {220, 38, 38}, kThin = {156, 163, 175}, kQuiet = {82, 82, 91};
-constexpr int kCell = 21, kBoard = 9 * kCell + 2, kMargin = 18, kCaption = 14, kHeading = 30;
+constexpr int kCell = 27, kBoard = 9 * kCell + 2, kMargin = 20, kCaption = 14, kHeading = 30, kDigitScale = 3;
 constexpr int kBoardHeight = kBoard + kCaption + kMargin;
 
 void draw_board(Picture& picture, int x, int y, const DrawnBoard& board) {
@@ -19,7 +19,8 @@ void draw_board(Picture& picture, int x, int y, const DrawnBoard& board) {
     picture.fill(left, top, kCell, kCell, paper);
     if (board.shown[i] != 0) {
       const char digit = static_cast<char>('0' + board.shown[i]);
-      picture.text(left + 6, top + 4, {&digit, 1}, 2, ink);
+      picture.text(left + (kCell + 1 - Picture::text_width({&digit, 1}, kDigitScale)) / 2,
+                   top + (kCell + 1 - Picture::kTextDots * kDigitScale) / 2, {&digit, 1}, kDigitScale, ink);
     }
   }
   for (int line = 0; line <= 9; ++line) {

@@ -47,7 +47,7 @@ TEST(SudokuBoards, LinesUpGroupsWithoutCuttingThem) {
   const Picture narrow = draw_sudoku_boards({one}), wide = draw_sudoku_boards({six});
   EXPECT_GT(wide.width(), 3 * narrow.width());  // four columns
   EXPECT_GT(wide.height(), narrow.height() + 180);
-  EXPECT_EQ(draw_sudoku_boards({{"empty", {}}}).height(), 48);
+  EXPECT_EQ(draw_sudoku_boards({{"empty", {}}}).height(), 50);
 }
 
 TEST(PngFile, ReadsBackAsWritten) {
