@@ -17,7 +17,6 @@ inline constexpr int kSudokuCells = 81;
 inline constexpr int kSudokuDigits = 9;
 inline constexpr int kSudokuSites = kSudokuCells * kSudokuDigits;  // (cell, digit), digit fastest
 inline constexpr int kSudokuUnits = 4;                             // row, column, box, cell
-inline constexpr float kNormEpsilon = 1e-5f;
 // Centres z: nine sites with h ~ N(0,1) have log Σ e^h ≈ 2.7 on average, and values of both signs help.
 inline constexpr float kLogShift = 1.5f;
 
@@ -75,7 +74,7 @@ struct SudokuKernel {
                  float* gradient, float* scratch);
 };
 
-// Null if this kernel has no code for the shape (channels 16 or 32, hidden 16, 32, 48 or 64 are there).
+// Null if there is no code for the shape: channels 16 or 32 with hidden up to 64 are there.
 const SudokuKernel* sudoku_kernel_avx2(const SudokuShape& shape);
 const SudokuKernel* sudoku_kernel_avx512(const SudokuShape& shape);
 

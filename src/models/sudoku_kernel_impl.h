@@ -178,13 +178,15 @@ const SudokuKernel* find_sudoku_kernel(const SudokuShape& shape, const char* isa
     static const SudokuKernel kernel = {isa, Net::scratch_floats, Net::logits, Net::loss};
     return &kernel;
   };
-  const int wide = shape.hidden / kLaneWidth;
-  if (shape.channels == 16 && wide == 1) return make.template operator()<1, 1>();
-  if (shape.channels == 16 && wide == 2) return make.template operator()<1, 2>();
-  if (shape.channels == 16 && wide == 3) return make.template operator()<1, 3>();
-  if (shape.channels == 32 && wide == 2) return make.template operator()<2, 2>();
-  if (shape.channels == 32 && wide == 4) return make.template operator()<2, 4>();
-  return nullptr;
+  const bool wide = shape.channels == 32;
+  if (!wide && shape.channels != 16) return nullptr;
+  switch (shape.hidden / kLaneWidth) {
+    case 1: return wide ? make.template operator()<2, 1>() : make.template operator()<1, 1>();
+    case 2: return wide ? make.template operator()<2, 2>() : make.template operator()<1, 2>();
+    case 3: return wide ? make.template operator()<2, 3>() : make.template operator()<1, 3>();
+    case 4: return wide ? make.template operator()<2, 4>() : make.template operator()<1, 4>();
+    default: return nullptr;
+  }
 }
 
 }  // namespace lockstep

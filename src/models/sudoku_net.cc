@@ -64,7 +64,7 @@ SudokuNet::SudokuNet(const SudokuNetOptions& options, uint64_t seed) : options_(
     throw ConfigError(kernel_isa() == KernelIsa::kNone
                           ? "implementation is fused, and this CPU does not offer AVX2 and FMA"
                           : "implementation is fused, and there is no kernel for these widths",
-                      "use implementation: auto, or channels 16 with hidden ≤ 48, channels 32 with 16 < hidden ≤ 64");
+                      "use implementation: auto, or 16 or 32 channels with hidden up to 64");
 }
 
 SudokuNet::~SudokuNet() = default;

@@ -10,8 +10,8 @@
 //
 // Two ways to compute it. `reference`: tensor operations, any dtype, autocast, differentiable.
 // `fused`: sudoku_kernel.h, float32 on CPUs with AVX2, several times faster. `auto` takes the
-// fused one where it exists: a CPU with AVX2 and FMA, channels 16 with hidden ≤ 48 or channels 32
-// with hidden ≤ 64; under autocast (precision.compute: bf16) both `auto` and `fused` use the reference.
+// fused one where it exists: a CPU with AVX2 and FMA, 16 or 32 channels, hidden ≤ 64 (rounded up to a
+// multiple of 16); under autocast (precision.compute: bf16) both `auto` and `fused` use the reference.
 #pragma once
 
 #include <cstdint>

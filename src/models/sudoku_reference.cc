@@ -3,6 +3,7 @@
 // Shapes: B puzzles, R rows 9 = 3 bands × 3, L columns 9 = 3 stacks × 3, D digits 9, C channels.
 #include <ATen/ATen.h>
 
+#include "models/lane_norm.h"
 #include "models/sudoku_kernel.h"
 #include "models/sudoku_net.h"
 

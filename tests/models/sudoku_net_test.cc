@@ -29,7 +29,7 @@ INSTANTIATE_TEST_SUITE_P(Isas, OnIsa, ::testing::Values("native", "avx2"));
 struct Widths {
   int64_t channels, hidden;
 };
-const Widths kWidths[] = {{16, 16}, {16, 24}, {16, 48}, {32, 32}, {32, 50}};
+const Widths kWidths[] = {{16, 16}, {16, 24}, {16, 48}, {16, 64}, {32, 8}, {32, 32}, {32, 33}, {32, 50}};
 
 SudokuNetOptions options_of(Widths widths, const char* implementation) {
   SudokuNetOptions options;
