@@ -200,7 +200,7 @@ void Supervisor::report_failure(int number, const Failure& failure) {
 void Supervisor::try_to(const char* what, const std::function<void()>& action) {
   try {
     action();
-  } catch (const EnvironmentError& error) {
+  } catch (const std::exception& error) {
     console_.line(std::string("warning: cannot ") + what + ": " + error.what());
   }
 }

@@ -96,6 +96,13 @@ bool is_new_best(Session& session, const Scores& scores) {
   return true;
 }
 
+// At the end all evaluations have run once: a score that none of them gave is a mistake in the config.
+void warn_of_unknown_best(Session& session) {
+  const std::string& name = session.config().checkpoint.keep_best;
+  if (!session.is_first() || name.empty() || session.state().best_score) return;
+  log_warning(fmt::format("checkpoint.keep_best names the score '{}', and no evaluation gave it", name));
+}
+
 // Runs these evaluations after a step; true if one of them found a new best.
 bool evaluate(const EvaluationPlan& evaluations, const std::vector<ScheduledEvaluation>& entries, Session& session,
               Recorder& recorder, HeartbeatPage& page) {
@@ -156,6 +163,7 @@ Outcome train(Session& session) {
       recorder.checkpoint();
     }
   }
+  if (state.step == plan.steps) warn_of_unknown_best(session);
   recorder.finish();
   page.write(state.step, Phase::kDone);
   session.communicator().barrier("end of the run");

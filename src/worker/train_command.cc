@@ -36,6 +36,13 @@ std::unique_ptr<Communicator> connect(const std::string& backend, double timeout
   return make_communicator(choose_backend(backend, [](const char* name) { return std::getenv(name); }), setup);
 }
 
+// Keeps the step that a session has reached when an exception leaves it.
+struct StepOnExit {
+  Session& session;
+  int64_t& step;
+  ~StepOnExit() { step = session.state().step; }
+};
+
 // Trains and reports the outcome. The communicator dies with the session.
 int run(const RankPlace& place, std::unique_ptr<Communicator> communicator, bool dry_run, int64_t& step) {
   const std::string plan_file = place.folder.plan().string();
@@ -45,17 +52,16 @@ int run(const RankPlace& place, std::unique_ptr<Communicator> communicator, bool
                       "start the run with `lockstep train` or `lockstep resume`");
   LoadedConfig loaded = load_config(place.folder.config().string(), {});
   Session session(std::move(loaded), std::move(plan), place, std::move(communicator));
-  step = session.state().step;
-  if (session.is_first()) write_status(place, "running", step, 0);
+  const StepOnExit note_step{session, step};
+  if (session.is_first()) write_status(place, "running", session.state().step, 0);
   const Outcome outcome = train(session);
-  step = session.state().step;
   if (session.is_first()) {
     if (dry_run) {
       load_checkpoint(place.folder.latest());
-      log_info(fmt::format("dry run: {} steps, evaluated, saved, and loaded again", step));
+      log_info(fmt::format("dry run: {} steps, evaluated, saved, and loaded again", session.state().step));
     }
     const bool stopped = outcome == Outcome::kStopped;
-    write_status(place, stopped ? "stopped" : "done", step, static_cast<int>(stopped ? ExitCode::kStopped : ExitCode::kDone));
+    write_status(place, stopped ? "stopped" : "done", session.state().step, static_cast<int>(stopped ? ExitCode::kStopped : ExitCode::kDone));
   }
   session.communicator().close();
   return 0;
