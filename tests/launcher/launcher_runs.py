@@ -239,7 +239,7 @@ class Failures(RunTest):
             with self.subTest(code=code):
                 result = self.train(f"*.1@3:error={code}")
                 self.expect_run(result, code, "error: shard train-003.h5 is damaged", "help: fetch it again",
-                                "rank 1 failed first, at step 3", "   | step 2", "no restart")
+                                "rank 1 failed first, at step 3", "   | rank 1 starts", "no restart")
                 error = self.json("run/error.json")
                 self.assertEqual((error["rank"], error["exit_code"], error["step"]), (1, code, 3))
                 status = self.json("run/status.json")
