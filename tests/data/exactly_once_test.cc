@@ -1,4 +1,4 @@
-// The third demand: over 3 epochs × {1, 2, 4, 8} ranks × 20 resume points every sample id
+// Over 3 epochs × {1, 2, 4, 8} ranks × 20 resume points every sample id
 // once an epoch, in the same global order. Through real shards and loaders.
 #include <map>
 #include <set>
