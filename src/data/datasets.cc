@@ -2,6 +2,7 @@
 
 #include "data/arrays_dataset.h"
 #include "data/grids_dataset.h"
+#include "data/images_dataset.h"
 
 namespace lockstep {
 
@@ -14,6 +15,10 @@ DatasetTable dataset_kinds() {
   table.add<ArraysOptions>("grids", "solved Sudoku grids, with or without puzzles",
                            [](const ArraysOptions& options, const std::vector<std::string>& patterns) {
                              return make_grids_dataset(find_shards(patterns), options);
+                           });
+  table.add<ArraysOptions>("images", "pictures of one size as bytes, with or without labels",
+                           [](const ArraysOptions& options, const std::vector<std::string>& patterns) {
+                             return make_images_dataset(find_shards(patterns), options);
                            });
   return table;
 }

@@ -128,13 +128,14 @@ Flags
 const char* const kData = R"(lockstep data make|convert|inspect|verify|show ...
 
 Examples
-  lockstep data make sudoku --help
+  lockstep data make shapes data/shapes     pictures to try image models on
   lockstep data convert sudoku-csv puzzles.csv data/puzzles
+  lockstep data convert image-folder photos data/photos size=64
   lockstep data inspect data/sudoku/train-00000.h5
   lockstep data verify data/sudoku          every byte against its hash
   lockstep data show data/sudoku            some samples
 
-lockstep data make sudoku --help, data convert --help and so on list their keys.
+lockstep data make --help and data convert --help list the kinds, data make KIND --help its keys.
 )";
 
 const char* const kConfig = R"(lockstep config show|keys|schema|explain CONFIG [key=value ...]

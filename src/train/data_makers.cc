@@ -3,6 +3,7 @@
 #include <glob.h>
 
 #include "data/commands.h"
+#include "data/image_commands.h"
 
 namespace lockstep {
 namespace {
@@ -38,6 +39,27 @@ class SudokuMaker : public DataMaker {
   SudokuMakerOptions options_;
 };
 
+struct ShapesMakerOptions {
+  std::string folder = "data/shapes";
+  MakeShapesOptions shapes;
+  void fields(FieldVisitor& visit) {
+    visit("folder", folder, "where the shards go");
+    shapes.fields(visit);
+  }
+};
+
+class ShapesMaker : public DataMaker {
+ public:
+  explicit ShapesMaker(const ShapesMakerOptions& options) : options_(options) {}
+  std::string describe() const override {
+    return "pictures of shapes in " + options_.folder + " (as lockstep data make shapes does)";
+  }
+  void make() const override { make_shapes(options_.folder, options_.shapes, /*show_progress=*/true); }
+
+ private:
+  ShapesMakerOptions options_;
+};
+
 bool matches_a_file(const std::string& pattern) {
   glob_t found{};
   const bool any = ::glob(pattern.c_str(), 0, nullptr, &found) == 0 && found.gl_pathc > 0;
@@ -53,6 +75,8 @@ DataMakerTable built_in_data_makers() {
                             [](const NoMakerOptions&) { return std::make_unique<NoMaker>(); });
   table.add<SudokuMakerOptions>("sudoku", "solved grids and puzzles by number of givens",
                                 [](const SudokuMakerOptions& options) { return std::make_unique<SudokuMaker>(options); });
+  table.add<ShapesMakerOptions>("shapes", "pictures of coloured shapes",
+                                [](const ShapesMakerOptions& options) { return std::make_unique<ShapesMaker>(options); });
   return table;
 }
 

@@ -3,10 +3,12 @@
 #include <cstdio>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/config_node.h"
 #include "core/errors.h"
 #include "data/commands.h"
+#include "data/image_commands.h"
 #include "worker/arguments.h"
 #include "worker/commands.h"
 
@@ -23,59 +25,102 @@ T options_from(const Arguments& arguments) {
   return options;
 }
 
-// The positional words behind the first, exactly as many as `names`.
-std::vector<std::string> operands(const Arguments& arguments, const std::vector<std::string>& names) {
-  const auto& words = arguments.positionals();
-  std::string usage;
-  for (const std::string& name : names) usage += " " + name;
-  if (words.size() != names.size())
-    throw ConfigError(fmt::format("expected{}, got {} words", usage, words.size()), "see lockstep data --help");
-  return words;
+// What can be made or converted: a row of a table below.
+struct DataKind {
+  std::string name, doc;
+  std::vector<std::string> operands;  // behind the name
+  std::string examples;
+  void (*fields)(FieldVisitor&);
+  std::string (*run)(const std::vector<std::string>& operands, const Arguments&);  // returns what to say
+};
+
+template <class T>
+void fields_of(FieldVisitor& visit) {
+  T options;
+  options.fields(visit);
 }
 
-// The options of `data make` or `data convert`, each with type, default and limits.
-template <class T>
-int print_help(const char* usage, const char* examples) {
-  T options;
-  std::printf("%s\n\nExamples\n%s\nKeys\n%s", usage, examples,
-              print_keys([&](FieldVisitor& v) { options.fields(v); }).c_str());
+const std::vector<DataKind>& makers() {
+  static const std::vector<DataKind> rows = {
+      {"sudoku", "solved grids and puzzles by number of givens", {"FOLDER"},
+       "  lockstep data make sudoku data/sudoku\n"
+       "  lockstep data make sudoku data/small train_grids=1000 seed=2\n",
+       fields_of<MakeSudokuOptions>,
+       [](const std::vector<std::string>& words, const Arguments& arguments) {
+         const bool made = make_sudoku(words[0], options_from<MakeSudokuOptions>(arguments), /*show_progress=*/true);
+         return made ? "made " + words[0] : words[0] + " holds these data already";
+       }},
+      {"shapes", "pictures of coloured shapes", {"FOLDER"},
+       "  lockstep data make shapes data/shapes\n"
+       "  lockstep data make shapes data/gray image_size=16 channels=1\n",
+       fields_of<MakeShapesOptions>,
+       [](const std::vector<std::string>& words, const Arguments& arguments) {
+         const bool made = make_shapes(words[0], options_from<MakeShapesOptions>(arguments), /*show_progress=*/true);
+         return made ? "made " + words[0] : words[0] + " holds these data already";
+       }},
+  };
+  return rows;
+}
+
+const std::vector<DataKind>& converters() {
+  static const std::vector<DataKind> rows = {
+      {"sudoku-csv", "puzzles, one a line", {"INPUT", "FOLDER"},
+       "  lockstep data convert sudoku-csv puzzles.csv data/puzzles\n"
+       "  lockstep data convert sudoku-csv puzzles.csv data/puzzles prefix=validation\n",
+       fields_of<ConvertSudokuOptions>,
+       [](const std::vector<std::string>& words, const Arguments& arguments) {
+         const int64_t puzzles = convert_sudoku_csv(words[0], words[1], options_from<ConvertSudokuOptions>(arguments), /*show_progress=*/true);
+         return fmt::format("converted {} puzzles into {}", puzzles, words[1]);
+       }},
+  };
+  return rows;
+}
+
+std::string usage(const std::string& what, const DataKind& kind) {
+  std::string line = "lockstep data " + what + " " + kind.name;
+  for (const std::string& operand : kind.operands) line += " " + operand;
+  return line + " [key=value ...]";
+}
+
+// `data make --help`: what there is. `data make KIND --help`: its keys with type, default and limits.
+int help(const std::string& what, const std::vector<DataKind>& kinds, const std::string& name) {
+  for (const DataKind& kind : kinds)
+    if (kind.name == name || (name.empty() && kinds.size() == 1)) {
+      std::printf("%s\n\nExamples\n%s\nKeys\n%s", usage(what, kind).c_str(), kind.examples.c_str(), print_keys(kind.fields).c_str());
+      return 0;
+    }
+  std::printf("lockstep data %s KIND ...\n\nExamples\n", what.c_str());
+  for (const DataKind& kind : kinds) std::printf("%s", kind.examples.c_str());
+  std::printf("\nKinds (lockstep data %s KIND --help lists the keys of one)\n", what.c_str());
+  for (const DataKind& kind : kinds) std::printf("  %-14s %s\n", kind.name.c_str(), kind.doc.c_str());
   return 0;
 }
 
-int help(const std::string& what) {
-  if (what == "convert")
-    return print_help<ConvertSudokuOptions>(
-        "lockstep data convert sudoku-csv INPUT FOLDER [key=value ...]",
-        "  lockstep data convert sudoku-csv puzzles.csv data/puzzles\n"
-        "  lockstep data convert sudoku-csv puzzles.csv data/puzzles prefix=validation\n");
-  if (what == "make")
-    return print_help<MakeSudokuOptions>("lockstep data make sudoku FOLDER [key=value ...]",
-                                         "  lockstep data make sudoku data/sudoku\n"
-                                         "  lockstep data make sudoku data/small train_grids=1000 seed=2\n");
+int help_looking(const std::string& what) {
   std::printf("lockstep data %s DATASET [--json]%s\n\nExamples\n  lockstep data %s data/sudoku\n"
               "  lockstep data %s data/sudoku/validation.h5 --json\n",
               what.c_str(), what == "show" ? " [--first N] [--count N]" : "", what.c_str(), what.c_str());
   return 0;
 }
 
+int run_kind(const std::string& what, const std::vector<DataKind>& kinds, const Arguments& arguments) {
+  std::vector<std::string> words = arguments.positionals(), names;
+  for (const DataKind& kind : kinds) names.push_back(kind.name);
+  if (words.empty()) throw ConfigError("data " + what + " needs a kind behind it", "it takes: " + fmt::format("{}", fmt::join(names, ", ")));
+  const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const DataKind& row) { return row.name == words[0]; });
+  if (kind == kinds.end())
+    throw ConfigError(fmt::format("'{}' cannot be {}", words[0], what == "make" ? "made" : "converted"),
+                      fmt::format("this version {}s: {}", what, fmt::join(names, ", ")));
+  words.erase(words.begin());
+  if (words.size() != kind->operands.size())
+    throw ConfigError(fmt::format("expected {}, got {} word{} behind '{}'", fmt::join(kind->operands, " "), words.size(),
+                                  words.size() == 1 ? "" : "s", kind->name),
+                      usage(what, *kind));
+  std::puts(kind->run(words, arguments).c_str());
+  return 0;
+}
+
 void print(const DataReport& report, bool json) { std::puts((json ? report.json : report.text).c_str()); }
-
-int make(const Arguments& arguments) {
-  const auto words = operands(arguments, {"sudoku", "FOLDER"});
-  if (words[0] != "sudoku") throw ConfigError("'" + words[0] + "' cannot be made", "this version makes: sudoku");
-  const bool made = make_sudoku(words[1], options_from<MakeSudokuOptions>(arguments), /*show_progress=*/true);
-  std::puts(made ? ("made " + words[1]).c_str() : (words[1] + " holds these data already").c_str());
-  return 0;
-}
-
-int convert(const Arguments& arguments) {
-  const auto words = operands(arguments, {"sudoku-csv", "INPUT", "FOLDER"});
-  if (words[0] != "sudoku-csv") throw ConfigError("'" + words[0] + "' cannot be converted", "this version converts: sudoku-csv");
-  const int64_t puzzles =
-      convert_sudoku_csv(words[1], words[2], options_from<ConvertSudokuOptions>(arguments), /*show_progress=*/true);
-  std::printf("converted %lld puzzles into %s\n", static_cast<long long>(puzzles), words[2].c_str());
-  return 0;
-}
 
 int look(const std::string& what, const Arguments& arguments) {
   arguments.no_overrides();
@@ -92,13 +137,16 @@ int look(const std::string& what, const Arguments& arguments) {
 int data_command(const Words& words) {
   const std::string what = words.empty() ? "" : words.front();
   const Words rest(words.begin() + (words.empty() ? 0 : 1), words.end());
-  const bool known = what == "make" || what == "convert" || what == "inspect" || what == "verify" || what == "show";
+  const bool looks = what == "inspect" || what == "verify" || what == "show";
   const bool asks = std::any_of(rest.begin(), rest.end(), [](const std::string& w) { return w == "--help" || w == "-h"; });
-  if (known && asks) return help(what);
+  const std::string first = rest.empty() || rest.front().starts_with("-") ? "" : rest.front();
+  if (asks && looks) return help_looking(what);
+  if (asks && what == "make") return help(what, makers(), first);
+  if (asks && what == "convert") return help(what, converters(), first);
   const Arguments arguments(rest, {{"--json"}, {"--first", true}, {"--count", true}});
-  if (what == "make") return make(arguments);
-  if (what == "convert") return convert(arguments);
-  if (what == "inspect" || what == "verify" || what == "show") return look(what, arguments);
+  if (what == "make") return run_kind(what, makers(), arguments);
+  if (what == "convert") return run_kind(what, converters(), arguments);
+  if (looks) return look(what, arguments);
   const std::string near = nearest_word(what, {"make", "convert", "inspect", "verify", "show"});
   throw ConfigError(what.empty() ? "data needs a word behind it" : "unknown word '" + what + "' after data",
                     near.empty() ? "it takes make, convert, inspect, verify, show" : "did you mean " + near + "?");

@@ -1,0 +1,90 @@
+#include "data/images_dataset.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "core/philox.h"
+#include "data/dataset_index.h"
+#include "data/dtypes.h"
+
+namespace lockstep {
+namespace {
+
+bool is_label(const ArrayInfo& array) {
+  const at::ScalarType type = array.dtype;
+  return array.shape.empty() && !array.ragged && (type == at::kByte || type == at::kInt || type == at::kLong);
+}
+
+bool is_picture(const ArrayInfo& array) {
+  return array.dtype == at::kByte && array.shape.size() == 3 && !array.ragged && array.shape[0] <= 4;
+}
+
+void check_declared(const ShardList& list) {
+  const Place place{index_path(list.shards[0].path.parent_path()).string()};
+  const char* help = "convert pictures with `lockstep data convert image-folder`, or make some with `lockstep data make shapes`";
+  if (list.kind != "images") throw DataError(fmt::format("the dataset's kind is '{}', not 'images'", list.kind), help, place);
+  bool has_images = false;
+  for (const ArrayInfo& array : list.arrays) {
+    if (array.name == "images" && !is_picture(array))
+      throw DataError("array 'images' is not u8 [channels, height, width] with 1 to 4 channels", help, place);
+    if (array.name == "labels" && !is_label(array)) throw DataError("array 'labels' is not one integer a picture", help, place);
+    has_images |= array.name == "images";
+  }
+  if (!has_images) throw DataError("the dataset has no array 'images'", help, place);
+}
+
+class ImagesDataset final : public Dataset {
+ public:
+  ImagesDataset(const ShardList& list, const ArraysOptions& options)
+      : inner_((check_declared(list), make_arrays_dataset(list, options))), shards_(list.shards) {}
+
+  int64_t size() const override { return inner_->size(); }
+  const std::vector<ArrayInfo>& arrays() const override { return inner_->arrays(); }
+  std::string content_hash() const override { return inner_->content_hash(); }
+
+  Batch read(std::span<const int64_t> ids) const override {
+    Batch batch = inner_->read(ids);
+    if (const auto labels = batch.arrays.find("labels"); labels != batch.arrays.end()) check_labels(batch, labels->second);
+    return batch;
+  }
+
+ private:
+  // Labels become indices, so their sign is checked on every read; their limit is the model's to know.
+  void check_labels(const Batch& batch, at::Tensor& labels) const {
+    labels = labels.to(at::kLong);
+    const auto* values = labels.const_data_ptr<int64_t>();
+    for (size_t row = 0; row < batch.ids.size(); ++row)
+      if (values[row] < 0) refuse(batch.ids[row], values[row]);
+  }
+
+  [[noreturn]] void refuse(int64_t id, int64_t label) const {
+    int64_t local = id;
+    size_t shard = 0;
+    while (local >= shards_[shard].entry.samples) local -= shards_[shard++].entry.samples;
+    throw DataError(fmt::format("sample {} of the shard has label {}", local, label), "labels count from 0; convert the dataset again",
+                    {shards_[shard].path.string()});
+  }
+
+  std::unique_ptr<Dataset> inner_;
+  std::vector<ShardPath> shards_;
+};
+
+}  // namespace
+
+std::unique_ptr<Dataset> make_images_dataset(const ShardList& list, const ArraysOptions& options) {
+  return std::make_unique<ImagesDataset>(list, options);
+}
+
+at::Tensor mirror_by_sample(const at::Tensor& images, std::span<const int64_t> ids, uint64_t seed, uint32_t step) {
+  const Stream stream(seed, Purpose::kSymmetry);
+  std::vector<int64_t> mirrored;
+  for (size_t row = 0; row < ids.size(); ++row)
+    if (ids[row] >= 0 && stream.uniform(static_cast<uint64_t>(ids[row]), step, 0) < 0.5f) mirrored.push_back(static_cast<int64_t>(row));
+  if (mirrored.empty()) return images;
+  at::Tensor out = images.clone();
+  const at::Tensor rows = at::tensor(mirrored, at::kLong);
+  out.index_copy_(0, rows, images.index_select(0, rows).flip({-1}));
+  return out;
+}
+
+}  // namespace lockstep
