@@ -32,6 +32,7 @@ Flags
   --run-folder PATH     use PATH instead of a new folder below run.folder; it must hold no run
   --dry-run N           N steps, then one evaluation, one save and load
   --max-restarts N      restarts after a rank died or hung (launch.max_restarts)
+  --profile STEPS       a Chrome trace a rank and a table of operators: 5 (steps) or 100-104
   --standalone          accepted for torchrun's users: one node is the default
 
 Overrides follow Hydra: a.b=3 sets, +a.b=3 adds, ~a.b goes back to the default.
@@ -50,6 +51,7 @@ Examples
 Flags
   --ranks N             ranks (processes) in all; also --nproc-per-node N
   --max-restarts N      restarts after a rank died or hung
+  --profile STEPS       a Chrome trace a rank and a table of operators: 5 (steps) or 100-104
   --dry-run N           N steps only
 
 Overrides may change launch, log, checkpoint, data.threads, ddp's bucket, overlap and timeout, and

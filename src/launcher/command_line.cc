@@ -86,7 +86,7 @@ std::vector<std::string> with_dashes(const std::vector<std::string>& arguments) 
 TrainFlags read_train_flags(const std::string& command, const std::vector<std::string>& arguments) {
   TrainFlags flags;
   std::vector<std::string> words;
-  std::string per_node, nodes, restarts;
+  std::string per_node, nodes, restarts, profile;
   bool standalone = false;
   CLI::App app;
   app.add_option("words", words);
@@ -94,6 +94,7 @@ TrainFlags read_train_flags(const std::string& command, const std::vector<std::s
   app.add_option("--nproc-per-node", per_node);
   app.add_option("--nnodes", nodes);
   app.add_option("--max-restarts", restarts);
+  app.add_option("--profile", profile);
   app.add_option("--dry-run", flags.dry_run_steps)->check(CLI::PositiveNumber);
   app.add_flag("--standalone", standalone);  // torchrun's word for: one node, no rendezvous
   if (command == "train") app.add_option("--run-folder", flags.run_folder);
@@ -125,6 +126,7 @@ TrainFlags read_train_flags(const std::string& command, const std::vector<std::s
     if (per_node != "auto") to_count(per_node, "--nproc-per-node");
     flags.overrides.push_back("launch.ranks_per_node=" + per_node);
   }
+  if (!profile.empty()) flags.overrides.push_back("log.profile_steps=\"" + profile + "\"");
   if (!restarts.empty()) flags.overrides.push_back("launch.max_restarts=" + restarts);
   return flags;
 }

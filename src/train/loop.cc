@@ -13,6 +13,7 @@
 #include "train/evaluate.h"
 #include "train/evaluation_plan.h"
 #include "train/metrics.h"
+#include "train/profile.h"
 #include "train/step.h"
 
 namespace lockstep {
@@ -54,6 +55,7 @@ class Recorder {
     m.samples_per_second = plan.global_batch / seconds;
     m.data_wait_seconds = result.data_wait_seconds;
     m.comm_exposed_seconds = result.comm_exposed_seconds;
+    m.phases = result.phases;
     m.memory_bytes = resident_bytes();
     m.skipped = !result.updated;
     metrics_->step(m);
@@ -65,6 +67,10 @@ class Recorder {
     std::string text = fmt::format("step {}:", session_.state().step);
     for (const auto& [name, value] : scores) text += fmt::format("  {} {:.4f}", name, value);
     progress_.print(text);
+  }
+
+  void profile(const std::string& table) {
+    if (metrics_) progress_.print("profile of " + table);
   }
 
   void checkpoint() {
@@ -136,6 +142,10 @@ bool catch_up(const EvaluationPlan& evaluations, Session& session, Recorder& rec
   return evaluate(evaluations, owed, session, recorder, page) || new_best;
 }
 
+std::filesystem::path profile_prefix(Session& session) {
+  return session.place().folder.attempt(session.place().attempt) / fmt::format("profile-rank-{}", session.communicator().rank());
+}
+
 }  // namespace
 
 Outcome train(Session& session) {
@@ -146,19 +156,23 @@ Outcome train(Session& session) {
   const EvaluationPlan evaluations(session);
   TrainingStep step(session);
   Recorder recorder(session);
+  StepProfiler profiler(parse_profile_steps(config.log.profile_steps, state.step), profile_prefix(session));
 
   if (catch_up(evaluations, session, recorder, page)) recorder.checkpoint();
   bool stop = false;
   while (state.step < plan.steps && !stop) {
     page.write(state.step, Phase::kCompute);
     const auto start = Clock::now();
+    profiler.before_step(state.step);
     const StepResult result = step.run();
     recorder.step(result, seconds_since(start));
     stop = result.stop;
+    const bool last = stop || state.step == plan.steps;
+    if (const auto table = profiler.after_step(state.step - 1, last)) recorder.profile(*table);
 
     bool save = due(state.step, config.checkpoint.every_steps);
     save |= evaluate(evaluations, evaluations.due(state.step, stop), session, recorder, page);
-    if (save || stop || state.step == plan.steps) {
+    if (save || last) {
       page.write(state.step, Phase::kCheckpoint);
       recorder.checkpoint();
     }

@@ -76,6 +76,9 @@ void MetricsFile::step(const StepMetrics& m) {
                                  {"step_seconds", number(m.step_seconds)},
                                  {"data_wait_seconds", number(m.data_wait_seconds)},
                                  {"comm_exposed_seconds", number(m.comm_exposed_seconds)},
+                                 {"forward_seconds", number(m.phases.forward)},
+                                 {"backward_seconds", number(m.phases.backward)},
+                                 {"update_seconds", number(m.phases.update)},
                                  {"memory_bytes", m.memory_bytes}};
   if (m.skipped) json["skipped"] = true;
   line(json.dump());

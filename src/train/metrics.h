@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/run_folder.h"
+#include "train/phases.h"
 
 namespace lockstep {
 
@@ -24,6 +25,7 @@ struct StepMetrics {
   double step_seconds = 0;
   double data_wait_seconds = 0;
   double comm_exposed_seconds = 0;
+  PhaseSeconds phases;
   int64_t memory_bytes = 0;
   bool skipped = false;  // gradients were not finite
 };

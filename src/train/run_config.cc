@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/files.h"
+#include "train/profile.h"
 
 namespace lockstep {
 
@@ -66,6 +67,7 @@ void CheckpointOptions::fields(FieldVisitor& visit) {
 void LogOptions::fields(FieldVisitor& visit) {
   visit("every_steps", every_steps, at_least(1), "steps between lines of metrics.jsonl");
   visit("style", style, OneOf{{"lockstep"}}, "form of the log lines");
+  visit("profile_steps", profile_steps, "steps to profile: 5 (after three) or 100-104; empty = none");
 }
 
 RunConfig::RunConfig(const Kinds& kinds)
@@ -106,6 +108,7 @@ void check_together(const RunConfig& c) {
   for (const std::string& rule : c.init.map)
     if (rule.find('=') == std::string::npos)
       throw ConfigError("init.map entry '" + rule + "' has no '='", "write OLD=NEW");
+  parse_profile_steps(c.log.profile_steps, 0);
   if (!c.checkpoint.keep_best.empty() && c.evaluate.empty())
     throw ConfigError("checkpoint.keep_best is '" + c.checkpoint.keep_best + "', and nothing is evaluated",
                       "name an evaluation that gives this score in the evaluate list");

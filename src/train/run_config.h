@@ -86,6 +86,7 @@ struct CheckpointOptions {
 struct LogOptions {
   int64_t every_steps = 10;
   std::string style = "lockstep";
+  std::string profile_steps;  // see train/profile.h; "" = none
   void fields(FieldVisitor& visit);
 };
 

@@ -59,6 +59,7 @@ struct TrainingStep::Parts {
   SlotThreads threads;
   GradientSync sync;
   double waited_before = 0;
+  std::vector<PhaseSeconds> phases;  // of this step, one a slot thread
 
   explicit Parts(Session& s)
       : session(s),
@@ -105,6 +106,7 @@ struct TrainingStep::Parts {
       if (batch.rows() != plan.micro_batch) throw InternalError("the loader ended before the training");
       Loss loss;
       {
+        const PhaseScope phase("forward", phases[thread].forward);
         const AutocastGuard autocast(session.config().precision.compute);
         loss = session.task().loss(*replicas[thread], batch, context);
       }
@@ -113,6 +115,7 @@ struct TrainingStep::Parts {
       totals.count += loss.count;
       if (!std::isfinite(sum)) totals.non_finite = 1;
       sync.begin_micro_batch(thread, micro + 1 == plan.micro_batches_per_slot);
+      const PhaseScope phase("backward", phases[thread].backward);
       if (loss.sum.requires_grad()) loss.sum.mul(1 / scale).backward();
     }
     sync.end_slot(thread);
@@ -136,6 +139,7 @@ struct TrainingStep::Parts {
 
   // Clip, update, EMA. False if the gradients are not finite: then nothing changes.
   bool update(const StepTotals& totals, StepResult& result) {
+    const PhaseScope phase("update", result.phases.update);
     UpdateTerms terms;
     // One multiplication brings the sum to the mean, computed in double and rounded once.
     terms.gradient.multiplier = static_cast<float>(totals.count > 0 ? scale / totals.count : 0.0);
@@ -162,6 +166,7 @@ StepResult TrainingStep::run() {
   const int64_t local_slots = p.totals_tree.local().count();
   std::vector<StepTotals> totals(local_slots);
 
+  p.phases.assign(p.threads.count(), {});
   p.sync.begin_step();
   p.threads.run(local_slots, [&](int thread, int64_t slot) { totals[slot] = p.run_slot(thread, slot); });
   p.sync.finish();
@@ -185,6 +190,10 @@ StepResult TrainingStep::run() {
   result.data_wait_seconds = waited - p.waited_before;
   p.waited_before = waited;
   result.comm_exposed_seconds = p.sync.stats().exposed_seconds;
+  for (const PhaseSeconds& thread : p.phases) {
+    result.phases.forward += thread.forward / p.threads.count();
+    result.phases.backward += thread.backward / p.threads.count();
+  }
   return result;
 }
 

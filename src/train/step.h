@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "train/phases.h"
 #include "train/session.h"
 
 namespace lockstep {
@@ -17,6 +18,7 @@ struct StepResult {
   bool stop = false;       // some rank was asked to stop; agreed by all
   double data_wait_seconds = 0;     // of this rank
   double comm_exposed_seconds = 0;  // waiting for the exchange after backward, this rank
+  PhaseSeconds phases;
 };
 
 class TrainingStep {

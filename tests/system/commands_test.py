@@ -87,6 +87,22 @@ def dry_run(test, config):
     return "two steps, saved and loaded"
 
 
+def profile(test, config):
+    """A trace and a table of the wanted steps from every rank, and the bits of a run without them."""
+    plain, profiled = (tiny_run.train(test, config, name, "evaluate=[]", "checkpoint.keep_best=''", "train.steps=6", *words, ranks=2)
+                       for name, words in (("plain", ()), ("profiled", ("--profile", "3-4"))))
+    for rank in range(2):
+        prefix = profiled / "logs" / "attempt-0" / f"profile-rank-{rank}"
+        events = json.loads(prefix.with_suffix(".json").read_text())["traceEvents"]
+        slots = sum(event.get("name") == "forward" for event in events)
+        assert slots == 2 * 4, f"{slots} forward ranges, wanted 2 steps of 4 slots"
+        table = prefix.with_suffix(".txt").read_text()
+        assert table.startswith("2 steps") and "backward" in table and "update" in table, table
+    tiny_run.compare_checkpoints(*(tiny_run.checkpoints(run)[-1] for run in (plain, profiled)))
+    test.run("train", config, "--profile", "4-3").expect(2, "profile_steps", "4-3")
+    return f"{len(events)} events a rank"
+
+
 def init(test, config, run):
     """A new run that starts from weights: its first weights are those of the old run's EMA."""
     folder = tiny_run.train(test, config, "initialised", f"init.from={run}", "init.parts=[ema]", "train.steps=4",
@@ -121,7 +137,8 @@ def after_the_run(test, run):
     first = tiny_run.metrics(run)
     step = next(line for line in first if line.get("step") == 1 and "loss" in line)
     wanted = {"step", "epoch", "time", "loss", "lr", "grad_norm", "samples_per_second", "step_seconds",
-              "data_wait_seconds", "comm_exposed_seconds", "memory_bytes"}
+              "data_wait_seconds", "comm_exposed_seconds", "forward_seconds", "backward_seconds", "update_seconds",
+              "memory_bytes"}
     assert wanted <= step.keys(), wanted - step.keys()
     test.run("report", run).expect(0)
     test.run("report", run, "--output", test.work / "page.html").expect(0)
@@ -156,6 +173,7 @@ def main():
     test.case("data", data, test)
     test.case("data convert", convert, test)
     test.case("train --dry-run", dry_run, test, config)
+    test.case("train --profile", profile, test, config)
     test.case("init", init, test, config, run)
     test.case("resume with more steps", longer, test, config)
     test.case("files of a run, report, runs, logs, env", after_the_run, test, run)

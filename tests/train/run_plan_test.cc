@@ -55,7 +55,9 @@ TEST(RunPlan, DoesNotDependOnTheRanksWhereResultsAreConcerned) {
     const RunPlan plan = make_plan(*loaded.config, {2, 0, "avx2"}, {1000, 0, "h"});
     resolve(*loaded.config, plan);
     const std::string now = config_hash(*loaded.config);
-    if (!hash.empty()) EXPECT_EQ(now, hash);
+    if (!hash.empty()) {
+      EXPECT_EQ(now, hash);
+    }
     hash = now;
   }
 }

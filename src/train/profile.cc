@@ -1,0 +1,131 @@
+#include "train/profile.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include <fmt/format.h>
+#include <torch/csrc/autograd/profiler_kineto.h>
+
+#include "core/errors.h"
+#include "core/files.h"
+
+namespace lockstep {
+namespace {
+
+namespace kineto = torch::autograd::profiler;
+using torch::profiler::impl::ActivityType;
+
+constexpr int64_t kWarmUpSteps = 3;
+constexpr size_t kTableRows = 20;
+
+std::optional<int64_t> whole_number(std::string_view text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+torch::profiler::impl::ProfilerConfig all_threads() {
+  torch::profiler::impl::ExperimentalConfig experimental;
+  experimental.profile_all_threads = true;  // slot threads and the communication thread too
+  return torch::profiler::impl::ProfilerConfig(torch::profiler::impl::ProfilerState::KINETO, false, false, false, false,
+                                               false, experimental);
+}
+
+std::vector<TimedCall> calls_of(const kineto::ProfilerResult& result) {
+  std::vector<TimedCall> out;
+  for (const auto& event : result.events())
+    out.push_back({event.startThreadId(), event.name(), event.startNs(), event.endNs()});
+  return out;
+}
+
+}  // namespace
+
+ProfileSteps parse_profile_steps(const std::string& text, int64_t first) {
+  if (text.empty()) return {};
+  const size_t dash = text.find('-');
+  const auto wrong = [&](const std::string& why) {
+    return ConfigError("log.profile_steps is '" + text + "': " + why,
+                       "give a number of steps (5) or the first and last one, counted from 1 (100-104)");
+  };
+  if (dash == std::string::npos) {
+    const auto count = whole_number(text);
+    if (!count || *count < 1) throw wrong("not a whole number ≥ 1");
+    return {first + kWarmUpSteps, first + kWarmUpSteps + *count};
+  }
+  const auto begin = whole_number(std::string_view(text).substr(0, dash));
+  const auto end = whole_number(std::string_view(text).substr(dash + 1));
+  if (!begin || !end || *begin < 1 || *end < *begin) throw wrong("not a range of steps");
+  return {*begin - 1, *end};
+}
+
+std::vector<OperatorTime> operator_times(std::vector<TimedCall> calls) {
+  // Thread by thread, outer calls first.
+  std::sort(calls.begin(), calls.end(), [](const TimedCall& a, const TimedCall& b) {
+    return std::tuple(a.thread, a.begin_ns, b.end_ns) < std::tuple(b.thread, b.begin_ns, a.end_ns);
+  });
+  std::map<std::string, OperatorTime> rows;
+  std::vector<const TimedCall*> open;
+  for (const TimedCall& call : calls) {
+    const double ms = static_cast<double>(call.end_ns - call.begin_ns) / 1e6;
+    while (!open.empty() && (open.back()->thread != call.thread || open.back()->end_ns <= call.begin_ns)) open.pop_back();
+    if (!open.empty()) rows[open.back()->name].self_ms -= ms;
+    open.push_back(&call);
+    OperatorTime& row = rows[call.name];
+    row.name = call.name;
+    row.calls += 1;
+    row.total_ms += ms;
+    row.self_ms += ms;
+  }
+  std::vector<OperatorTime> out;
+  for (const auto& [name, row] : rows) out.push_back(row);
+  return out;
+}
+
+std::string operator_table(std::vector<OperatorTime> rows, size_t count, int64_t steps) {
+  std::sort(rows.begin(), rows.end(), [](const OperatorTime& a, const OperatorTime& b) {
+    return std::pair(-a.self_ms, a.name) < std::pair(-b.self_ms, b.name);
+  });
+  double all = 0;
+  for (const OperatorTime& row : rows) all += row.self_ms;
+  std::string text = fmt::format("{} steps, milliseconds of all threads; of {} operators and phases the slowest\n", steps, rows.size());
+  text += fmt::format("{:>10} {:>7} {:>10} {:>9}  {}\n", "self ms", "share", "total ms", "calls", "name");
+  for (size_t i = 0; i < std::min(count, rows.size()); ++i) {
+    const OperatorTime& row = rows[i];
+    text += fmt::format("{:>10.3f} {:>6.1f}% {:>10.3f} {:>9}  {}\n", row.self_ms, all > 0 ? 100 * row.self_ms / all : 0.0,
+                        row.total_ms, row.calls, row.name);
+  }
+  return text;
+}
+
+StepProfiler::StepProfiler(ProfileSteps steps, std::filesystem::path prefix) : steps_(steps), prefix_(std::move(prefix)) {}
+
+StepProfiler::~StepProfiler() {
+  if (recording_) kineto::disableProfiler();
+}
+
+void StepProfiler::before_step(int64_t step) {
+  if (recording_ || step < steps_.begin || step >= steps_.end) return;
+  const std::set<ActivityType> activities{ActivityType::CPU};
+  kineto::prepareProfiler(all_threads(), activities);
+  kineto::enableProfiler(all_threads(), activities,
+                         {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION, at::RecordScope::USER_SCOPE});
+  recording_ = true;
+}
+
+std::optional<std::string> StepProfiler::after_step(int64_t step, bool stopping) {
+  if (!recording_) return std::nullopt;
+  recorded_ += 1;
+  if (step + 1 < steps_.end && !stopping) return std::nullopt;
+  const auto result = kineto::disableProfiler();
+  recording_ = false;
+  write_atomic(prefix_.string() + ".json", [&](const std::filesystem::path& path) { result->save(path.string()); });
+  const std::string table = operator_table(operator_times(calls_of(*result)), kTableRows, recorded_);
+  write_file_atomic(prefix_.string() + ".txt", table);
+  return table;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,66 @@
+// `--profile STEPS`: a Chrome trace of some steps of every rank, and a table of its operators.
+//
+// `log.profile_steps` is "N" (N steps after three that warm up) or "A-B" (steps A to B, counted from
+// 1 as in metrics.jsonl). Written to logs/attempt-N/: profile-rank-R.json, which chrome://tracing
+// and ui.perfetto.dev open, and profile-rank-R.txt. Recording slows the recorded steps and changes
+// no numbers.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+// Steps [begin, end), counted from 0; none if begin == end.
+struct ProfileSteps {
+  int64_t begin = 0, end = 0;
+};
+
+// Reads "", "N" or "A-B"; `first` is the step that the run starts from. Throws ConfigError.
+ProfileSteps parse_profile_steps(const std::string& text, int64_t first);
+
+// One call of an operator or phase.
+struct TimedCall {
+  uint64_t thread = 0;
+  std::string name;
+  uint64_t begin_ns = 0, end_ns = 0;
+};
+
+// One line of the table: all calls of an operator or phase.
+struct OperatorTime {
+  std::string name;
+  int64_t calls = 0;
+  double total_ms = 0;  // calls of other operators included
+  double self_ms = 0;   // without them
+};
+
+// The calls by name. Those of one thread nest: what a call's inner calls take is not time of its own.
+std::vector<OperatorTime> operator_times(std::vector<TimedCall> calls);
+
+// The `count` rows with most time of their own, as text with a heading.
+std::string operator_table(std::vector<OperatorTime> rows, size_t count, int64_t steps);
+
+// Records the wanted steps of one rank. Training thread; sees the operators of all threads.
+class StepProfiler {
+ public:
+  // Writes PREFIX.json and PREFIX.txt.
+  StepProfiler(ProfileSteps steps, std::filesystem::path prefix);
+  ~StepProfiler();  // ends a recording that a stop cut short, without files
+  StepProfiler(const StepProfiler&) = delete;
+  StepProfiler& operator=(const StepProfiler&) = delete;
+
+  void before_step(int64_t step);
+  // The table of the recorded steps if `step` was the last of them. `stopping`: no further step comes.
+  std::optional<std::string> after_step(int64_t step, bool stopping);
+
+ private:
+  const ProfileSteps steps_;
+  const std::filesystem::path prefix_;
+  int64_t recorded_ = 0;
+  bool recording_ = false;
+};
+
+}  // namespace lockstep
