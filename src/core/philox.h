@@ -34,6 +34,7 @@ enum class Purpose : uint64_t {
   kPacking = 10,
   kDataMaking = 11,    // synthetic data
   kVerification = 12,  // random half-splits of the guess-and-check decoder
+  kSweep = 20,         // random points of a sweep
   kTest = 1000
 };
 

@@ -8,6 +8,7 @@ extern const char* const kOverviewEnd;
 extern const char* const kTrain;
 extern const char* const kResume;
 extern const char* const kPlan;
+extern const char* const kSweep;
 extern const char* const kSample;
 extern const char* const kEvaluate;
 extern const char* const kReport;

@@ -131,6 +131,27 @@ TrainFlags read_train_flags(const std::string& command, const std::vector<std::s
   return flags;
 }
 
+SweepFlags read_sweep_flags(const std::vector<std::string>& arguments) {
+  SweepFlags flags;
+  std::vector<std::string> words;
+  bool dry_run = false;
+  CLI::App app;
+  app.add_option("words", words);
+  app.add_option("--at-once", flags.at_once)->check(CLI::PositiveNumber);
+  app.add_option("--folder", flags.folder);
+  app.add_flag("--print", flags.print);
+  app.add_flag("--dry-run", dry_run);
+  parse(app, "sweep", arguments);
+  flags.print = flags.print || dry_run;
+  for (const std::string& word : words) {
+    if (is_override(word)) flags.overrides.push_back(word);
+    else if (flags.target.empty()) flags.target = word;
+    else throw ConfigError("'" + word + "' is no override", "overrides look like train.steps=100; " + help_hint("sweep"));
+  }
+  if (flags.target.empty()) throw ConfigError("sweep needs its file", "try `lockstep sweep configs/sudoku/sweep.yaml --print`");
+  return flags;
+}
+
 ReportFlags read_report_flags(const std::vector<std::string>& arguments) {
   ReportFlags flags;
   CLI::App app;

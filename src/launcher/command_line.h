@@ -21,6 +21,16 @@ struct TrainFlags {
 // Throws ConfigError. `command` is "train" or "resume".
 TrainFlags read_train_flags(const std::string& command, const std::vector<std::string>& arguments);
 
+// `sweep SWEEP …`.
+struct SweepFlags {
+  std::string target;
+  std::vector<std::string> overrides;  // for all points
+  std::optional<int64_t> at_once;
+  std::string folder;  // "" = as the file says
+  bool print = false;  // list the points only
+};
+SweepFlags read_sweep_flags(const std::vector<std::string>& arguments);
+
 struct ReportFlags {
   std::vector<std::string> runs;
   std::string output;  // "" = RUN/report.html

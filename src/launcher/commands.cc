@@ -22,6 +22,7 @@ const std::vector<CommandEntry>& commands() {
       {"train", "train a model: the whole run, on as many ranks as the config asks for", help::kTrain, train_command},
       {"resume", "go on with a run from its newest checkpoint, on any number of ranks", help::kResume, resume_command},
       {"plan", "what a run would do: ranks, batches, steps, memory, files", help::kPlan, plan_command},
+      {"sweep", "many runs over a grid, a list or random points, ranked", help::kSweep, sweep_command},
       by_worker("sample", "draw samples from a run, or solve a puzzle with it", help::kSample),
       by_worker("evaluate", "scores of a checkpoint", help::kEvaluate),
       {"report", "one offline HTML page of a run, or of several side by side", help::kReport, report_command},

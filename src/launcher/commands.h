@@ -28,6 +28,7 @@ std::string overview();
 int plan_command(const std::vector<std::string>& arguments);
 int report_command(const std::vector<std::string>& arguments);
 int runs_command(const std::vector<std::string>& arguments);
+int sweep_command(const std::vector<std::string>& arguments);
 int logs_command(const std::vector<std::string>& arguments);
 
 }  // namespace lockstep

@@ -31,7 +31,7 @@ svg text.axis { fill: var(--soft); font: 13px ui-sans-serif, system-ui, sans-ser
 svg .grid { stroke: var(--rule); stroke-width: 1; }
 svg .line { fill: none; stroke-width: 2; stroke-linejoin: round; } svg .raw { fill: none; stroke-width: 1; opacity: .35; }
 svg .s0 { stroke: var(--s0); } svg .s1 { stroke: var(--s1); } svg .s2 { stroke: var(--s2); } svg .s3 { stroke: var(--s3); } svg .s4 { stroke: var(--s4); } svg .s5 { stroke: var(--s5); }
-svg .dashed { stroke-dasharray: 5 4; stroke-width: 1.5; }
+svg .rest { stroke: var(--soft); } svg .dashed { stroke-dasharray: 5 4; stroke-width: 1.5; }
 svg .dot.s0 { fill: var(--s0); } svg .dot.s1 { fill: var(--s1); } svg .dot.s2 { fill: var(--s2); } svg .dot.s3 { fill: var(--s3); } svg .dot.s4 { fill: var(--s4); } svg .dot.s5 { fill: var(--s5); }
 svg .mark.evaluation { fill: var(--soft); } svg .mark.attempt { stroke: var(--s1); stroke-dasharray: 4 3; } svg .mark.bad { stroke: var(--bad); stroke-width: 2; }
 .key { margin-left: 8px; color: var(--soft); white-space: nowrap; } .key i { display: inline-block; width: 14px; height: 0; border-top: 3px solid; vertical-align: 3px; margin-right: 4px; }

@@ -10,10 +10,12 @@
 #include "core/heartbeat.h"
 #include "core/log.h"
 #include "core/progress.h"
+#include "core/terminal.h"
 #include "train/evaluate.h"
 #include "train/evaluation_plan.h"
 #include "train/metrics.h"
 #include "train/profile.h"
+#include "train/run_lines.h"
 #include "train/step.h"
 
 namespace lockstep {
@@ -25,13 +27,29 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
+std::unique_ptr<RunLines> lines_of(const Session& session) {
+  const RunPlan& plan = session.plan();
+  const RunConfig& config = session.config();
+  RunLinesSetup setup;
+  setup.style = config.log.style;
+  setup.steps = plan.steps;
+  setup.global_batch = plan.global_batch;
+  setup.train_samples = plan.data.train_samples;
+  setup.every_epochs = config.log.every_epochs;
+  setup.counted_in_epochs = config.train.epochs.has_value();
+  setup.mixed_precision = config.precision.compute != "fp32";
+  return make_run_lines(setup);
+}
+
 // What rank 0 writes down; other ranks have none of it.
 class Recorder {
  public:
   explicit Recorder(Session& session)
       : session_(session),
-        progress_("train", session.plan().steps, "step", session.is_first(), session.state().step) {
+        lines_(lines_of(session)),
+        progress_("train", session.plan().steps, "step", session.is_first() && lines_->has_bar(), session.state().step) {
     if (!session.is_first()) return;
+    show(lines_->start());
     const TrainState& state = session.state();
     metrics_.emplace(session.place().folder, session.place().attempt, state.step);
     metrics_->attempt(session.place().attempt, state.step, session.plan().ranks, session.plan().slots);
@@ -43,12 +61,14 @@ class Recorder {
     const int64_t step = session_.state().step;
     const RunPlan& plan = session_.plan();
     progress_.update(step, fmt::format("loss {:.4f}", result.loss));
-    if (!result.updated) progress_.print(fmt::format("step {}: gradients were not finite, no update", step));
+    show(lines_->step({step, result.loss, result.accuracy, result.next_lr, result.updated}));
+    show_saved_checkpoint();
     if (!due(step, session_.config().log.every_steps) && step != 1 && step != plan.steps && !result.stop) return;
     StepMetrics m;
     m.step = step;
     m.epoch = plan.data.train_samples > 0 ? static_cast<double>(step) * plan.global_batch / plan.data.train_samples : 0;
     m.loss = result.loss;
+    m.accuracy = result.accuracy;
     m.lr = result.lr;
     m.grad_norm = result.grad_norm;
     m.step_seconds = seconds;
@@ -64,30 +84,46 @@ class Recorder {
   void evaluation(const Scores& scores, double seconds) {
     if (!metrics_) return;
     metrics_->evaluation(session_.state().step, scores, seconds);
-    std::string text = fmt::format("step {}:", session_.state().step);
-    for (const auto& [name, value] : scores) text += fmt::format("  {} {:.4f}", name, value);
-    progress_.print(text);
+    show(lines_->evaluation(session_.state().step, scores));
   }
 
   void profile(const std::string& table) {
-    if (metrics_) progress_.print("profile of " + table);
+    if (metrics_) print_line("profile of " + table);
   }
 
   void checkpoint() {
-    if (checkpoints_) checkpoints_->save(session_.snapshot());
+    if (!checkpoints_) return;
+    checkpoints_->save(session_.snapshot());
+    show_saved_checkpoint();  // the one before: its turn is over
+    saving_ = session_.place().folder.checkpoint(session_.state().step);
+    show_saved_checkpoint();
   }
 
   // Waits until the last checkpoint is on disk; throws if it could not be written.
   void finish() {
     if (checkpoints_) checkpoints_->wait();
+    show_saved_checkpoint();
     progress_.finish();
   }
 
  private:
+  void show(const std::vector<std::string>& lines) {
+    for (const std::string& line : lines) print_line(line);
+  }
+
+  // What has its final name is complete: it is written while training goes on.
+  void show_saved_checkpoint() {
+    if (saving_.empty() || !fs::exists(saving_)) return;
+    show(lines_->checkpoint(saving_.string()));
+    saving_.clear();
+  }
+
   Session& session_;
+  std::unique_ptr<RunLines> lines_;
   Progress progress_;
   std::optional<MetricsFile> metrics_;
   std::optional<CheckpointWriter> checkpoints_;
+  fs::path saving_;  // of the checkpoint whose line is still to be shown
 };
 
 // Notes a new best of checkpoint.keep_best; true if this step's checkpoint is to be kept.

@@ -66,8 +66,9 @@ void CheckpointOptions::fields(FieldVisitor& visit) {
 
 void LogOptions::fields(FieldVisitor& visit) {
   visit("every_steps", every_steps, at_least(1), "steps between lines of metrics.jsonl");
-  visit("style", style, OneOf{{"lockstep"}}, "form of the log lines");
   visit("profile_steps", profile_steps, "steps to profile: 5 (after three) or 100-104; empty = none");
+  visit("style", style, OneOf{{"lockstep", "seed", "seed_sweep"}}, "form of the lines on stderr; docs/sweeps.md");
+  visit("every_epochs", every_epochs, at_least(1), "epochs between lines of style seed");
 }
 
 RunConfig::RunConfig(const Kinds& kinds)

@@ -87,6 +87,7 @@ struct LogOptions {
   int64_t every_steps = 10;
   std::string style = "lockstep";
   std::string profile_steps;  // see train/profile.h; "" = none
+  int64_t every_epochs = 1;
   void fields(FieldVisitor& visit);
 };
 

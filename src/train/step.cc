@@ -113,6 +113,8 @@ struct TrainingStep::Parts {
       const double sum = loss.sum.item<double>();
       totals.loss_sum += sum;
       totals.count += loss.count;
+      totals.correct += loss.correct;
+      totals.predictions += loss.predictions;
       if (!std::isfinite(sum)) totals.non_finite = 1;
       sync.begin_micro_batch(thread, micro + 1 == plan.micro_batches_per_slot);
       const PhaseScope phase("backward", phases[thread].backward);
@@ -179,7 +181,9 @@ StepResult TrainingStep::run() {
   result.lr = p.schedule->rate(p.session.optimizer().lr(), p.schedule_position());
   result.updated = p.update(sum, result);
   result.stop = sum.stop > 0;
+  if (sum.predictions > 0) result.accuracy = sum.correct / sum.predictions;
   state.step += 1;
+  result.next_lr = p.schedule->rate(p.session.optimizer().lr(), p.schedule_position());
   state.updates = p.session.optimizer().updates();
   state.skipped_in_a_row = result.updated ? 0 : state.skipped_in_a_row + 1;
   if (state.skipped_in_a_row >= kMaxSkippedInARow)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 
 #include "train/phases.h"
@@ -13,7 +14,9 @@ namespace lockstep {
 struct StepResult {
   double loss = 0;         // global Σsum / Σcount
   double grad_norm = 0;    // before clipping
-  double lr = 0;
+  double lr = 0;           // of this step
+  double next_lr = 0;      // of the next one
+  double accuracy = std::numeric_limits<double>::quiet_NaN();  // right guesses / guesses; NaN: the task counts none
   bool updated = true;     // false: gradients were not finite, nothing changed but `step`
   bool stop = false;       // some rank was asked to stop; agreed by all
   double data_wait_seconds = 0;     // of this rank

@@ -82,10 +82,12 @@ TEST(TreeReduction, RefusesMoreRanksThanSlots) {
 
 TEST(StepTotals, AddUpOverSlotsAndRanksToTheSameBits) {
   const auto totals_of = [](int64_t slot) {
-    return StepTotals{number<double>(slot, 0), 3.0 + slot, slot == 5 ? 1.0 : 0.0, slot == 2 ? 1.0 : 0.0};
+    return StepTotals{number<double>(slot, 0), 3.0 + slot, slot == 5 ? 1.0 : 0.0, slot == 2 ? 1.0 : 0.0, 2.0 * slot, 7.0};
   };
   const StepTotals wanted = tree_sum<StepTotals>(0, 8, totals_of);
   EXPECT_EQ(wanted.count, 8 * 3.0 + 28);
+  EXPECT_EQ(wanted.correct, 2.0 * 28);
+  EXPECT_EQ(wanted.predictions, 7.0 * 8);
   for (int ranks : {1, 2, 3, 5, 8})
     harness::run_ranks(ranks, [&](Communicator& comm) {
       TreeReduction tree(comm, 8);

@@ -1,0 +1,54 @@
+// The lines a run shows to people: `log.style` chooses their form. The numbers go to metrics.jsonl
+// in any style; these are for eyes, and for scripts that read the Sudoku seed's lines.
+//
+//     lockstep    a progress bar, a line with all scores for each evaluation
+//     seed        the seed's trainer, byte for byte: a line an epoch, validation, checkpoints
+//     seed_sweep  the seed's sweep, byte for byte: a line an evaluation
+//
+// What each line of the seed shows is said in docs/sweeps.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+// What the lines need to know of the run.
+struct RunLinesSetup {
+  std::string style = "lockstep";
+  int64_t steps = 0;
+  int64_t global_batch = 1;
+  int64_t train_samples = 0;    // 0: unknown, then there are no epochs
+  int64_t every_epochs = 1;
+  bool counted_in_epochs = false;  // train.epochs is given, not train.steps
+  bool mixed_precision = false;    // precision.compute is not fp32
+};
+
+// A step that has just been done.
+struct StepNews {
+  int64_t step = 0;  // from 1
+  double loss = 0, accuracy = 0;  // of this step; accuracy NaN: the task counts none
+  double next_lr = 0;             // what a scheduler shows after its step, as the seed does
+  bool updated = true;
+};
+
+// One a run, on rank 0. Calls come in the order of events; each returns the lines to show.
+class RunLines {
+ public:
+  virtual ~RunLines() = default;
+  // True: a progress bar belongs to this style.
+  virtual bool has_bar() const = 0;
+  virtual std::vector<std::string> start() { return {}; }
+  virtual std::vector<std::string> step(const StepNews& news);
+  virtual std::vector<std::string> evaluation(int64_t step, const std::map<std::string, double>& scores) = 0;
+  // A checkpoint is complete on disk.
+  virtual std::vector<std::string> checkpoint(const std::string& path);
+};
+
+// Throws ConfigError for an unknown style.
+std::unique_ptr<RunLines> make_run_lines(const RunLinesSetup& setup);
+
+}  // namespace lockstep
