@@ -146,12 +146,11 @@ template void TreeReduction::sum_local<float>(std::span<float* const>, int64_t);
 template void TreeReduction::sum_local<double>(std::span<double* const>, int64_t);
 
 StepTotals sum_totals(TreeReduction& tree, std::span<const StepTotals> mine) {
-  constexpr int64_t kNumbers = 6;
-  static_assert(sizeof(StepTotals) == kNumbers * sizeof(double));
+  static_assert(sizeof(StepTotals) == 6 * sizeof(double));
   std::vector<StepTotals> work(mine.begin(), mine.end());
   std::vector<double*> slots;
   for (StepTotals& totals : work) slots.push_back(&totals.loss_sum);
-  tree.sum<double>(slots, kNumbers, "step totals");
+  tree.sum<double>(slots, 6, "step totals");
   return work.at(0);
 }
 

@@ -67,12 +67,12 @@ struct StepTotals {
   double count = 0;
   double non_finite = 0;  // slots whose loss or gradients were not finite
   double stop = 0;        // ranks that were asked to stop
-  double correct = 0;     // right guesses, for the accuracy that metrics show
-  double predictions = 0; // of so many; 0: the task counts none
+  double correct = 0;     // predictions that hit …
+  double guesses = 0;     // … of how many (0: the task counts none)
 
   StepTotals operator+(const StepTotals& o) const {
-    return {loss_sum + o.loss_sum, count + o.count,     non_finite + o.non_finite,
-            stop + o.stop,         correct + o.correct, predictions + o.predictions};
+    return {loss_sum + o.loss_sum, count + o.count, non_finite + o.non_finite, stop + o.stop,
+            correct + o.correct, guesses + o.guesses};
   }
   bool operator==(const StepTotals&) const = default;
 };

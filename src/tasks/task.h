@@ -27,8 +27,8 @@ struct StepContext {
 struct Loss {
   at::Tensor sum;    // float32 scalar with a graph
   double count = 0;  // what `sum` is to be divided by
-  double correct = 0;      // right guesses of this micro-batch, for the `accuracy` of the step's line;
-  double predictions = 0;  // of so many (0: this task counts none)
+  // Predictions of this micro-batch that hit, of how many; guesses = 0: this task counts none.
+  double correct = 0, guesses = 0;
 };
 
 // Names and values: "validation_loss", "solve_rate.easy" …

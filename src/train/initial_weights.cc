@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 #include "core/files.h"
 #include "tensor/safetensors.h"
@@ -25,6 +26,19 @@ struct Source {
   std::string name;
 };
 
+// A folder that scripts/convert wrote: import.json beside plain safetensors files, no manifest.
+Source open_import(const fs::path& folder, bool ema, bool optimizer) {
+  const std::string file = (folder / "import.json").string();
+  const auto facts = nlohmann::json::parse(read_file(file, 1 << 20), nullptr, false);
+  if (!facts.is_object() || facts.value("format", "") != "lockstep-import" || facts.value("version", 0) != 1)
+    throw CheckpointError("this folder was imported by another version", "import it again with scripts/convert", {file, 0, 0, ""});
+  if (ema) throw ConfigError("init.parts asks for ema, and " + folder.string() + " is an import, which has none", "use init.parts=[model]");
+  const fs::path moments = folder / "optimizer-00000-of-00001.safetensors";
+  if (optimizer && !fs::exists(moments))
+    throw ConfigError("init.parts asks for the optimizer, and " + folder.string() + " was imported without one", "use init.parts=[model]");
+  return {load_safetensors(folder / "model.safetensors"), optimizer ? load_safetensors(moments) : NamedTensors{}, folder.string()};
+}
+
 Source open_source(const InitOptions& options, bool ema, bool optimizer) {
   const fs::path path = options.from;
   if (fs::is_regular_file(path)) {
@@ -33,6 +47,7 @@ Source open_source(const InitOptions& options, bool ema, bool optimizer) {
     return {load_safetensors(path), {}, path.string()};
   }
   if (!fs::is_directory(path)) throw ConfigError("init.from names no run, checkpoint or file: " + path.string());
+  if (fs::exists(path / "import.json")) return open_import(path, ema, optimizer);
   fs::path checkpoint = path;
   if (!fs::exists(path / "MANIFEST.json")) {
     const auto newest = newest_good_checkpoint(RunFolder::find(path));

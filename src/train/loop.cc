@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
@@ -61,7 +62,7 @@ class Recorder {
     const int64_t step = session_.state().step;
     const RunPlan& plan = session_.plan();
     progress_.update(step, fmt::format("loss {:.4f}", result.loss));
-    show(lines_->step({step, result.loss, result.accuracy, result.next_lr, result.updated}));
+    show(lines_->step({step, result.loss, result.accuracy.value_or(std::numeric_limits<double>::quiet_NaN()), result.next_lr, result.updated}));
     show_saved_checkpoint();
     if (!due(step, session_.config().log.every_steps) && step != 1 && step != plan.steps && !result.stop) return;
     StepMetrics m;

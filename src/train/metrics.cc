@@ -80,7 +80,7 @@ void MetricsFile::step(const StepMetrics& m) {
                                  {"backward_seconds", number(m.phases.backward)},
                                  {"update_seconds", number(m.phases.update)},
                                  {"memory_bytes", m.memory_bytes}};
-  if (std::isfinite(m.accuracy)) json["accuracy"] = m.accuracy;
+  if (m.accuracy) json["accuracy"] = number(*m.accuracy);
   if (m.skipped) json["skipped"] = true;
   line(json.dump());
 }

@@ -6,8 +6,8 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +20,7 @@ struct StepMetrics {
   int64_t step = 0;  // just done, from 1
   double epoch = 0;
   double loss = 0;   // global mean of that step
-  double accuracy = std::numeric_limits<double>::quiet_NaN();  // left out if NaN: the task counts none
+  std::optional<double> accuracy;  // of that step, if the task counts predictions that hit
   double lr = 0;
   double grad_norm = 0;  // before clipping
   double samples_per_second = 0;

@@ -1,6 +1,7 @@
 #include "train/run_lines.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include <fmt/format.h>
@@ -84,8 +85,9 @@ class SeedTrainerLines final : public SeedLines {
       lines.push_back(fmt::format("Validation Loss: {:.4f} | Validation Acc: {:.4f}", scores.at("validation_loss"),
                                   validation_accuracy(scores)));
     }
-    // The seed drew one grid; of many, "True" means all.
-    if (scores.count("validity") > 0) lines.push_back(fmt::format("Is valid: {}", scores.at("validity") >= 1 ? "True" : "False"));
+    // The seed drew one grid, and let masked cells pass; of many, "True" means all.
+    const double valid = score(scores, {"validity_seed", "validity"});
+    if (!std::isnan(valid)) lines.push_back(fmt::format("Is valid: {}", valid >= 1 ? "True" : "False"));
     return lines;
   }
 

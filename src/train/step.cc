@@ -114,7 +114,7 @@ struct TrainingStep::Parts {
       totals.loss_sum += sum;
       totals.count += loss.count;
       totals.correct += loss.correct;
-      totals.predictions += loss.predictions;
+      totals.guesses += loss.guesses;
       if (!std::isfinite(sum)) totals.non_finite = 1;
       sync.begin_micro_batch(thread, micro + 1 == plan.micro_batches_per_slot);
       const PhaseScope phase("backward", phases[thread].backward);
@@ -178,10 +178,10 @@ StepResult TrainingStep::run() {
 
   StepResult result;
   result.loss = sum.count > 0 ? sum.loss_sum / sum.count : 0;
+  if (sum.guesses > 0) result.accuracy = sum.correct / sum.guesses;
   result.lr = p.schedule->rate(p.session.optimizer().lr(), p.schedule_position());
   result.updated = p.update(sum, result);
   result.stop = sum.stop > 0;
-  if (sum.predictions > 0) result.accuracy = sum.correct / sum.predictions;
   state.step += 1;
   result.next_lr = p.schedule->rate(p.session.optimizer().lr(), p.schedule_position());
   state.updates = p.session.optimizer().updates();

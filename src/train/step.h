@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <memory>
+#include <optional>
 
 #include "train/phases.h"
 #include "train/session.h"
@@ -13,10 +13,10 @@ namespace lockstep {
 // What a step tells the loop; equal on all ranks except the times.
 struct StepResult {
   double loss = 0;         // global Σsum / Σcount
+  std::optional<double> accuracy;  // share of this step's predictions that hit, if the task counts them
   double grad_norm = 0;    // before clipping
   double lr = 0;           // of this step
   double next_lr = 0;      // of the next one
-  double accuracy = std::numeric_limits<double>::quiet_NaN();  // right guesses / guesses; NaN: the task counts none
   bool updated = true;     // false: gradients were not finite, nothing changed but `step`
   bool stop = false;       // some rank was asked to stop; agreed by all
   double data_wait_seconds = 0;     // of this rank

@@ -87,7 +87,7 @@ TEST(StepTotals, AddUpOverSlotsAndRanksToTheSameBits) {
   const StepTotals wanted = tree_sum<StepTotals>(0, 8, totals_of);
   EXPECT_EQ(wanted.count, 8 * 3.0 + 28);
   EXPECT_EQ(wanted.correct, 2.0 * 28);
-  EXPECT_EQ(wanted.predictions, 7.0 * 8);
+  EXPECT_EQ(wanted.guesses, 7.0 * 8);
   for (int ranks : {1, 2, 3, 5, 8})
     harness::run_ranks(ranks, [&](Communicator& comm) {
       TreeReduction tree(comm, 8);

@@ -70,6 +70,26 @@ TEST_F(InitialWeights, ComeFromARunOnAnotherModel) {
   EXPECT_FALSE(testing::checkpoint_bytes({source}, 2) == testing::checkpoint_bytes({target}, 2));
 }
 
+TEST_F(InitialWeights, ComeFromAFolderThatTheConverterWrote) {
+  save_safetensors(folder_.path() / "model.safetensors", {{"a.weight", at::ones({2, 3})}, {"b.weight", at::ones({4})}});
+  save_safetensors(folder_.path() / "optimizer-00000-of-00001.safetensors", {{"updates", at::scalar_tensor(7, at::kLong)}});
+  write_file_atomic(folder_.path() / "import.json", R"({"format": "lockstep-import", "version": 1})");
+  options_.from = folder_.path().string();
+  options_.parts = {"model", "optimizer"};
+  NamedTensors optimizer;
+  EXPECT_EQ(apply_initial_weights(options_, model_, &optimizer).taken.size(), 2u);
+  ASSERT_EQ(optimizer.size(), 1u);
+  EXPECT_EQ(optimizer[0].tensor.item<int64_t>(), 7);
+
+  options_.parts = {"ema"};
+  EXPECT_THROW(apply_initial_weights(options_, model_, nullptr), ConfigError);
+  options_.parts = {"model", "optimizer"};
+  fs::remove(folder_.path() / "optimizer-00000-of-00001.safetensors");
+  EXPECT_THROW(apply_initial_weights(options_, model_, nullptr), ConfigError);
+  write_file_atomic(folder_.path() / "import.json", R"({"format": "lockstep-import", "version": 2})");
+  EXPECT_THROW(apply_initial_weights(options_, model_, nullptr), CheckpointError);
+}
+
 TEST_F(InitialWeights, AMissingSourceIsAConfigError) {
   options_.from = (folder_.path() / "nothing").string();
   EXPECT_THROW(apply_initial_weights(options_, model_, nullptr), ConfigError);

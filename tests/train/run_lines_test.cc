@@ -82,6 +82,7 @@ TEST(SeedTrainerLines, ShowValidationSamplesAndCheckpoints) {
   EXPECT_EQ(lines->evaluation(200, {{"validation_loss", 5.65321}, {"validation_accuracy", 0.10984}}),
             Lines{"Validation Loss: 5.6532 | Validation Acc: 0.1098"});
   EXPECT_EQ(lines->evaluation(200, {{"validity", 1.0}, {"distinct", 1.0}}), Lines{"Is valid: True"});
+  EXPECT_EQ(lines->evaluation(200, {{"validity", 0.0}, {"validity_seed", 1.0}}), Lines{"Is valid: True"});
   EXPECT_EQ(lines->evaluation(200, {{"validity", 0.99}}), Lines{"Is valid: False"});
   EXPECT_EQ(lines->evaluation(200, {{"solve_rate.easy", 1.0}}), Lines{});
   EXPECT_EQ(lines->checkpoint("runs/seed/1/checkpoints/step-00000200"),
