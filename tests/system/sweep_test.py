@@ -19,7 +19,7 @@ USAGE, NUMERIC, STOPPED = 2, 7, 75
 GOOD = ("lr_3.0e-3-hidden_8", "lr_1.0e-2-hidden_8", "lr_1.0e-2-hidden_12")
 BAD = "lr_1.0e30"
 SWEEP = """\
-name: {name}
+name: four
 folder: {folder}
 base: tiny.yaml
 set: {{log.every_steps: 1}}
@@ -33,10 +33,10 @@ list:
 """
 
 
-def write_sweep(test, name, extra="", text=SWEEP):
+def write_sweep(test, name, text=SWEEP):
     path = test.work / f"{name}.yaml"
-    path.write_text(text.format(name=name, folder=test.work / "runs") + extra)
-    return path, test.work / "runs" / name
+    path.write_text(text.format(folder=test.work / "runs" / name))
+    return path, test.work / "runs" / name / "four"  # the name is part of a run's identity
 
 
 def results(folder):
@@ -66,7 +66,7 @@ def whole_sweep(test):
 
 def tables(test):
     """The reference sweep's files: sorted, complete, equal to the runs' own metrics."""
-    folder = test.work / "runs/whole"
+    folder = test.work / "runs/whole/four"
     points = results(folder)["points"]
     losses = [point["scores"]["validation_loss"]["best"] for point in points if point["rank"]]
     assert losses == sorted(losses) and len(losses) >= 3, losses
@@ -89,7 +89,7 @@ def tables(test):
 
 def done_points_stay(test):
     """A second run starts nothing; a failed point whose numbers broke is not tried again."""
-    path, folder = test.work / "whole.yaml", test.work / "runs/whole"
+    path, folder = test.work / "whole.yaml", test.work / "runs/whole/four"
     before = {name: (folder / name / "sweep.log").read_bytes() for name in (*GOOD, BAD)}
     known = facts(folder)
     test.run("sweep", path).expect(NUMERIC, "4 points, 0 to do")
@@ -99,7 +99,7 @@ def done_points_stay(test):
 
 
 def compare_with_whole(test, folder):
-    whole = test.work / "runs/whole"
+    whole = test.work / "runs/whole/four"
     assert facts(folder) == facts(whole), f"{facts(folder)}\n{facts(whole)}"
     notes = [tiny_run.compare_runs(whole / name, folder / name) for name in GOOD]
     return f"{len(notes)} points, each {notes[0]}"
@@ -147,7 +147,7 @@ def wrong_points(test):
     """What the config forbids is said before anything starts, with the place in the sweep's file."""
     text = SWEEP.replace("1.0e30", "1.0e-3, train.global_bach: 7").replace("list:", "wrong_points: stop\nlist:")
     path, folder = write_sweep(test, "wrong", text=text)
-    test.run("sweep", path).expect(USAGE, "point lr_1.0e-3-global_bach_7 is wrong", "unknown key 'train.global_bach'", f"{path}:10:27",
+    test.run("sweep", path).expect(USAGE, "point lr_1.0e-3-global_bach_7 is wrong", "unknown key 'train.global_bach'", f"{path}:10:28",
                                    "did you mean 'global_batch'?", "nothing was started")
     assert not folder.exists()
     path.write_text(path.read_text().replace("wrong_points: stop", "at_once: 1").replace("at_once: 2\n", "").replace("hidden: 12", "hidden: 8, train.steps: 8"))
