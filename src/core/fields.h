@@ -171,6 +171,13 @@ class KindList {
       if (row.name == name) return &row;
     return nullptr;
   }
+  // Adds the rows of another list, behind those that are there. Throws ConfigError for a name twice.
+  void append(const KindList& more) {
+    for (const Kind& row : more.rows()) {
+      if (find(row.name) != nullptr) throw ConfigError(what_ + " '" + row.name + "' is defined twice");
+      rows_.push_back(row);
+    }
+  }
 
  protected:
   std::string what_;

@@ -37,6 +37,29 @@ struct MakeSudokuOptions {
 // or transposed. Throws DataError if the folder holds something else, EnvironmentError.
 bool make_sudoku(const std::filesystem::path& folder, const MakeSudokuOptions& options, bool show_progress);
 
+struct MakeSequencesOptions {
+  int64_t train_sequences = 20000;
+  int64_t validation_sequences = 1000;
+  int64_t samples_per_shard = 100000;
+  int64_t seed = 1;
+  int64_t threads = 0;
+  bool overwrite = false;
+
+  void fields(FieldVisitor& visit) {
+    visit("train_sequences", train_sequences, Range{1, 100e6}, "solved grids for training, each with one order of its cells");
+    visit("validation_sequences", validation_sequences, Range{1, 10e6}, "held-out ones");
+    visit("samples_per_shard", samples_per_shard, Range{1, 10e6});
+    visit("seed", seed, Range{0, 9.007e15}, "same seed, same data, for any number of threads");
+    visit("threads", threads, Range{0, 1024}, "0: all cores");
+    visit("overwrite", overwrite, "replace a dataset that is in the folder");
+  }
+};
+
+// Makes FOLDER/train-00000.h5 … and FOLDER/validation.h5 of kind `grids` with `solution` and `order`
+// u8 [81], a random permutation of the cells: 162 bytes stand for the 82 states that a sequence of the
+// seed stores. Returns and throws as make_sudoku.
+bool make_sudoku_sequences(const std::filesystem::path& folder, const MakeSequencesOptions& options, bool show_progress);
+
 struct ConvertSudokuOptions {
   std::string prefix = "train";  // shards are PREFIX-00000.h5 …
   bool require_unique = true;    // a puzzle with two solutions is an error even if one is given

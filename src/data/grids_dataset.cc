@@ -1,6 +1,7 @@
 #include "data/grids_dataset.h"
 
 #include <algorithm>
+#include <bitset>
 
 #include <fmt/format.h>
 
@@ -15,7 +16,7 @@ void check_declared(const ShardList& list) {
   if (list.kind != "grids") throw DataError(fmt::format("the dataset's kind is '{}', not 'grids'", list.kind), help, place);
   bool has_solution = false;
   for (const ArrayInfo& array : list.arrays) {
-    const bool cells = array.name == "solution" || array.name == "puzzle";
+    const bool cells = array.name == "solution" || array.name == "puzzle" || array.name == "order";
     const bool number = array.name == "level" || array.name == "givens";
     const std::vector<int64_t> shape = cells ? std::vector<int64_t>{kCells} : std::vector<int64_t>{};
     if ((cells || number) && (array.dtype != at::kByte || array.shape != shape || array.ragged))
@@ -38,6 +39,7 @@ class GridsDataset final : public Dataset {
     Batch batch = inner_->read(ids);
     check_range(batch, "solution", 1);
     if (batch.arrays.contains("puzzle")) check_range(batch, "puzzle", 0);
+    if (batch.arrays.contains("order")) check_orders(batch);
     return batch;
   }
 
@@ -63,6 +65,20 @@ class GridsDataset final : public Dataset {
       const uint8_t* first = cells + row * kCells;
       if (!std::all_of(first, first + kCells, [low](uint8_t cell) { return cell >= low && cell <= 9; }))
         refuse(batch.ids[row], fmt::format("a cell of '{}' is not {} to 9", name, low));
+    }
+  }
+
+  // Orders index cells, so they are checked on every read as well.
+  void check_orders(const Batch& batch) const {
+    const auto* orders = batch.array("order").const_data_ptr<uint8_t>();
+    for (size_t row = 0; row < batch.ids.size(); ++row) {
+      if (batch.ids[row] < 0) continue;
+      std::bitset<kCells> seen;
+      for (int64_t i = 0; i < kCells; ++i) {
+        const uint8_t cell = orders[row * kCells + static_cast<size_t>(i)];
+        if (cell >= kCells || seen[cell]) refuse(batch.ids[row], "its 'order' does not hold every cell 0 to 80 once");
+        seen.set(cell);
+      }
     }
   }
 

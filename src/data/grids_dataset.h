@@ -1,5 +1,5 @@
 // Solved Sudoku grids. `solution` u8 [81] of digits 1–9, row by row; optional `puzzle` u8 [81] with
-// 0 for blank; optional `level` and `givens` u8 per puzzle (data/sudoku_levels.h).
+// 0 for blank; optional `order` u8 [81], in which cells are revealed; optional `level` and `givens` u8 per puzzle (data/sudoku_levels.h).
 #pragma once
 
 #include <memory>

@@ -1,15 +1,19 @@
 #include "models/models.h"
 
+#include "models/seed_conv.h"
 #include "models/sudoku_net.h"
 
 namespace lockstep {
 
-const MaskedGridModelTable& masked_grid_models() {
-  static const MaskedGridModelTable table = [] {
-    MaskedGridModelTable rows("model");
+const SudokuModelTable& sudoku_models() {
+  static const SudokuModelTable table = [] {
+    SudokuModelTable rows("model");
     rows.add<SudokuNetOptions>(
         "sudoku_net", "recurrent network over (row, column, digit) with row, column, box and cell sums",
         [](const SudokuNetOptions& options, uint64_t seed) { return std::make_unique<SudokuNet>(options, seed); });
+    rows.add<SeedConvOptions>(
+        "seed_conv", "residual convolutions with a position and a value head, for objective seed",
+        [](const SeedConvOptions& options, uint64_t seed) { return std::make_unique<SeedConv>(options, seed); });
     return rows;
   }();
   return table;

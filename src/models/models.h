@@ -4,13 +4,14 @@
 #include <cstdint>
 
 #include "core/kinds.h"
-#include "models/masked_grid_model.h"
+#include "models/model.h"
 
 namespace lockstep {
 
-// Networks of `task: {kind: sudoku, objective: masked}`, made from a seed.
-//   sudoku_net  digit-equivariant recurrent network (models/sudoku_net.h)
-using MaskedGridModelTable = Table<MaskedGridModel, uint64_t>;
-const MaskedGridModelTable& masked_grid_models();
+// Networks of `task.kind: sudoku`, made from a seed. The task refuses one that its objective cannot use.
+//   sudoku_net  digit-equivariant recurrent network, objective masked (models/sudoku_net.h)
+//   seed_conv   convolutions with a position and a value head, objective seed (models/seed_conv.h)
+using SudokuModelTable = Table<Model, uint64_t>;
+const SudokuModelTable& sudoku_models();
 
 }  // namespace lockstep

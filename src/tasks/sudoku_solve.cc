@@ -10,62 +10,16 @@
 #include "eval/sudoku_boards.h"
 #include "tasks/sudoku_decode.h"
 #include "tasks/sudoku_evaluations.h"
+#include "tasks/sudoku_level_puzzles.h"
 #include "tasks/sudoku_predict.h"
 
 namespace lockstep {
 namespace {
 
-constexpr int64_t kReadAtOnce = 1024;
-
-struct Item {
-  size_t level;  // index into options.levels
-  SudokuBoard puzzle, solution;
-};
-
-int level_index(const std::string& name) {
-  for (int i = 0; i < kNumSudokuLevels; ++i)
-    if (name == kSudokuLevels[i].name) return i;
-  throw ConfigError("unknown Sudoku level '" + name + "'", "known: easy, medium, hard, minimal, extreme");
-}
-
-SudokuBoard board_at(const at::Tensor& boards, int64_t row) {
-  SudokuBoard board;
-  std::memcpy(board.data(), boards.const_data_ptr<uint8_t>() + row * kCells, kCells);
-  return board;
-}
-
-// The first `options.puzzles` puzzles of each level, level by level.
-std::vector<Item> select_items(const SudokuSolveOptions& options, const Dataset& data) {
-  std::vector<std::vector<Item>> found(options.levels.size());
-  const auto wanted = static_cast<size_t>(options.puzzles);
-  auto full = [&] { return std::all_of(found.begin(), found.end(), [&](const auto& items) { return items.size() == wanted; }); };
-  for (int64_t first = 0; first < data.size() && !full(); first += kReadAtOnce) {
-    std::vector<int64_t> ids(static_cast<size_t>(std::min(kReadAtOnce, data.size() - first)));
-    std::iota(ids.begin(), ids.end(), first);
-    const Batch batch = data.read(ids);
-    for (int64_t row = 0; row < batch.rows(); ++row) {
-      const SudokuBoard puzzle = board_at(batch.array("puzzle"), row);
-      const int level = level_of_givens(count_givens(puzzle.data()));
-      for (size_t i = 0; i < found.size(); ++i)
-        if (level_index(options.levels[i]) == level && found[i].size() < wanted)
-          found[i].push_back({i, puzzle, board_at(batch.array("solution"), row)});
-    }
-  }
-  std::vector<Item> items;
-  for (size_t i = 0; i < found.size(); ++i) {
-    if (found[i].size() < wanted)
-      throw ConfigError(fmt::format("evaluation solve asks for {} puzzles of level {}, and the validation data have {}", wanted,
-                                    options.levels[i], found[i].size()),
-                        "lower its `puzzles`, leave the level out, or make more validation data");
-    items.insert(items.end(), found[i].begin(), found[i].end());
-  }
-  return items;
-}
-
 class SudokuSolve : public Evaluation {
  public:
   SudokuSolve(const SudokuSolveOptions& options, const Dataset& data, uint64_t seed)
-      : options_(options), seed_(seed), items_(select_items(options, data)) {}
+      : options_(options), seed_(seed), items_(puzzles_by_level(data, options.levels, options.puzzles)) {}
 
   int64_t num_chunks() const override {
     return (static_cast<int64_t>(items_.size()) + options_.batch - 1) / options_.batch;
@@ -142,7 +96,7 @@ class SudokuSolve : public Evaluation {
   bool runs(bool guess) const { return options_.decoder == "both" || (options_.decoder == "guess_and_check") == guess; }
 
   static std::string givens_text(const std::string& name) {
-    const SudokuLevel& level = kSudokuLevels[level_index(name)];
+    const SudokuLevel& level = kSudokuLevels[sudoku_level(name)];
     return fmt::format("{}-{}", level.fewest, level.most);
   }
 
@@ -150,7 +104,7 @@ class SudokuSolve : public Evaluation {
     std::vector<SudokuBoard> boards;
     std::vector<int64_t> levels;
     for (size_t i = 0; i < shown.size(); ++i) {
-      const Item& item = items_[first + i];
+      const LevelPuzzle& item = items_[first + i];
       const auto place_in_level = static_cast<int64_t>(first + i) - static_cast<int64_t>(item.level) * options_.puzzles;
       if (place_in_level >= options_.boards) continue;
       boards.insert(boards.end(), {item.puzzle, shown[i].board, item.solution});
@@ -164,14 +118,14 @@ class SudokuSolve : public Evaluation {
 
   SudokuSolveOptions options_;
   uint64_t seed_;
-  std::vector<Item> items_;
+  std::vector<LevelPuzzle> items_;
 };
 
 }  // namespace
 
 std::unique_ptr<Evaluation> make_sudoku_solve(const SudokuSolveOptions& options, const SudokuEvaluationInput& input) {
   if (input.validation == nullptr) throw ConfigError("evaluation solve needs validation data", "set data.validation");
-  for (const std::string& level : options.levels) level_index(level);
+  for (const std::string& level : options.levels) sudoku_level(level);
   return std::make_unique<SudokuSolve>(options, *input.validation, input.context.seed);
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/errors.h"
 #include "models/sudoku_net.h"
+#include "tasks/seed_task.h"
 #include "tasks/sudoku_commands.h"
 #include "tasks/sudoku_evaluations.h"
 #include "tasks/sudoku_predict.h"
@@ -48,7 +49,11 @@ class SudokuTask : public Task {
   explicit SudokuTask(const SudokuTaskOptions& options) : options_(options) {}
 
   std::unique_ptr<Model> make_model(uint64_t seed) const override {
-    return masked_grid_models().make(options_.model, seed);
+    auto model = sudoku_models().make(options_.model, seed);
+    if (dynamic_cast<MaskedGridModel*>(model.get()) == nullptr)
+      throw ConfigError("task.objective is masked, and task.model.kind " + options_.model.kind + " gives no digit for each cell",
+                        "use task.model.kind: sudoku_net, or task.objective: seed");
+    return model;
   }
 
   void check(const Dataset& dataset) const override {
@@ -79,6 +84,9 @@ class SudokuTask : public Task {
   std::unique_ptr<Evaluation> evaluation(const Choice& choice, const Dataset* validation,
                                          const StepContext& context) const override {
     if (validation != nullptr) check_grid_array(*validation, "solution");
+    if (sudoku_evaluations().find(choice.kind) == nullptr)
+      throw ConfigError("evaluation " + choice.kind + " does not belong to task.objective: masked",
+                        "it has validation_loss, solve and samples");
     return sudoku_evaluations().make(choice, SudokuEvaluationInput{validation, context});
   }
 
@@ -113,6 +121,9 @@ class SudokuTask : public Task {
 
 }  // namespace
 
-std::unique_ptr<Task> make_sudoku_task(const SudokuTaskOptions& options) { return std::make_unique<SudokuTask>(options); }
+std::unique_ptr<Task> make_sudoku_task(const SudokuTaskOptions& options) {
+  if (options.objective == "seed") return make_seed_task(options);
+  return std::make_unique<SudokuTask>(options);
+}
 
 }  // namespace lockstep

@@ -69,6 +69,9 @@ class Task {
 
   // A new model with initial weights from one generator seeded with `seed` (same on all ranks).
   virtual std::unique_ptr<Model> make_model(uint64_t seed) const = 0;
+  // For a new run, after make_model and before `init`: takes what the task's options name from files,
+  // the same on all ranks. Throws ConfigError or DataError for a file that does not fit.
+  virtual void initialise(Model& model) const {}
   // Throws DataError if `dataset` lacks what the loss needs.
   virtual void check(const Dataset& dataset) const = 0;
   // Called from slot threads at once, each with its own replica. Deterministic in (weights, batch,

@@ -1,5 +1,6 @@
 #include "tasks/tasks.h"
 
+#include "tasks/seed_evaluations.h"
 #include "tasks/sudoku_evaluations.h"
 #include "tasks/sudoku_task.h"
 
@@ -7,11 +8,15 @@ namespace lockstep {
 
 TaskTable task_kinds() {
   TaskTable table("task");
-  table.add<SudokuTaskOptions>("sudoku", "masked diffusion over the digits of Sudoku grids",
+  table.add<SudokuTaskOptions>("sudoku", "Sudoku grids: masked diffusion, or the seed's step-by-step objective",
                                [](const SudokuTaskOptions& options) { return make_sudoku_task(options); });
   return table;
 }
 
-KindList evaluation_kinds() { return sudoku_evaluations(); }
+KindList evaluation_kinds() {
+  KindList all("evaluation");
+  for (const KindList* rows : std::initializer_list<const KindList*>{&sudoku_evaluations(), &seed_evaluations()}) all.append(*rows);
+  return all;
+}
 
 }  // namespace lockstep

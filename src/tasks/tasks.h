@@ -9,7 +9,7 @@ namespace lockstep {
 using TaskTable = Table<Task>;
 
 // The built-in tasks:
-//   sudoku  masked diffusion over the digits of a grid (tasks/sudoku_task.h)
+//   sudoku  masked diffusion, or the seed's objective (tasks/sudoku_task.h)
 // Plug-ins add rows to the returned table before the config is read.
 TaskTable task_kinds();
 

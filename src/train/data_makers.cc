@@ -60,6 +60,27 @@ class ShapesMaker : public DataMaker {
   ShapesMakerOptions options_;
 };
 
+struct SequencesMakerOptions {
+  std::string folder = "data/sudoku-sequences";
+  MakeSequencesOptions sequences;
+  void fields(FieldVisitor& visit) {
+    visit("folder", folder, "where the shards go");
+    sequences.fields(visit);
+  }
+};
+
+class SequencesMaker : public DataMaker {
+ public:
+  explicit SequencesMaker(const SequencesMakerOptions& options) : options_(options) {}
+  std::string describe() const override {
+    return "sudoku grids with orders in " + options_.folder + " (as lockstep data make sudoku-sequences does)";
+  }
+  void make() const override { make_sudoku_sequences(options_.folder, options_.sequences, /*show_progress=*/true); }
+
+ private:
+  SequencesMakerOptions options_;
+};
+
 bool matches_a_file(const std::string& pattern) {
   glob_t found{};
   const bool any = ::glob(pattern.c_str(), 0, nullptr, &found) == 0 && found.gl_pathc > 0;
@@ -77,6 +98,8 @@ DataMakerTable built_in_data_makers() {
                                 [](const SudokuMakerOptions& options) { return std::make_unique<SudokuMaker>(options); });
   table.add<ShapesMakerOptions>("shapes", "pictures of coloured shapes",
                                 [](const ShapesMakerOptions& options) { return std::make_unique<ShapesMaker>(options); });
+  table.add<SequencesMakerOptions>("sudoku_sequences", "solved grids with an order of their cells, for task.objective: seed",
+                                   [](const SequencesMakerOptions& options) { return std::make_unique<SequencesMaker>(options); });
   return table;
 }
 

@@ -20,7 +20,7 @@
 namespace lockstep {
 
 // Raised whenever a class that plug-ins see changes.
-inline constexpr int kPluginAbi = 1;
+inline constexpr int kPluginAbi = 2;
 
 struct Kinds {
   TaskTable tasks;

@@ -34,16 +34,19 @@ DataFacts look_at_data(const RunConfig& config, const Kinds& kinds) {
   return facts;
 }
 
-// Parameters and bytes on disk, from a model made for counting.
-void count_parameters(RunPlan& plan, const RunConfig& config, const Kinds& kinds) {
-  const auto model = kinds.tasks.make(config.task)->make_model(static_cast<uint64_t>(config.run.seed));
+// Parameters and bytes on disk, from a model made for counting. For a new run also what the task takes
+// from files, so that one that does not fit is an error before ranks start.
+void count_parameters(RunPlan& plan, const RunConfig& config, const Kinds& kinds, bool new_run) {
+  const auto task = kinds.tasks.make(config.task);
+  const auto model = task->make_model(static_cast<uint64_t>(config.run.seed));
+  if (new_run) task->initialise(*model);
   const ArenaLayout layout = ArenaLayout::of(model->parameters());
   for (const ArenaEntry& entry : layout.entries) plan.parameters += entry.count;
   const int64_t copies = 3 + (config.train.ema.decay > 0 ? 1 : 0);
   plan.checkpoint_bytes = copies * plan.parameters * 4;
 }
 
-Prepared finish(LoadedConfig loaded, const PrepareOptions& options) {
+Prepared finish(LoadedConfig loaded, const PrepareOptions& options, bool new_run) {
   Prepared prepared;
   prepared.loaded = std::move(loaded);
   RunConfig& config = *prepared.loaded.config;
@@ -53,7 +56,7 @@ Prepared finish(LoadedConfig loaded, const PrepareOptions& options) {
     throw ConfigError("neither train.steps nor train.epochs is given", "say how long to train: train.steps=1000");
   if (options.make_data) make_missing_data(config, *prepared.loaded.kinds);
   prepared.plan = make_plan(config, options.machine.value_or(probe_machine()), look_at_data(config, *prepared.loaded.kinds));
-  count_parameters(prepared.plan, config, *prepared.loaded.kinds);
+  count_parameters(prepared.plan, config, *prepared.loaded.kinds, new_run);
   resolve(config, prepared.plan);
   prepared.plan.config_hash = config_hash(config);
   if (options.dry_run_steps) prepared.plan.steps = std::min(prepared.plan.steps, *options.dry_run_steps);
@@ -89,7 +92,7 @@ Prepared prepare_run(const std::string& config_path, const std::vector<std::stri
     const std::string& from = loaded.config->init.from;
     if (!from.empty() && !fs::exists(from))
       throw ConfigError("init.from names nothing that exists: " + from, "give a run folder, a checkpoint or a .safetensors file");
-    return finish(std::move(loaded), options);
+    return finish(std::move(loaded), options, /*new_run=*/true);
   });
 }
 
@@ -113,7 +116,7 @@ Prepared prepare_resume(const RunFolder& folder, const std::vector<std::string>&
   }
   PrepareOptions resume_options = options;
   const Sources sources = after.sources;
-  Prepared prepared = with_place_of_keys(sources, path, [&] { return finish(std::move(after), resume_options); });
+  Prepared prepared = with_place_of_keys(sources, path, [&] { return finish(std::move(after), resume_options, /*new_run=*/false); });
   const auto old_plan = nlohmann::json::parse(read_file(folder.plan(), 16 << 20), nullptr, false);
   if (old_plan.is_object() && old_plan.value("train_hash", "") != prepared.plan.data.train_hash)
     throw DataError("the training data are not those the run started with",

@@ -84,14 +84,21 @@ void Session::restore() {
     const CheckpointContent content = load_checkpoint(chosen);
     with_context("loading " + chosen, [&] { load(content, chosen); });
     if (is_first()) log_info(fmt::format("resumed from {} at step {}", chosen, state_.step));
-  } else if (!config().init.from.empty()) {
+  } else {
+    start_fresh();
+  }
+  check_start(*communicator_, {weights_fact(*weights_), {"step", std::to_string(state_.step), "all ranks must see the same run folder"}});
+}
+
+void Session::start_fresh() {
+  task_->initialise(*replicas_.front());
+  if (!config().init.from.empty()) {
     NamedTensors optimizer_state;
     const InitReport report = apply_initial_weights(config().init, *replicas_.front(), &optimizer_state);
-    if (ema_) ema_->flat().copy_(weights_->flat());
     if (!optimizer_state.empty()) optimizer_->load(optimizer_state, report.source);
     if (is_first()) log_info(report.text());
   }
-  check_start(*communicator_, {weights_fact(*weights_), {"step", std::to_string(state_.step), "all ranks must see the same run folder"}});
+  if (ema_) ema_->flat().copy_(weights_->flat());
 }
 
 void Session::load(const CheckpointContent& content, const std::string& from) {

@@ -59,6 +59,7 @@ class Session {
   void make_models();
   void compare_ranks();
   void restore();
+  void start_fresh();
   void load(const CheckpointContent& content, const std::string& from);
 
   LoadedConfig loaded_;

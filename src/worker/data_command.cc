@@ -50,6 +50,14 @@ const std::vector<DataKind>& makers() {
          const bool made = make_sudoku(words[0], options_from<MakeSudokuOptions>(arguments), /*show_progress=*/true);
          return made ? "made " + words[0] : words[0] + " holds these data already";
        }},
+      {"sudoku-sequences", "solved grids with an order of their cells, for task.objective: seed", {"FOLDER"},
+       "  lockstep data make sudoku-sequences data/sudoku-sequences\n"
+       "  lockstep data make sudoku-sequences data/small train_sequences=1000 seed=2\n",
+       fields_of<MakeSequencesOptions>,
+       [](const std::vector<std::string>& words, const Arguments& arguments) {
+         const bool made = make_sudoku_sequences(words[0], options_from<MakeSequencesOptions>(arguments), /*show_progress=*/true);
+         return made ? "made " + words[0] : words[0] + " holds these data already";
+       }},
       {"shapes", "pictures of coloured shapes", {"FOLDER"},
        "  lockstep data make shapes data/shapes\n"
        "  lockstep data make shapes data/gray image_size=16 channels=1\n",

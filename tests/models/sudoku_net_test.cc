@@ -242,9 +242,9 @@ TEST(SudokuNet, RefusesOptionsThatDoNotFit) {
 }
 
 TEST(MaskedGridModels, MakesSudokuNetByName) {
-  const Choice choice(masked_grid_models(), "sudoku_net");
-  EXPECT_NE(dynamic_cast<SudokuNet*>(masked_grid_models().make(choice, 1).get()), nullptr);
-  EXPECT_THROW(Choice(masked_grid_models(), "sudoku"), ConfigError);
+  const Choice choice(sudoku_models(), "sudoku_net");
+  EXPECT_NE(dynamic_cast<SudokuNet*>(sudoku_models().make(choice, 1).get()), nullptr);
+  EXPECT_THROW(Choice(sudoku_models(), "sudoku"), ConfigError);
 }
 
 TEST(Model, LoadNamesWhatIsMissingUnknownAndDiffers) {

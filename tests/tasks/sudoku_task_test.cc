@@ -108,7 +108,7 @@ TEST(SudokuTask, ForwardRefusesWhatDoesNotFit) {
 TEST(SudokuTask, UnknownKindsAreConfigErrors) {
   const TaskTable table = task_kinds();
   EXPECT_THROW(Choice(table, "chess"), ConfigError);
-  EXPECT_THROW(Choice(masked_grid_models(), "seed_conv"), ConfigError);
+  EXPECT_THROW(Choice(sudoku_models(), "chess_net"), ConfigError);
   const KindList evaluations = evaluation_kinds();
   for (const char* kind : {"validation_loss", "solve", "samples"}) EXPECT_NE(evaluations.find(kind), nullptr) << kind;
 }

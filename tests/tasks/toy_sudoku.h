@@ -52,7 +52,13 @@ class ToyDataset : public Dataset {
     batch.indices = batch.ids;
     batch.arrays["solution"] = stack(solutions_, ids);
     if (!puzzles_.empty()) batch.arrays["puzzle"] = stack(puzzles_, ids);
+    for (const auto& [name, boards] : more_) batch.arrays[name] = stack(boards, ids);
     return batch;
+  }
+  // One more array u8 [81].
+  void add_array(const std::string& name, std::vector<SudokuBoard> boards) {
+    arrays_.push_back({name, at::kByte, {kCells}});
+    more_[name] = std::move(boards);
   }
 
  private:
@@ -63,6 +69,7 @@ class ToyDataset : public Dataset {
     return all;
   }
   std::vector<SudokuBoard> solutions_, puzzles_;
+  std::map<std::string, std::vector<SudokuBoard>> more_;
   std::vector<ArrayInfo> arrays_;
 };
 
