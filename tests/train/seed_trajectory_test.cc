@@ -42,7 +42,7 @@ TEST_P(SeedTrajectory, FiveStepsOfAdamWGiveTheWeightsOfPyTorch) {
   model->alias_parameters(arena.views());
   const auto table = optimizers();
   Choice adamw(table, "adamw");
-  auto& adam = dynamic_cast<OptionsOf<AdamOptions>&>(*adamw.options).value;
+  auto& adam = dynamic_cast<OptionsOf<AdamWOptions>&>(*adamw.options).value;
   adam.lr = 1e-3;
   adam.weight_decay = 1e-4;
   const auto optimizer = table.make(adamw, layout);
