@@ -156,7 +156,8 @@ int sweep_command(const std::vector<std::string>& arguments) {
   const auto to_do = std::count_if(runs.begin(), runs.end(), [](const SweepPointRun& run) { return run.state == "waiting"; });
   console.line(fmt::format("sweep {}: {} points, {} to do, {} at once, folder {}", file.name, runs.size(), to_do, prepared.at_once, root.root.string()));
 
-  SweepRunOptions options{file.name, file.base, swept_keys(prepared.points), file.rank_by, root.root, prepared.at_once, prepared.cores};
+  SweepRunOptions options{file.name, file.base, swept_keys(prepared.points), file.rank_by, root.root, prepared.at_once,
+                          flags.at_once || !file.at_once.is_auto() ? 0 : prepared.cores};
   SweepRunner runner(std::move(options), std::move(runs), signals, console);
   runner.run();
   const SweepResults results = runner.write_results();

@@ -139,7 +139,8 @@ void check_together(const SweepFile& file, bool random_given) {
   };
   for (const SweepAxis& axis : file.grid) check(axis.key, axis.key_place);
   for (const auto& point : file.list)
-    for (const SweepSetting& setting : point) check(setting.key, setting.key_place);
+    for (const SweepSetting& setting : point)
+      if (setting.key == "run.seed") check(setting.key, setting.key_place);  // a point's own value beats `set`
   for (const SweepRange& range : file.random) check(range.key, range.key_place);
 }
 

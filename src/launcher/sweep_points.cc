@@ -72,7 +72,11 @@ void add_random(const SweepFile& file, std::vector<Settings>& out) {
 
 std::string safe(const std::string& text) {
   std::string out;
-  for (unsigned char c : text) out += std::isalnum(c) || c == '.' || c == '-' || c == '_' ? static_cast<char>(c) : '_';
+  for (unsigned char c : text) {
+    const bool plain = std::isalnum(c) || c == '.' || c == '-' || c == '_';
+    if (plain || (!out.empty() && out.back() != '_')) out += plain ? static_cast<char>(c) : '_';
+  }
+  while (!out.empty() && out.back() == '_') out.pop_back();
   while (!out.empty() && out.front() == '.') out.erase(0, 1);  // no hidden folders, no ".."
   return out;
 }

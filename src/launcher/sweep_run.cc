@@ -64,12 +64,10 @@ std::string scores_text(const Metrics& metrics, const std::vector<std::string>& 
   return text;
 }
 
-int64_t cores_of(const LaunchPlan& plan) { return plan.ranks_per_node * plan.threads_per_rank; }
-
 }  // namespace
 
 SweepPointRun look_at_point(const SweepPoint& point, const PointPlan& plan, const std::filesystem::path& root) {
-  SweepPointRun out{point, {}, {root / point.name}, "waiting", 0, ""};
+  SweepPointRun out{point, {}, {root / point.name}, "waiting", 0, "", false};
   if (!plan.plan) {
     out.state = "wrong";
     out.exit_code = plan.code;
@@ -79,9 +77,12 @@ SweepPointRun look_at_point(const SweepPoint& point, const PointPlan& plan, cons
   out.plan = *plan.plan;
   if (!out.run.holds_run()) return out;
   const std::string hash = config_hash_of(out.run);
-  if (!hash.empty() && hash != out.plan.config_hash)
+  if (!hash.empty() && hash != out.plan.config_hash) {
+    out.stale = newest_checkpoint(out.run).empty();
+    if (out.stale) return out;
     throw ConfigError(out.run.root.string() + " holds a run of another config than this sweep's point has",
                       "give the sweep another name, or remove that folder: the base config or what all points set has changed");
+  }
   const RunStatus status = read_status(out.run);
   if (status.state == "done" && status.step >= out.plan.steps) out.state = "done";
   // Broken numbers break again at the same step.
@@ -129,6 +130,12 @@ void SweepRunner::run() {
   kill_descendants();
 }
 
+// Two points on one GPU would only slow each other down: unless told otherwise it has one at a time.
+int64_t SweepRunner::cores_of(const SweepPointRun& point) const {
+  if (point.plan.device != "cpu") return options_.cores;
+  return point.plan.ranks_per_node * point.plan.threads_per_rank;
+}
+
 bool SweepRunner::fits(const SweepPointRun& point) const {
   if (running_.empty()) return true;
   if (static_cast<int64_t>(running_.size()) >= options_.at_once) return false;
@@ -136,9 +143,9 @@ bool SweepRunner::fits(const SweepPointRun& point) const {
   for (const auto& one : running_) {
     // Only one point at a time looks at its data, since it makes what is missing.
     if (!one->planned) return false;
-    used += cores_of(points_[one->index].plan);
+    used += cores_of(points_[one->index]);
   }
-  return used + cores_of(point.plan) <= options_.cores;
+  return options_.cores == 0 || used + cores_of(point) <= options_.cores;
 }
 
 void SweepRunner::start_what_fits() {
@@ -165,8 +172,24 @@ Command SweepRunner::command_of(const SweepPointRun& point) const {
   return command;
 }
 
+// A disk that is full is one point's failure, not the end of those that run.
 void SweepRunner::start(size_t index) {
   SweepPointRun& point = points_[index];
+  try {
+    running_.push_back(start_process(index));
+    point.state = "running";
+  } catch (const Error& error) {
+    point.state = "failed";
+    point.exit_code = static_cast<int>(error.code());
+    point.error = error.what();
+    console_.line(label(index) + ": FAILED before it started\n" + error.message());
+  }
+}
+
+std::unique_ptr<SweepRunner::Running> SweepRunner::start_process(size_t index) {
+  SweepPointRun& point = points_[index];
+  std::error_code ignored;
+  if (point.stale) fs::remove_all(point.run.root, ignored);
   const bool resumed = point.run.holds_run();
   make_folders(point.run.root);
   const fs::path log_path = point.run.root / kLogName;
@@ -182,9 +205,8 @@ void SweepRunner::start(size_t index) {
     throw;
   }
   close(log);
-  point.state = "running";
   console_.line(label(index) + (resumed ? ": goes on" : ": starts"));
-  running_.push_back(std::move(running));
+  return running;
 }
 
 void SweepRunner::collect_ended() {
@@ -195,10 +217,12 @@ void SweepRunner::collect_ended() {
     any = any || status.has_value();
     return status.has_value();
   });
-  if (any && monotonic_seconds() - written_seconds_ > kResultsSeconds && !signals_.stop_requested()) {
-    write_results();
-    written_seconds_ = monotonic_seconds();
-  }
+  const double now = monotonic_seconds();
+  if (!any || now < write_again_seconds_ || signals_.stop_requested()) return;
+  write_results();
+  // Of a sweep with thousands of points all metrics are read: a twentieth of the time at most.
+  const double end = monotonic_seconds();
+  write_again_seconds_ = end + kResultsSeconds + 20 * (end - now);
 }
 
 void SweepRunner::judge(Running& running, const ExitStatus& status) {
@@ -243,7 +267,9 @@ void SweepRunner::ask_to_stop() {
 }
 
 void SweepRunner::tell_news() {
-  if (running_.empty() || monotonic_seconds() - told_seconds_ < options_.news_seconds) return;
+  constexpr size_t kLinesAtOnce = 4;  // more points, fewer lines of each
+  const double pause = options_.news_seconds * static_cast<double>((running_.size() + kLinesAtOnce - 1) / kLinesAtOnce);
+  if (running_.empty() || monotonic_seconds() - told_seconds_ < pause) return;
   told_seconds_ = monotonic_seconds();
   for (const auto& one : running_) {
     const SweepPointRun& point = points_[one->index];

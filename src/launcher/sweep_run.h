@@ -30,7 +30,7 @@ struct SweepRunOptions {
   std::vector<std::string> keys, rank_by;
   std::filesystem::path root;      // of the sweep, locked
   int64_t at_once = 1;             // points at the same time, at most
-  int64_t cores = 1;               // that they may use together; a point that needs more runs alone
+  int64_t cores = 0;               // that they may use together, a point that needs more runs alone; 0: any
   double news_seconds = 10;        // between lines about running points
 };
 
@@ -42,10 +42,11 @@ struct SweepPointRun {
   std::string state;    // waiting | running | done | failed | stopped | wrong
   int exit_code = 0;
   std::string error;    // one line
+  bool stale = false;   // its folder holds a run of another config that never saved: it is removed
 };
 
 // What a point has reached before this sweep starts. Throws ConfigError if its folder holds a run of
-// another config.
+// another config that has checkpoints; one that failed before its first is no loss.
 SweepPointRun look_at_point(const SweepPoint& point, const PointPlan& plan, const std::filesystem::path& root);
 
 class SweepRunner {
@@ -63,7 +64,9 @@ class SweepRunner {
   struct Running;
   void start_what_fits();
   bool fits(const SweepPointRun& point) const;
+  int64_t cores_of(const SweepPointRun& point) const;
   void start(size_t index);
+  std::unique_ptr<Running> start_process(size_t index);
   void collect_ended();
   void judge(Running& running, const ExitStatus& status);
   void ask_to_stop();
@@ -78,7 +81,8 @@ class SweepRunner {
   Console& console_;
   std::deque<size_t> waiting_;
   std::vector<std::unique_ptr<Running>> running_;
-  double told_seconds_ = 0, asked_seconds_ = 0, written_seconds_ = 0, interrupted_seconds_ = 0;
+  double told_seconds_ = 0, asked_seconds_ = 0, interrupted_seconds_ = 0;
+  double write_again_seconds_ = 0;  // when results may be written again while points run
 };
 
 }  // namespace lockstep

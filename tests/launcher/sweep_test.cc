@@ -141,6 +141,7 @@ TEST(SweepPoints, RunOnceIfTheyAreThereTwice) {
 TEST(SweepPoints, PutCommonValuesBeforeTheirOwn) {
   const auto points = points_of(kBase + "set: {train.steps: 9}\ngrid: {a.b: [1]}\n", {"log.every_steps=2"});
   EXPECT_EQ(points.at(0).overrides, (std::vector<std::string>{"train.steps=9", "log.every_steps=2", "a.b=1"}));
+  EXPECT_EQ(points_of(kBase + "set: {train.steps: 9}\nlist: [{train.steps: 3}]\n").at(0).overrides.back(), "train.steps=3");
 }
 
 TEST(SweepPoints, AreNamedByTheLastWordsThatTellKeysApart) {
