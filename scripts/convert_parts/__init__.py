@@ -8,6 +8,7 @@ run). To add a kind: a module beside these, its name in PARTS. What modules shar
     safetensors_file   safetensors: checked reading, atomic writing, plain Python
     lockstep_folder    Lockstep's checkpoints and runs; folders that `init.from` takes
 """
+
 from convert_parts import state_dicts, sudoku_seed
 
 PARTS = (sudoku_seed, state_dicts)

@@ -1,4 +1,5 @@
 """Lockstep's side: folders that `init: {from: FOLDER}` takes, and checkpoints of runs (docs/formats.md)."""
+
 import json
 import os
 import re
@@ -46,18 +47,25 @@ def read_source(path, weights="model"):
         facts = read_json(path / "import.json")
         if facts.get("format") != "lockstep-import" or facts.get("version") != 1:
             raise ConvertError("this folder was imported by another version", "import it again", path / "import.json")
-        return Source(safetensors_file.read(path / "model.safetensors"), _optimizer(path), int(facts.get("updates", 0)), None)
+        return Source(
+            safetensors_file.read(path / "model.safetensors"), _optimizer(path), int(facts.get("updates", 0)), None
+        )
     checkpoint = path
     if not (path / "MANIFEST.json").is_file():
         found = sorted(entry for entry in (path / "checkpoints").glob("step-*") if (entry / "MANIFEST.json").is_file())
         if not found:
-            raise ConvertError("this is no run with a checkpoint, no checkpoint and no imported folder",
-                               "name the folder that `lockstep train` printed, or one of its checkpoints/step-*", path)
+            raise ConvertError(
+                "this is no run with a checkpoint, no checkpoint and no imported folder",
+                "name the folder that `lockstep train` printed, or one of its checkpoints/step-*",
+                path,
+            )
         checkpoint = found[-1]
     step = _check_manifest(checkpoint)
     file = checkpoint / ("ema.safetensors" if weights == "ema" else "model.safetensors")
     if not file.is_file():
-        raise ConvertError(f"the checkpoint has no {file.name}", "its run keeps no moving average: use --weights model", checkpoint)
+        raise ConvertError(
+            f"the checkpoint has no {file.name}", "its run keeps no moving average: use --weights model", checkpoint
+        )
     run = checkpoint.parent.parent if (checkpoint.parent.parent / "config.yaml").is_file() else None
     return Source(safetensors_file.read(file), _optimizer(checkpoint), step, run)
 
@@ -79,10 +87,14 @@ def _check_manifest(checkpoint):
     for entry in manifest["files"]:
         name, size = str(entry.get("name")), entry.get("size")
         if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-            raise ConvertError(f"the manifest names a file outside the checkpoint: '{name}'", "", checkpoint / "MANIFEST.json")
+            raise ConvertError(
+                f"the manifest names a file outside the checkpoint: '{name}'", "", checkpoint / "MANIFEST.json"
+            )
         file = checkpoint / name
         if not file.is_file() or file.stat().st_size != size:
-            raise ConvertError("the file is missing or has another size than the manifest says", "take an older checkpoint", file)
+            raise ConvertError(
+                "the file is missing or has another size than the manifest says", "take an older checkpoint", file
+            )
         if hash_of and hash_of(file) != entry.get("xxh3_128"):
             raise ConvertError("the file has changed: its hash is not the manifest's", "take an older checkpoint", file)
     return int(manifest.get("step", 0))
@@ -112,13 +124,13 @@ def read_json(path):
 
 
 def config_values(run):
-    """"optimizer.lr" → text, of a run's config.yaml, which Lockstep printed: block maps, two spaces a level."""
+    """ "optimizer.lr" → text, of a run's config.yaml, which Lockstep printed: block maps, two spaces a level."""
     values, path = {}, []
     for line in (run / "config.yaml").read_text(encoding="utf-8").splitlines():
         found = re.match(r"( *)([A-Za-z0-9_]+):(?: (.*?))?(?:  # .*)?$", line)
         if not found or len(found[1]) % 2:
             continue
-        path = path[:len(found[1]) // 2] + [found[2]]
+        path = path[: len(found[1]) // 2] + [found[2]]
         if found[3]:
             values[".".join(path)] = found[3].strip('"')
     return values

@@ -1,4 +1,5 @@
 """Errors as Lockstep shows them, and the form of a command."""
+
 from typing import Callable, NamedTuple
 
 USAGE, ENVIRONMENT, DATA, BUG = 2, 3, 4, 70

@@ -3,6 +3,7 @@
 8 bytes of header length, a JSON header {name: {dtype, shape, data_offsets}}, the tensors' bytes. A file
 from outside is checked before anything of it is used: the same checks as the program's own reader.
 """
+
 import json
 import os
 import struct
@@ -11,8 +12,21 @@ from typing import NamedTuple
 
 from convert_parts.messages import ConvertError
 
-BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4,
-         "U64": 8, "I64": 8, "F64": 8}
+BYTES = {
+    "BOOL": 1,
+    "U8": 1,
+    "I8": 1,
+    "U16": 2,
+    "I16": 2,
+    "F16": 2,
+    "BF16": 2,
+    "U32": 4,
+    "I32": 4,
+    "F32": 4,
+    "U64": 8,
+    "I64": 8,
+    "F64": 8,
+}
 MAX_HEADER = 100_000_000
 
 
@@ -57,13 +71,13 @@ def _parse(content):
     if length > MAX_HEADER or 8 + length > len(content):
         raise ValueError("its header is longer than the file")
     try:
-        header = json.loads(content[8:8 + length].decode("utf-8"), object_pairs_hook=_unique)
+        header = json.loads(content[8 : 8 + length].decode("utf-8"), object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError("its header is nested too deeply") from None
     if not isinstance(header, dict):
         raise ValueError("its header is no JSON object")
     header.pop("__metadata__", None)
-    data = memoryview(content)[8 + length:]
+    data = memoryview(content)[8 + length :]
     ranges = {name: _range_of(name, entry) for name, entry in header.items()}
     names = sorted(ranges, key=lambda name: ranges[name])
     end = 0
@@ -73,16 +87,20 @@ def _parse(content):
         end = ranges[name][1]
     if end != len(data):
         raise ValueError("it ends early, or has bytes behind its last tensor")
-    return {name: Tensor(header[name]["dtype"], tuple(header[name]["shape"]), bytes(data[slice(*ranges[name])]))
-            for name in names}
+    return {
+        name: Tensor(header[name]["dtype"], tuple(header[name]["shape"]), bytes(data[slice(*ranges[name])]))
+        for name in names
+    }
 
 
 def _range_of(name, entry):
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"tensor '{name}' does not have dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    whole = [isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
-             for values in (shape, offsets)]
+    whole = [
+        isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+        for values in (shape, offsets)
+    ]
     if not isinstance(dtype, str) or dtype not in BYTES or not all(whole) or len(offsets) != 2 or len(shape) > 64:
         raise ValueError(f"tensor '{name}' has a wrong dtype, shape or range")
     if offsets[1] - offsets[0] != element_count(shape) * BYTES[dtype]:

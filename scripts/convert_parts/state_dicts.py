@@ -1,4 +1,5 @@
 """Plain state dicts ↔ safetensors, and a look into any .pt file without unpickling it."""
+
 from convert_parts import safetensors_file, torch_file
 from convert_parts.messages import USAGE, Command, ConvertError
 
@@ -6,7 +7,9 @@ from convert_parts.messages import USAGE, Command, ConvertError
 def state_dict_arguments(parser):
     parser.add_argument("source", help=".pt or .safetensors")
     parser.add_argument("target", help=".safetensors or .pt")
-    parser.add_argument("--key", default="", help="where the state dict is in a .pt file: model_state_dict, or a.b for two levels")
+    parser.add_argument(
+        "--key", default="", help="where the state dict is in a .pt file: model_state_dict, or a.b for two levels"
+    )
     parser.add_argument("--strip", default="", help="prefix to take from names: _orig_mod. or module.")
 
 
@@ -26,11 +29,19 @@ def state_dict(arguments):
             raise ConvertError(f"there is no '{key}'{_keys_of(content)}", "name another --key", arguments.source)
         content = content[key]
     torch = torch_file.need_torch()
-    if not isinstance(content, dict) or not content or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise ConvertError(f"this is no dict of tensors{_keys_of(content)}", "say where it is: --key model_state_dict", arguments.source)
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(isinstance(value, torch.Tensor) for value in content.values())
+    ):
+        raise ConvertError(
+            f"this is no dict of tensors{_keys_of(content)}",
+            "say where it is: --key model_state_dict",
+            arguments.source,
+        )
     tensors = {}
     for name, tensor in content.items():
-        short = name[len(arguments.strip):] if name.startswith(arguments.strip) else name
+        short = name[len(arguments.strip) :] if name.startswith(arguments.strip) else name
         tensors[short] = torch_file.to_plain(name, tensor)
     if len(tensors) != len(content):
         raise ConvertError("two names are the same without the prefix", "leave --strip out", arguments.source)

@@ -76,23 +76,21 @@ Examples
   lockstep sweep configs/sudoku/sweep.yaml              all points, several at a time, then a ranked table
   lockstep sweep configs/sudoku/sweep.yaml --print      the points and what each would run; starts nothing
   lockstep sweep my-sweep.yaml train.steps=500          a value for all points
-  lockstep sweep my-sweep.yaml --at-once 4
 
 The file
   base: quickstart.yaml                                 the config that points vary, relative to this file
   grid:   {optimizer.lr: [1.0e-3, 3.0e-3], train.global_batch: [16, 32]}      every combination
   list:   [{optimizer.lr: 1.0e-2}]                                            these, one by one
   random: {points: 8, keys: {optimizer.lr: {low: 1.0e-4, high: 1.0e-2, scale: log}}}
-  set:    {train.steps: 1000}                           the same for all points
-  rank_by: [validation_loss, validation_accuracy]       initial_weights: same | per_point
+  rank_by: [validation_loss, validation_accuracy]       set: {train.steps: 1000}   more: docs/sweeps.md
 
 Flags
   --print, --dry-run    lists the points, checks each plan
-  --at-once N           points at a time (default: at_once of the file; auto: as many as have cores)
+  --at-once N           points at a time (default: at_once of the file, or as many as have cores)
   --folder PATH         where the sweep's folder goes
 
 Run it again after a stop or a kill: done points stay, others go on from their checkpoints. Exit code:
-0 all done, 75 stopped and saved, else that of the first point that failed. More: docs/sweeps.md
+0 all done, 75 stopped and saved, else that of the first point that failed.
 )";
 
 const char* const kSample = R"(lockstep sample RUN|CONFIG [flags]

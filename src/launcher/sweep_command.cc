@@ -25,7 +25,8 @@ void refuse_swept_overrides(const SweepFlags& flags, const std::vector<std::stri
     std::string key = text.substr(0, text.find('='));
     while (!key.empty() && (key[0] == '+' || key[0] == '~')) key.erase(0, 1);
     if (std::find(keys.begin(), keys.end(), key) != keys.end())
-      throw ConfigError("'" + key + "' is varied by the sweep, and the command line sets it", "take it out of one of them");
+      throw ConfigError("'" + key + "' is varied by the sweep, and the command line sets it",
+                        "take it out of one of them");
     if (key == "run.name" || key == "run.folder")
       throw ConfigError("'" + key + "' is the sweep's to set", "use the sweep's own name and folder, or --folder");
   }
@@ -42,7 +43,8 @@ int64_t points_at_once(const SweepFile& file, const SweepFlags& flags, int64_t c
 void show_wrong(const std::vector<SweepPoint>& points, const std::vector<PointPlan>& plans, Console& console) {
   for (size_t i = 0; i < points.size(); ++i) {
     if (plans[i].plan || plans[i].needs_data) continue;
-    console.line("point " + points[i].name + " is wrong (exit code " + std::to_string(plans[i].code) + "):\n" + plans[i].message);
+    console.line("point " + points[i].name + " is wrong (exit code " + std::to_string(plans[i].code) + "):\n" +
+                 plans[i].message);
   }
 }
 
@@ -50,8 +52,10 @@ int print_points(const std::vector<SweepPoint>& points, const std::vector<PointP
   int code = 0;
   for (size_t i = 0; i < points.size(); ++i) {
     const PointPlan& plan = plans[i];
-    std::string what = plan.plan ? fmt::format("{} steps, {} x {} cores", plan.plan->steps, plan.plan->ranks_per_node, plan.plan->threads_per_rank)
-                                 : plan.needs_data ? "its data must be made first" : "WRONG: " + plan.fact;
+    std::string what = plan.plan ? fmt::format("{} steps, {} x {} cores", plan.plan->steps, plan.plan->ranks_per_node,
+                                               plan.plan->threads_per_rank)
+                       : plan.needs_data ? "its data must be made first"
+                                         : "WRONG: " + plan.fact;
     std::printf("%4zu  %s  (%s)\n", i + 1, points[i].name.c_str(), what.c_str());
     for (const std::string& text : points[i].overrides) std::printf("        %s\n", text.c_str());
     if (!plan.plan && !plan.needs_data && code == 0) code = plan.code;
@@ -61,8 +65,11 @@ int print_points(const std::vector<SweepPoint>& points, const std::vector<PointP
 
 // 0: all done; 75 and 130: stopped; else the code of the first point that failed.
 int exit_code_of(const std::vector<SweepPointRun>& points, const SignalWatch& signals) {
-  const auto is = [](const char* state) { return [state](const SweepPointRun& point) { return point.state == state; }; };
-  const bool all_over = std::none_of(points.begin(), points.end(), is("waiting")) && std::none_of(points.begin(), points.end(), is("stopped"));
+  const auto is = [](const char* state) {
+    return [state](const SweepPointRun& point) { return point.state == state; };
+  };
+  const bool all_over = std::none_of(points.begin(), points.end(), is("waiting")) &&
+                        std::none_of(points.begin(), points.end(), is("stopped"));
   if (!all_over) return static_cast<int>(signals.end_at_once() ? ExitCode::kInterrupted : ExitCode::kStopped);
   for (const SweepPointRun& point : points)
     if (point.state == "failed" || point.state == "wrong") return point.exit_code;
@@ -71,15 +78,18 @@ int exit_code_of(const std::vector<SweepPointRun>& points, const SignalWatch& si
 
 void say_how_it_ended(const SweepRunner& runner, const SweepFlags& flags, int code, Console& console) {
   const auto count = [&](const char* state) {
-    return std::count_if(runner.points().begin(), runner.points().end(), [&](const SweepPointRun& point) { return point.state == state; });
+    return std::count_if(runner.points().begin(), runner.points().end(),
+                         [&](const SweepPointRun& point) { return point.state == state; });
   };
   const auto failed = count("failed") + count("wrong");
   std::string text = fmt::format("{} of {} points done", count("done"), runner.points().size());
   if (failed > 0) text += fmt::format(", {} failed", failed);
-  if (code == static_cast<int>(ExitCode::kStopped) || code == static_cast<int>(ExitCode::kInterrupted)) text += "; go on: lockstep sweep " + flags.target;
+  if (code == static_cast<int>(ExitCode::kStopped) || code == static_cast<int>(ExitCode::kInterrupted))
+    text += "; go on: lockstep sweep " + flags.target;
   console.line(text);
   if (failed > 0 && code != static_cast<int>(ExitCode::kStopped))
-    console.line("help: mend what failed and run `lockstep sweep " + flags.target + "` again: done points stay, failed ones go on");
+    console.line("help: mend what failed and run `lockstep sweep " + flags.target +
+                 "` again: done points stay, failed ones go on");
 }
 
 // A score to rank by that nobody gave is a slip in the file, or an evaluation that the config lacks.
@@ -139,10 +149,12 @@ int sweep_command(const std::vector<std::string>& arguments) {
   }
   if (flags.print) return print_points(prepared.points, prepared.plans);
   show_wrong(prepared.points, prepared.plans, console);
-  const auto wrong = std::count_if(prepared.plans.begin(), prepared.plans.end(), [](const PointPlan& plan) { return !plan.plan; });
+  const auto wrong =
+      std::count_if(prepared.plans.begin(), prepared.plans.end(), [](const PointPlan& plan) { return !plan.plan; });
   if (wrong > 0 && (prepared.file.wrong_points == "stop" || wrong == static_cast<int64_t>(prepared.plans.size()))) {
     console.line(fmt::format("{} of {} points are wrong; nothing was started", wrong, prepared.plans.size()));
-    return std::find_if(prepared.plans.begin(), prepared.plans.end(), [](const PointPlan& plan) { return !plan.plan; })->code;
+    return std::find_if(prepared.plans.begin(), prepared.plans.end(), [](const PointPlan& plan) { return !plan.plan; })
+        ->code;
   }
 
   const SweepFile& file = prepared.file;
@@ -151,12 +163,20 @@ int sweep_command(const std::vector<std::string>& arguments) {
   make_folders(root.root);
   const auto lock = lock_run(root, kLockPatience);
   std::vector<SweepPointRun> runs;
-  for (size_t i = 0; i < prepared.points.size(); ++i) runs.push_back(look_at_point(prepared.points[i], prepared.plans[i], root.root));
+  for (size_t i = 0; i < prepared.points.size(); ++i)
+    runs.push_back(look_at_point(prepared.points[i], prepared.plans[i], root.root));
   write_file_atomic(root.root / "sweep.yaml", read_file(flags.target, 1 << 20));
-  const auto to_do = std::count_if(runs.begin(), runs.end(), [](const SweepPointRun& run) { return run.state == "waiting"; });
-  console.line(fmt::format("sweep {}: {} points, {} to do, {} at once, folder {}", file.name, runs.size(), to_do, prepared.at_once, root.root.string()));
+  const auto to_do =
+      std::count_if(runs.begin(), runs.end(), [](const SweepPointRun& run) { return run.state == "waiting"; });
+  console.line(fmt::format("sweep {}: {} points, {} to do, {} at once, folder {}", file.name, runs.size(), to_do,
+                           prepared.at_once, root.root.string()));
 
-  SweepRunOptions options{file.name, file.base, swept_keys(prepared.points), file.rank_by, root.root, prepared.at_once,
+  SweepRunOptions options{file.name,
+                          file.base,
+                          swept_keys(prepared.points),
+                          file.rank_by,
+                          root.root,
+                          prepared.at_once,
                           flags.at_once || !file.at_once.is_auto() ? 0 : prepared.cores};
   SweepRunner runner(std::move(options), std::move(runs), signals, console);
   runner.run();

@@ -26,7 +26,7 @@ namespace lockstep {
 
 // One key of the config and a value for it.
 struct SweepSetting {
-  std::string key;   // "optimizer.lr"
+  std::string key;  // "optimizer.lr"
   Node value;
   Place key_place;
   // The override that sets it: "optimizer.lr=1.0e-3".
@@ -53,9 +53,9 @@ struct SweepRange {
 
 struct SweepFile {
   std::string path;
-  std::string name;    // default: the file's name without .yaml
+  std::string name;  // default: the file's name without .yaml
   std::string folder = "runs";
-  std::string base;    // as it can be opened from here
+  std::string base;        // as it can be opened from here
   std::string point_name;  // "" = made from the keys
   std::string initial_weights = "same";
   int64_t seed = 17;

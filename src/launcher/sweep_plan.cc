@@ -57,7 +57,8 @@ struct Asked {
   std::unique_ptr<ChildProcess> child;
 };
 
-std::vector<std::string> plan_words(const SweepFile& file, const SweepPoint& point, const SweepPlanOptions& options, bool prepare) {
+std::vector<std::string> plan_words(const SweepFile& file, const SweepPoint& point, const SweepPlanOptions& options,
+                                    bool prepare) {
   std::vector<std::string> words{worker_path(), "plan", file.base};
   words.insert(words.end(), point.overrides.begin(), point.overrides.end());
   words.push_back("run.name=" + file.name);
@@ -75,7 +76,8 @@ PointPlan judge(const SweepPoint& point, const ExitStatus& status, const std::st
   const size_t start = err.find("error: ");
   plan.message = start == std::string::npos ? err : err.substr(start);
   while (!plan.message.empty() && plan.message.back() == '\n') plan.message.pop_back();
-  if (status.signal != 0) plan.message = "error: lockstep-worker died of " + signal_name(status.signal) + " while it made the plan";
+  if (status.signal != 0)
+    plan.message = "error: lockstep-worker died of " + signal_name(status.signal) + " while it made the plan";
   plan.message = with_sweep_place(plan.message, point);
   plan.fact = plan.message.substr(0, plan.message.find('\n'));
   if (plan.fact.starts_with("error: ")) plan.fact.erase(0, 7);
@@ -92,7 +94,8 @@ void ask_all(const SweepFile& file, const std::vector<SweepPoint>& points, const
       auto asked = std::make_unique<Asked>();
       asked->point = which[next++];
       const Command command{plan_words(file, points[asked->point], options, false), {{"OMP_NUM_THREADS", "1"}}};
-      asked->child = std::make_unique<ChildProcess>(command, ChildOptions{true, SIGKILL, -1, asked->out.number(), asked->err.number()});
+      asked->child = std::make_unique<ChildProcess>(
+          command, ChildOptions{true, SIGKILL, -1, asked->out.number(), asked->err.number()});
       running.push_back(std::move(asked));
     }
     pollfd news{signals.descriptor(), POLLIN, 0};
@@ -108,7 +111,8 @@ void ask_all(const SweepFile& file, const std::vector<SweepPoint>& points, const
 }
 
 // Makes the data of one point, with the worker's progress on the terminal, then its plan.
-PointPlan prepare(const SweepFile& file, const SweepPoint& point, const SweepPlanOptions& options, SignalWatch& signals) {
+PointPlan prepare(const SweepFile& file, const SweepPoint& point, const SweepPlanOptions& options,
+                  SignalWatch& signals) {
   std::vector<std::string> words = plan_words(file, point, options, true);
   words.erase(words.begin());
   const WorkerAnswer answer = ask_worker(words, &signals);

@@ -33,7 +33,8 @@ void add_grid(const SweepFile& file, std::vector<Settings>& out) {
   std::vector<size_t> at(file.grid.size(), 0);
   for (;;) {
     Settings point;
-    for (size_t i = 0; i < at.size(); ++i) point.push_back({file.grid[i].key, file.grid[i].values[at[i]], file.grid[i].key_place});
+    for (size_t i = 0; i < at.size(); ++i)
+      point.push_back({file.grid[i].key, file.grid[i].values[at[i]], file.grid[i].key_place});
     out.push_back(std::move(point));
     size_t i = at.size();
     while (i > 0 && ++at[i - 1] == file.grid[i - 1].values.size()) at[--i] = 0;
@@ -49,12 +50,14 @@ double rounded(double value) {
 }
 
 Node draw(const SweepRange& range, const Stream& stream, uint64_t point, uint64_t element) {
-  if (!range.choices.empty()) return range.choices[stream.below(point, 0, element, static_cast<uint32_t>(range.choices.size()))];
+  if (!range.choices.empty())
+    return range.choices[stream.below(point, 0, element, static_cast<uint32_t>(range.choices.size()))];
   const double u = stream.uniform(point, 0, element);
   double low = *range.low, high = *range.high;
   if (range.whole) low -= 0.5, high += 0.5;
   if (range.scale == "log" && low <= 0) low = *range.low / 2;
-  double value = range.scale == "log" ? std::exp(std::log(low) + u * (std::log(high) - std::log(low))) : low + u * (high - low);
+  double value =
+      range.scale == "log" ? std::exp(std::log(low) + u * (std::log(high) - std::log(low))) : low + u * (high - low);
   if (!range.whole) return scalar(format_double(std::clamp(rounded(value), *range.low, *range.high)), range.key_place);
   value = std::clamp(std::round(value), std::ceil(*range.low), std::floor(*range.high));
   return scalar(fmt::format("{:.0f}", value), range.key_place);
@@ -65,7 +68,8 @@ void add_random(const SweepFile& file, std::vector<Settings>& out) {
   for (int64_t i = 0; i < file.random_points; ++i) {
     Settings point;
     for (size_t k = 0; k < file.random.size(); ++k)
-      point.push_back({file.random[k].key, draw(file.random[k], stream, static_cast<uint64_t>(i), k), file.random[k].key_place});
+      point.push_back(
+          {file.random[k].key, draw(file.random[k], stream, static_cast<uint64_t>(i), k), file.random[k].key_place});
     out.push_back(std::move(point));
   }
 }
@@ -109,7 +113,8 @@ std::string name_from(const SweepFile& file, const Settings& settings) {
     }
     const size_t end = std::min(file.point_name.find('}', i), file.point_name.size());
     const std::string key = file.point_name.substr(i + 1, end - i - 1);
-    const auto found = std::find_if(settings.begin(), settings.end(), [&](const SweepSetting& s) { return s.key == key; });
+    const auto found =
+        std::find_if(settings.begin(), settings.end(), [&](const SweepSetting& s) { return s.key == key; });
     if (found == settings.end())
       throw ConfigError(fmt::format("point_name names '{{{}}}', and not every point sets that key", key),
                         "use keys that all points have, or leave point_name out", {file.path, 0, 0, ""});
@@ -121,7 +126,8 @@ std::string name_from(const SweepFile& file, const Settings& settings) {
 
 std::string name_of(const SweepFile& file, const Settings& settings, const std::vector<std::string>& keys) {
   std::string name = safe(file.point_name.empty() ? default_name(settings, keys) : name_from(file, settings));
-  if (name.empty() || name.size() > kLongestName) name = name.substr(0, kLongestName - 9) + "-" + hash_of(settings).substr(0, 8);
+  if (name.empty() || name.size() > kLongestName)
+    name = name.substr(0, kLongestName - 9) + "-" + hash_of(settings).substr(0, 8);
   return name;
 }
 
@@ -143,7 +149,8 @@ std::string seed_override(const SweepFile& file, const Settings& settings) {
 }  // namespace
 
 std::string short_key(const std::string& key, const std::vector<std::string>& all) {
-  for (size_t dot = key.rfind('.'); dot != std::string::npos; dot = dot == 0 ? std::string::npos : key.rfind('.', dot - 1)) {
+  for (size_t dot = key.rfind('.'); dot != std::string::npos;
+       dot = dot == 0 ? std::string::npos : key.rfind('.', dot - 1)) {
     const std::string tail = key.substr(dot);  // with its dot, so that "lr" is no end of "my_lr"
     const auto ends_so = [&](const std::string& other) { return ("." + other).ends_with(tail); };
     if (std::count_if(all.begin(), all.end(), ends_so) <= 1) return tail.substr(1);
@@ -172,7 +179,8 @@ std::string plain_value(const Node& value) {
   return out;
 }
 
-std::vector<SweepPoint> make_points(const SweepFile& file, const std::vector<std::string>& overrides, size_t& repeated) {
+std::vector<SweepPoint> make_points(const SweepFile& file, const std::vector<std::string>& overrides,
+                                    size_t& repeated) {
   std::vector<Settings> all;
   add_grid(file, all);
   all.insert(all.end(), file.list.begin(), file.list.end());
@@ -191,7 +199,8 @@ std::vector<SweepPoint> make_points(const SweepFile& file, const std::vector<std
     }
     if (!added) {  // other values that look alike in a folder's name
       if (!file.point_name.empty())
-        throw ConfigError(fmt::format("two points have the name '{}'", point.name), "name all varied keys in point_name", {file.path, 0, 0, ""});
+        throw ConfigError(fmt::format("two points have the name '{}'", point.name),
+                          "name all varied keys in point_name", {file.path, 0, 0, ""});
       point.name += "-" + hash_of(point.settings).substr(0, 8);
       if (!identities.try_emplace(point.name, identity(point.settings)).second) {
         ++repeated;

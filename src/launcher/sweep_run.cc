@@ -80,8 +80,9 @@ SweepPointRun look_at_point(const SweepPoint& point, const PointPlan& plan, cons
   if (!hash.empty() && hash != out.plan.config_hash) {
     out.stale = newest_checkpoint(out.run).empty();
     if (out.stale) return out;
-    throw ConfigError(out.run.root.string() + " holds a run of another config than this sweep's point has",
-                      "give the sweep another name, or remove that folder: the base config or what all points set has changed");
+    throw ConfigError(
+        out.run.root.string() + " holds a run of another config than this sweep's point has",
+        "give the sweep another name, or remove that folder: the base config or what all points set has changed");
   }
   const RunStatus status = read_status(out.run);
   if (status.state == "done" && status.step >= out.plan.steps) out.state = "done";
@@ -102,7 +103,8 @@ struct SweepRunner::Running {
   std::unique_ptr<ChildProcess> child;
 };
 
-SweepRunner::SweepRunner(SweepRunOptions options, std::vector<SweepPointRun> points, SignalWatch& signals, Console& console)
+SweepRunner::SweepRunner(SweepRunOptions options, std::vector<SweepPointRun> points, SignalWatch& signals,
+                         Console& console)
     : options_(std::move(options)), points_(std::move(points)), signals_(signals), console_(console) {
   adopt_orphans();
   for (size_t i = 0; i < points_.size(); ++i)
@@ -167,7 +169,8 @@ Command SweepRunner::command_of(const SweepPointRun& point) const {
   if (point.run.holds_run()) return {{launcher_path(), "resume", point.run.root.string(), threads}, {}};
   Command command{{launcher_path(), "train", options_.base}, {}};
   command.words.insert(command.words.end(), point.point.overrides.begin(), point.point.overrides.end());
-  for (const std::string& word : {"run.name=" + options_.name, threads, std::string("--run-folder"), point.run.root.string()})
+  for (const std::string& word :
+       {"run.name=" + options_.name, threads, std::string("--run-folder"), point.run.root.string()})
     command.words.push_back(word);
   return command;
 }
@@ -233,8 +236,8 @@ void SweepRunner::judge(Running& running, const ExitStatus& status) {
     point.state = "done";
     const Metrics metrics = read_metrics(point.run);
     const double loss = metrics.steps.empty() ? kNoScore : metrics.steps.back().value("loss");
-    console_.line(label(running.index) + ": done in " + duration_text(seconds) + (std::isnan(loss) ? "" : ", loss " + score_text(loss)) +
-                  scores_text(metrics, shown_scores()));
+    console_.line(label(running.index) + ": done in " + duration_text(seconds) +
+                  (std::isnan(loss) ? "" : ", loss " + score_text(loss)) + scores_text(metrics, shown_scores()));
     return;
   }
   if (status.code == static_cast<int>(ExitCode::kStopped) || status.code == static_cast<int>(ExitCode::kInterrupted)) {
@@ -244,15 +247,17 @@ void SweepRunner::judge(Running& running, const ExitStatus& status) {
   }
   point.state = "failed";
   point.error = last_error(point.run.root / kLogName);
-  if (point.error.empty()) point.error = status.signal != 0 ? "its launcher died of " + signal_name(status.signal) : "it gave no message";
-  console_.line(label(running.index) + fmt::format(": FAILED with exit code {}\n      error: {}\n      log: {}", status.code, point.error,
-                                                   (point.run.root / kLogName).string()));
+  if (point.error.empty())
+    point.error = status.signal != 0 ? "its launcher died of " + signal_name(status.signal) : "it gave no message";
+  console_.line(label(running.index) + fmt::format(": FAILED with exit code {}\n      error: {}\n      log: {}",
+                                                   status.code, point.error, (point.run.root / kLogName).string()));
 }
 
 void SweepRunner::ask_to_stop() {
   const double now = monotonic_seconds();
   if (asked_seconds_ == 0) {
-    console_.line(fmt::format("stopping: {} running point{} finish their step and save{}", running_.size(), running_.size() == 1 ? "" : "s",
+    console_.line(fmt::format("stopping: {} running point{} finish their step and save{}", running_.size(),
+                              running_.size() == 1 ? "" : "s",
                               signals_.first() == SIGINT ? " (Ctrl-C again ends at once, unsaved)" : ""));
   }
   if (signals_.end_at_once()) {
@@ -276,20 +281,24 @@ void SweepRunner::tell_news() {
     const Metrics metrics = read_metrics(point.run);
     if (metrics.steps.empty()) continue;
     const StepLine& last = metrics.steps.back();
-    console_.line(label(one->index) + fmt::format(": step {}/{}, loss {}{}", last.step, point.plan.steps, score_text(last.value("loss")),
+    console_.line(label(one->index) + fmt::format(": step {}/{}, loss {}{}", last.step, point.plan.steps,
+                                                  score_text(last.value("loss")),
                                                   scores_text(metrics, shown_scores())));
   }
 }
 
 std::vector<std::string> SweepRunner::shown_scores() const {
-  return options_.rank_by.empty() ? std::vector<std::string>{"validation_loss", "validation_accuracy"} : options_.rank_by;
+  return options_.rank_by.empty() ? std::vector<std::string>{"validation_loss", "validation_accuracy"}
+                                  : options_.rank_by;
 }
 
 SweepResults SweepRunner::write_results() {
   std::vector<SweepPointFacts> facts;
   for (const SweepPointRun& one : points_) {
-    SweepPointFacts fact{one.point.name, one.run, {}, one.point.overrides, one.state, one.exit_code, one.error, one.plan.steps};
-    for (const SweepSetting& setting : one.point.settings) fact.values.emplace_back(setting.key, plain_value(setting.value));
+    SweepPointFacts fact{one.point.name, one.run,       {},        one.point.overrides,
+                         one.state,      one.exit_code, one.error, one.plan.steps};
+    for (const SweepSetting& setting : one.point.settings)
+      fact.values.emplace_back(setting.key, plain_value(setting.value));
     facts.push_back(std::move(fact));
   }
   SweepResults results = read_sweep_results(options_.name, options_.rank_by, options_.keys, std::move(facts));

@@ -26,23 +26,23 @@
 namespace lockstep {
 
 struct SweepRunOptions {
-  std::string name, base;          // of the sweep; the config of all points
+  std::string name, base;  // of the sweep; the config of all points
   std::vector<std::string> keys, rank_by;
-  std::filesystem::path root;      // of the sweep, locked
-  int64_t at_once = 1;             // points at the same time, at most
-  int64_t cores = 0;               // that they may use together, a point that needs more runs alone; 0: any
-  double news_seconds = 10;        // between lines about running points
+  std::filesystem::path root;  // of the sweep, locked
+  int64_t at_once = 1;         // points at the same time, at most
+  int64_t cores = 0;           // that they may use together, a point that needs more runs alone; 0: any
+  double news_seconds = 10;    // between lines about running points
 };
 
 // Where a point stands. Made by look_at_point, kept up to date by the runner.
 struct SweepPointRun {
   SweepPoint point;
-  LaunchPlan plan;      // of a point whose config is right
+  LaunchPlan plan;  // of a point whose config is right
   RunFolder run;
-  std::string state;    // waiting | running | done | failed | stopped | wrong
+  std::string state;  // waiting | running | done | failed | stopped | wrong
   int exit_code = 0;
-  std::string error;    // one line
-  bool stale = false;   // its folder holds a run of another config that never saved: it is removed
+  std::string error;   // one line
+  bool stale = false;  // its folder holds a run of another config that never saved: it is removed
 };
 
 // What a point has reached before this sweep starts. Throws ConfigError if its folder holds a run of

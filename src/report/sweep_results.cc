@@ -31,7 +31,8 @@ void read_scores(SweepRow& row) {
   }
   for (const std::string& name : score_names({&row.metrics})) {
     SweepScore one;
-    for (const EvaluationLine& line : row.metrics.evaluations) add(one, line.step, score(line, name), lower_is_better(name));
+    for (const EvaluationLine& line : row.metrics.evaluations)
+      add(one, line.step, score(line, name), lower_is_better(name));
     row.scores.emplace_back(name, one);
   }
   row.seconds = row.metrics.seconds();
@@ -188,7 +189,8 @@ const SweepScore* SweepRow::score(const std::string& name) const {
 const SweepRow* winner(const SweepResults& results, const std::string& score) {
   const SweepRow* best = nullptr;
   for (const SweepRow& row : results.rows)
-    if (!std::isnan(best_of(row, score)) && (best == nullptr || is_better(best_of(row, score), best_of(*best, score), lower_is_better(score))))
+    if (!std::isnan(best_of(row, score)) &&
+        (best == nullptr || is_better(best_of(row, score), best_of(*best, score), lower_is_better(score))))
       best = &row;
   return best;
 }
@@ -229,7 +231,8 @@ std::string sweep_table(const SweepResults& results, size_t most_rows) {
   for (const std::string& name : results.rank_by) {
     const SweepRow* best = winner(results, name);
     if (best == nullptr) continue;
-    out += fmt::format("best {}: {} at step {}, {}\n", name, score_text(best->score(name)->best), best->score(name)->best_step, best->facts.name);
+    out += fmt::format("best {}: {} at step {}, {}\n", name, score_text(best->score(name)->best),
+                       best->score(name)->best_step, best->facts.name);
   }
   return out;
 }
@@ -237,7 +240,8 @@ std::string sweep_table(const SweepResults& results, size_t most_rows) {
 std::string sweep_csv(const SweepResults& results) {
   std::vector<std::string> head{"rank", "point", "state", "exit_code"};
   head.insert(head.end(), results.keys.begin(), results.keys.end());
-  for (const char* name : {"step", "steps", "seconds", "min_train_loss", "min_train_loss_step", "final_train_loss"}) head.push_back(name);
+  for (const char* name : {"step", "steps", "seconds", "min_train_loss", "min_train_loss_step", "final_train_loss"})
+    head.push_back(name);
   const std::vector<std::string> names = all_scores(results);
   for (const std::string& name : names)
     for (const char* what : {"best_", "final_"}) {
@@ -253,9 +257,11 @@ std::string sweep_csv(const SweepResults& results) {
   line(head);
   for (const SweepRow& row : results.rows) {
     const SweepPointFacts& facts = row.facts;
-    std::vector<std::string> cells{row.rank > 0 ? std::to_string(row.rank) : "", facts.name, facts.state, std::to_string(facts.exit_code)};
+    std::vector<std::string> cells{row.rank > 0 ? std::to_string(row.rank) : "", facts.name, facts.state,
+                                   std::to_string(facts.exit_code)};
     for (const std::string& key : results.keys) {
-      const auto found = std::find_if(facts.values.begin(), facts.values.end(), [&](const auto& entry) { return entry.first == key; });
+      const auto found =
+          std::find_if(facts.values.begin(), facts.values.end(), [&](const auto& entry) { return entry.first == key; });
       cells.push_back(found == facts.values.end() ? "" : found->second);
     }
     const auto score_cells = [&](const SweepScore& one) {
@@ -263,7 +269,8 @@ std::string sweep_csv(const SweepResults& results) {
       cells.push_back(std::isnan(one.best) ? "" : std::to_string(one.best_step));
       cells.push_back(csv_number(one.last));
     };
-    for (const std::string& text : {std::to_string(row.step), std::to_string(facts.steps), csv_number(row.seconds)}) cells.push_back(text);
+    for (const std::string& text : {std::to_string(row.step), std::to_string(facts.steps), csv_number(row.seconds)})
+      cells.push_back(text);
     score_cells(row.train_loss);
     for (const std::string& name : names) score_cells(row.score(name) != nullptr ? *row.score(name) : SweepScore{});
     cells.push_back(facts.error);
@@ -277,11 +284,14 @@ std::string sweep_json(const SweepResults& results) {
   for (const std::string& name : results.rank_by) {
     const SweepRow* best = winner(results, name);
     winners[name] = best == nullptr ? Json(nullptr)
-                                    : Json{{"point", best->facts.name}, {"value", best->score(name)->best}, {"step", best->score(name)->best_step}};
+                                    : Json{{"point", best->facts.name},
+                                           {"value", best->score(name)->best},
+                                           {"step", best->score(name)->best_step}};
   }
   for (const SweepRow& row : results.rows) points.push_back(json_row(row));
-  const Json json = {{"format", "lockstep-sweep"}, {"version", 1},      {"name", results.name}, {"rank_by", results.rank_by},
-                     {"keys", results.keys},       {"winners", winners}, {"points", points}};
+  const Json json = {
+      {"format", "lockstep-sweep"}, {"version", 1},       {"name", results.name}, {"rank_by", results.rank_by},
+      {"keys", results.keys},       {"winners", winners}, {"points", points}};
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -21,10 +21,10 @@ struct SweepPointFacts {
   RunFolder run;
   std::vector<std::pair<std::string, std::string>> values;  // config key → value, as written
   std::vector<std::string> overrides;
-  std::string state;   // done | running | stopped | failed | wrong (its config) | waiting
-  int exit_code = 0;   // of a failed point
-  std::string error;   // one line: why it failed or is wrong
-  int64_t steps = 0;   // planned
+  std::string state;  // done | running | stopped | failed | wrong (its config) | waiting
+  int exit_code = 0;  // of a failed point
+  std::string error;  // one line: why it failed or is wrong
+  int64_t steps = 0;  // planned
 };
 
 constexpr double kNoScore = std::numeric_limits<double>::quiet_NaN();
@@ -41,7 +41,7 @@ struct SweepRow {
   int64_t rank = 0;  // from 1; 0: no score to rank by
   int64_t step = 0;  // reached
   double seconds = 0;
-  SweepScore train_loss, train_accuracy;               // over logged steps
+  SweepScore train_loss, train_accuracy;                   // over logged steps
   std::vector<std::pair<std::string, SweepScore>> scores;  // of evaluations
   const SweepScore* score(const std::string& name) const;
 };

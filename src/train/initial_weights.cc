@@ -31,12 +31,20 @@ Source open_import(const fs::path& folder, bool ema, bool optimizer) {
   const std::string file = (folder / "import.json").string();
   const auto facts = nlohmann::json::parse(read_file(file, 1 << 20), nullptr, false);
   if (!facts.is_object() || facts.value("format", "") != "lockstep-import" || facts.value("version", 0) != 1)
-    throw CheckpointError("this folder was imported by another version", "import it again with scripts/convert", {file, 0, 0, ""});
-  if (ema) throw ConfigError("init.parts asks for ema, and " + folder.string() + " is an import, which has none", "use init.parts=[model]");
+    throw CheckpointError("this folder was imported by another version", "import it again with scripts/convert",
+                          {file, 0, 0, ""});
+  if (ema)
+    throw ConfigError("init.parts asks for ema, and " + folder.string() + " is an import, which has none",
+                      "use init.parts=[model]");
   const fs::path moments = folder / "optimizer-00000-of-00001.safetensors";
   if (optimizer && !fs::exists(moments))
-    throw ConfigError("init.parts asks for the optimizer, and " + folder.string() + " was imported without one", "use init.parts=[model]");
-  return {load_safetensors(folder / "model.safetensors"), optimizer ? load_safetensors(moments) : NamedTensors{}, folder.string()};
+    throw ConfigError("init.parts asks for the optimizer, and " + folder.string() + " was imported without one",
+                      "use init.parts=[model]");
+  Source source;
+  source.weights = load_safetensors(folder / "model.safetensors");
+  if (optimizer) source.optimizer = load_safetensors(moments);
+  source.name = folder.string();
+  return source;
 }
 
 Source open_source(const InitOptions& options, bool ema, bool optimizer) {

@@ -48,7 +48,8 @@ class Recorder {
   explicit Recorder(Session& session)
       : session_(session),
         lines_(lines_of(session)),
-        progress_("train", session.plan().steps, "step", session.is_first() && lines_->has_bar(), session.state().step) {
+        progress_("train", session.plan().steps, "step", session.is_first() && lines_->has_bar(),
+                  session.state().step) {
     if (!session.is_first()) return;
     show(lines_->start());
     const TrainState& state = session.state();
@@ -62,7 +63,8 @@ class Recorder {
     const int64_t step = session_.state().step;
     const RunPlan& plan = session_.plan();
     progress_.update(step, fmt::format("loss {:.4f}", result.loss));
-    show(lines_->step({step, result.loss, result.accuracy.value_or(std::numeric_limits<double>::quiet_NaN()), result.next_lr, result.updated}));
+    const double accuracy = result.accuracy.value_or(std::numeric_limits<double>::quiet_NaN());
+    show(lines_->step({step, result.loss, accuracy, result.next_lr, result.updated}));
     show_saved_checkpoint();
     if (!due(step, session_.config().log.every_steps) && step != 1 && step != plan.steps && !result.stop) return;
     StepMetrics m;

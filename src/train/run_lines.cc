@@ -110,10 +110,11 @@ class SeedSweepLines final : public SeedLines {
 
   std::vector<std::string> evaluation(int64_t step, const std::map<std::string, double>& scores) override {
     if (scores.count("validation_loss") == 0) return {};
-    const std::string what = setup_.counted_in_epochs ? fmt::format("Epoch {:3d}/{}", epochs_after(step), total_epochs())
-                                                      : fmt::format("Step {:6d}/{}", step, setup_.steps);
-    return {fmt::format("  {} | Train Loss: {:.4f} | Train Acc: {:.4f} | Val Loss: {:.4f} | Val Acc: {:.4f}", what, loss_,
-                        accuracy_, scores.at("validation_loss"), validation_accuracy(scores))};
+    const std::string what = setup_.counted_in_epochs
+                                 ? fmt::format("Epoch {:3d}/{}", epochs_after(step), total_epochs())
+                                 : fmt::format("Step {:6d}/{}", step, setup_.steps);
+    return {fmt::format("  {} | Train Loss: {:.4f} | Train Acc: {:.4f} | Val Loss: {:.4f} | Val Acc: {:.4f}", what,
+                        loss_, accuracy_, scores.at("validation_loss"), validation_accuracy(scores))};
   }
 
  private:

@@ -21,7 +21,7 @@ struct RunLinesSetup {
   std::string style = "lockstep";
   int64_t steps = 0;
   int64_t global_batch = 1;
-  int64_t train_samples = 0;    // 0: unknown, then there are no epochs
+  int64_t train_samples = 0;  // 0: unknown, then there are no epochs
   int64_t every_epochs = 1;
   bool counted_in_epochs = false;  // train.epochs is given, not train.steps
   bool mixed_precision = false;    // precision.compute is not fp32
@@ -29,7 +29,7 @@ struct RunLinesSetup {
 
 // A step that has just been done.
 struct StepNews {
-  int64_t step = 0;  // from 1
+  int64_t step = 0;               // from 1
   double loss = 0, accuracy = 0;  // of this step; accuracy NaN: the task counts none
   double next_lr = 0;             // what a scheduler shows after its step, as the seed does
   bool updated = true;

@@ -22,8 +22,8 @@ class SweepResultsTest : public testing::Test {
   }
   ~SweepResultsTest() override { fs::remove_all(folder_); }
 
-  void add(const std::string& name, const std::string& lr, const std::string& metrics, const std::string& state = "done",
-           int code = 0, const std::string& error = "") {
+  void add(const std::string& name, const std::string& lr, const std::string& metrics,
+           const std::string& state = "done", int code = 0, const std::string& error = "") {
     const RunFolder run{folder_ / name};
     fs::create_directories(run.root);
     std::ofstream(run.metrics()) << metrics;
@@ -34,10 +34,13 @@ class SweepResultsTest : public testing::Test {
     return read_sweep_results("s", rank_by, {"optimizer.lr"}, points_);
   }
 
-  static std::string step(int number, double loss) { return "{\"step\":" + std::to_string(number) + ",\"loss\":" + std::to_string(loss) + ",\"accuracy\":0.25}\n"; }
+  static std::string step(int number, double loss) {
+    return "{\"step\":" + std::to_string(number) + ",\"loss\":" + std::to_string(loss) + ",\"accuracy\":0.25}\n";
+  }
   static std::string evaluation(int number, double loss, double accuracy) {
-    return "{\"kind\":\"evaluation\",\"step\":" + std::to_string(number) + ",\"validation_loss\":" + std::to_string(loss) +
-           ",\"validation_accuracy\":" + std::to_string(accuracy) + "}\n";
+    return "{\"kind\":\"evaluation\",\"step\":" + std::to_string(number) +
+           ",\"validation_loss\":" + std::to_string(loss) + ",\"validation_accuracy\":" + std::to_string(accuracy) +
+           "}\n";
   }
 
   // Two winners: "a" by its loss of step 2, "b" by its accuracy of step 4.
@@ -69,21 +72,26 @@ TEST_F(SweepResultsTest, RankByTheBestOfARunAndHaveAWinnerForEachScore) {
 TEST_F(SweepResultsTest, AreATableWithAllPointsAndTheWinners) {
   add_three();
   const std::string table = sweep_table(results({"validation_loss", "validation_accuracy"}), 30);
-  EXPECT_NE(table.find("   1  a      done             0.5000        2               0.2000        4"), std::string::npos) << table;
+  EXPECT_NE(table.find("   1  a      done             0.5000        2               0.2000        4"),
+            std::string::npos)
+      << table;
   EXPECT_NE(table.find("   -  c      failed"), std::string::npos) << table;
-  EXPECT_NE(table.find("best validation_loss: 0.5000 at step 2, a\nbest validation_accuracy: 0.3000 at step 4, b\n"), std::string::npos) << table;
+  EXPECT_NE(table.find("best validation_loss: 0.5000 at step 2, a\nbest validation_accuracy: 0.3000 at step 4, b\n"),
+            std::string::npos)
+      << table;
   EXPECT_NE(sweep_table(results({"validation_loss"}), 1).find("(2 more in results.csv)"), std::string::npos);
 }
 
 TEST_F(SweepResultsTest, AreCsvWithQuotesWhereNeeded) {
   add_three();
-  EXPECT_EQ(sweep_csv(results({"validation_loss"})),
-            "rank,point,state,exit_code,optimizer.lr,step,steps,seconds,min_train_loss,min_train_loss_step,final_train_loss,"
-            "best_validation_loss,best_validation_loss_step,final_validation_loss,"
-            "best_validation_accuracy,best_validation_accuracy_step,final_validation_accuracy,error\n"
-            "1,a,done,0,1.0e-3,1,4,0,3,1,3,0.5,2,0.7,0.2,4,0.2,\n"
-            "2,b,done,0,0.01,2,4,0,1.5,2,1.5,0.55,4,0.55,0.3,4,0.3,\n"
-            ",c,failed,7,\"bad, \"\"value\"\"\",0,4,0,,,,,,,,,,\"gradients, were not finite\"\n");
+  EXPECT_EQ(
+      sweep_csv(results({"validation_loss"})),
+      "rank,point,state,exit_code,optimizer.lr,step,steps,seconds,min_train_loss,min_train_loss_step,final_train_loss,"
+      "best_validation_loss,best_validation_loss_step,final_validation_loss,"
+      "best_validation_accuracy,best_validation_accuracy_step,final_validation_accuracy,error\n"
+      "1,a,done,0,1.0e-3,1,4,0,3,1,3,0.5,2,0.7,0.2,4,0.2,\n"
+      "2,b,done,0,0.01,2,4,0,1.5,2,1.5,0.55,4,0.55,0.3,4,0.3,\n"
+      ",c,failed,7,\"bad, \"\"value\"\"\",0,4,0,,,,,,,,,,\"gradients, were not finite\"\n");
 }
 
 TEST_F(SweepResultsTest, AreJsonWithTypedValuesAndCurves) {
@@ -112,7 +120,8 @@ TEST_F(SweepResultsTest, AreOnePageWithoutOtherFiles) {
   EXPECT_NE(page.find("<svg"), std::string::npos);
   EXPECT_NE(page.find("best validation_accuracy: b"), std::string::npos);
   write_sweep_results(results({"validation_loss"}), folder_);
-  for (const char* name : {"results.csv", "results.json", "report.html"}) EXPECT_TRUE(fs::exists(folder_ / name)) << name;
+  for (const char* name : {"results.csv", "results.json", "report.html"})
+    EXPECT_TRUE(fs::exists(folder_ / name)) << name;
 }
 
 TEST_F(SweepResultsTest, OfADamagedRunAreThoseThatCanBeRead) {

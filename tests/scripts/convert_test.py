@@ -1,5 +1,6 @@
 """scripts/convert: what hostile and broken files get for an answer, safetensors in plain Python, and, where
 Python has torch, the Sudoku seed's checkpoints both ways. Without torch those cases are skipped, and counted."""
+
 import contextlib
 import importlib.machinery
 import importlib.util
@@ -132,7 +133,9 @@ class HostileFiles(InFolder):
         self.refused(old, "torch before 1.6")
         self.refused(self.archive({"a/other": b""}), "0 files data.pkl")
         self.refused(self.archive({"a/data.pkl": pickle.dumps(1, 2), "a/code/m.py": b""}), "TorchScript")
-        self.refused(self.archive({"a/data.pkl": pickle.dumps([0] * 999, 2)}, compression=zipfile.ZIP_DEFLATED), "compressed")
+        self.refused(
+            self.archive({"a/data.pkl": pickle.dumps([0] * 999, 2)}, compression=zipfile.ZIP_DEFLATED), "compressed"
+        )
 
     def test_damage_is_refused(self):
         path = self.archive({"a/data.pkl": pickle.dumps({"epoch": 1}, 2)[:-3]})
@@ -147,8 +150,12 @@ class HostileFiles(InFolder):
 class Safetensors(InFolder):
     def test_what_is_written_is_read_again_and_wide_types_come_first(self):
         path = self.folder / "x.safetensors"
-        tensors = {"a": Tensor("F32", (2, 2), floats(1, 2, 3, 4)), "n": Tensor("I64", (), struct.pack("<q", 7)),
-                   "e": Tensor("F32", (0, 3), b""), "b": Tensor("BOOL", (3,), b"\1\0\1")}
+        tensors = {
+            "a": Tensor("F32", (2, 2), floats(1, 2, 3, 4)),
+            "n": Tensor("I64", (), struct.pack("<q", 7)),
+            "e": Tensor("F32", (0, 3), b""),
+            "b": Tensor("BOOL", (3,), b"\1\0\1"),
+        }
         safetensors_file.write(path, tensors)
         self.assertEqual(safetensors_file.read(path), tensors)
         self.assertEqual(list(safetensors_file.read(path))[0], "n")
@@ -184,7 +191,12 @@ class Checkpoints(InFolder):
         folder.mkdir(parents=True)
         safetensors_file.write(folder / "model.safetensors", {"w": Tensor("F32", (1,), floats(2))})
         size = (folder / "model.safetensors").stat().st_size
-        manifest = {"format": "lockstep-checkpoint", "version": 1, "step": 10, "files": [{"name": "model.safetensors", "size": size}]}
+        manifest = {
+            "format": "lockstep-checkpoint",
+            "version": 1,
+            "step": 10,
+            "files": [{"name": "model.safetensors", "size": size}],
+        }
         (folder / "MANIFEST.json").write_text(json.dumps(manifest))
         return folder
 
@@ -204,21 +216,45 @@ class Checkpoints(InFolder):
 
     def test_a_manifest_that_names_files_elsewhere_is_refused(self):
         folder = self.checkpoint()
-        (folder / "MANIFEST.json").write_text('{"format": "lockstep-checkpoint", "files": [{"name": "../../x", "size": 1}]}')
+        (folder / "MANIFEST.json").write_text(
+            '{"format": "lockstep-checkpoint", "files": [{"name": "../../x", "size": 1}]}'
+        )
         with self.assertRaisesRegex(ConvertError, "outside the checkpoint"):
             lockstep_folder.read_source(folder)
 
     def test_values_of_a_printed_config_are_found(self):
-        (self.folder / "config.yaml").write_text('optimizer:\n  kind: adamw  # default\n  lr: 0.001  # a.yaml:3\ntask:\n  model:\n    kind: "seed_conv"\n')
+        (self.folder / "config.yaml").write_text(
+            'optimizer:\n  kind: adamw  # default\n  lr: 0.001  # a.yaml:3\ntask:\n  model:\n    kind: "seed_conv"\n'
+        )
         values = lockstep_folder.config_values(self.folder)
         self.assertEqual(values, {"optimizer.kind": "adamw", "optimizer.lr": "0.001", "task.model.kind": "seed_conv"})
 
     def test_names_sort_as_the_seed_lists_its_parameters(self):
-        names = ["value_head.0.bias", "conv_blocks.10.0.weight", "conv_blocks.2.4.bias", "conv_in.bias", "time_embed.0.weight",
-                 "conv_in.weight", "embedding_layer.weight", "conv_blocks.2.4.weight", "conv_out.weight"]
-        self.assertEqual(sorted(names, key=sudoku_seed.order_key),
-                         ["embedding_layer.weight", "time_embed.0.weight", "conv_in.weight", "conv_in.bias", "conv_blocks.2.4.weight",
-                          "conv_blocks.2.4.bias", "conv_blocks.10.0.weight", "conv_out.weight", "value_head.0.bias"])
+        names = [
+            "value_head.0.bias",
+            "conv_blocks.10.0.weight",
+            "conv_blocks.2.4.bias",
+            "conv_in.bias",
+            "time_embed.0.weight",
+            "conv_in.weight",
+            "embedding_layer.weight",
+            "conv_blocks.2.4.weight",
+            "conv_out.weight",
+        ]
+        self.assertEqual(
+            sorted(names, key=sudoku_seed.order_key),
+            [
+                "embedding_layer.weight",
+                "time_embed.0.weight",
+                "conv_in.weight",
+                "conv_in.bias",
+                "conv_blocks.2.4.weight",
+                "conv_blocks.2.4.bias",
+                "conv_blocks.10.0.weight",
+                "conv_out.weight",
+                "value_head.0.bias",
+            ],
+        )
 
 
 def seed_network(channels=8, layers=2, embedding=4):
@@ -229,8 +265,16 @@ def seed_network(channels=8, layers=2, embedding=4):
     network.time_embed = nn.Sequential(nn.Linear(1, channels), nn.SiLU(), nn.Linear(channels, channels))
     network.conv_in = nn.Conv2d(embedding, channels, 3, padding=1)
     network.conv_blocks = nn.ModuleList(
-        nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.GroupNorm(8, channels), nn.SiLU(),
-                      nn.Conv2d(channels, channels, 3, padding=1), nn.GroupNorm(8, channels), nn.SiLU()) for _ in range(layers))
+        nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GroupNorm(8, channels),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GroupNorm(8, channels),
+            nn.SiLU(),
+        )
+        for _ in range(layers)
+    )
     network.conv_out = nn.Conv2d(channels, channels, 3, padding=1)
     network.position_head = nn.Sequential(nn.Linear(81 * channels, channels), nn.SiLU(), nn.Linear(channels, 81))
     network.value_head = nn.Sequential(nn.Linear(81 * channels, channels), nn.SiLU(), nn.Linear(channels, 10))
@@ -245,13 +289,24 @@ def seed_checkpoint(path, prefix="", steps=3):
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)
     for _ in range(steps):
         optimizer.zero_grad(set_to_none=True)
-        sum((parameter ** 2).sum() for parameter in network.parameters()).backward()
+        sum((parameter**2).sum() for parameter in network.parameters()).backward()
         optimizer.step()
         scheduler.step()
-    torch.save({"epoch": steps - 1, "model_state_dict": {prefix + name: value for name, value in network.state_dict().items()},
-                "optimizer_state_dict": optimizer.state_dict(), "scheduler_state_dict": scheduler.state_dict(),
-                "epoch_losses": [5.8, 5.7, 5.6], "epoch_accuracies": [0.07, 0.08, 0.09], "val_losses": [], "val_accuracies": [],
-                "config": {"batch_size": 64, "learning_rate": 1e-3, "weight_decay": 1e-4, "k_max": 3}, "wandb_run_id": "abc"}, path)
+    torch.save(
+        {
+            "epoch": steps - 1,
+            "model_state_dict": {prefix + name: value for name, value in network.state_dict().items()},
+            "optimizer_state_dict": optimizer.state_dict(),
+            "scheduler_state_dict": scheduler.state_dict(),
+            "epoch_losses": [5.8, 5.7, 5.6],
+            "epoch_accuracies": [0.07, 0.08, 0.09],
+            "val_losses": [],
+            "val_accuracies": [],
+            "config": {"batch_size": 64, "learning_rate": 1e-3, "weight_decay": 1e-4, "k_max": 3},
+            "wandb_run_id": "abc",
+        },
+        path,
+    )
     return network, optimizer, scheduler
 
 
@@ -268,7 +323,9 @@ class SeedCheckpoints(InFolder):
         for name, parameter in network.named_parameters():
             self.assertTrue(torch.equal(torch_file.from_plain(model[name]), parameter.data), name)
             for key in ("exp_avg", "exp_avg_sq"):
-                self.assertTrue(torch.equal(torch_file.from_plain(moments[f"{key}.{name}"]), optimizer.state[parameter][key]), name)
+                self.assertTrue(
+                    torch.equal(torch_file.from_plain(moments[f"{key}.{name}"]), optimizer.state[parameter][key]), name
+                )
         self.assertEqual(moments["updates"], Tensor("I64", (), struct.pack("<q", 3)))
         facts = json.loads((self.folder / "in/import.json").read_text())
         self.assertEqual((facts["epoch"], facts["updates"], facts["config"]["k_max"]), (2, 3, 3))
@@ -293,7 +350,7 @@ class SeedCheckpoints(InFolder):
         for net, opt, sched in ((network, optimizer, scheduler), (other, other_optimizer, other_scheduler)):
             for _ in range(3):
                 opt.zero_grad(set_to_none=True)
-                sum((parameter ** 2).sum() for parameter in net.parameters()).backward()
+                sum((parameter**2).sum() for parameter in net.parameters()).backward()
                 opt.step()
                 sched.step()
         self.assertAlmostEqual(scheduler.get_last_lr()[0], other_scheduler.get_last_lr()[0], places=12)
@@ -309,10 +366,14 @@ class SeedCheckpoints(InFolder):
         for name in ("model.safetensors", lockstep_folder.OPTIMIZER):
             (checkpoint / name).write_bytes((self.folder / "in" / name).read_bytes())
             files.append({"name": name, "size": (checkpoint / name).stat().st_size})
-        (checkpoint / "MANIFEST.json").write_text(json.dumps({"format": "lockstep-checkpoint", "step": 8, "files": files}))
+        (checkpoint / "MANIFEST.json").write_text(
+            json.dumps({"format": "lockstep-checkpoint", "step": 8, "files": files})
+        )
         run = self.folder / "run"
         (run / "plan.json").write_text('{"global_batch": 64, "train_samples": 256, "steps": 40}')
-        (run / "config.yaml").write_text("task:\n  k_max: 6\noptimizer:\n  kind: adamw\n  lr: 0.002\n  weight_decay: 0.0001\n")
+        (run / "config.yaml").write_text(
+            "task:\n  k_max: 6\noptimizer:\n  kind: adamw\n  lr: 0.002\n  weight_decay: 0.0001\n"
+        )
         lines = [{"step": step, "loss": float(step), "accuracy": 0.5} for step in range(1, 13)]
         lines.append({"kind": "evaluation", "step": 8, "validation_loss": 5.5, "validation_accuracy": 0.1})
         (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"torn')
@@ -324,7 +385,9 @@ class SeedCheckpoints(InFolder):
         self.assertEqual(out["config"], {"batch_size": 64, "learning_rate": 0.002, "weight_decay": 0.0001, "k_max": 6})
         self.assertEqual(list(out["model_state_dict"]), ["_orig_mod." + name for name in network.state_dict()])
         self.assertEqual(out["scheduler_state_dict"]["T_max"], 10)
-        self.assertAlmostEqual(out["optimizer_state_dict"]["param_groups"][0]["lr"], 0.001 * (1 + math.cos(math.pi * 0.2)))
+        self.assertAlmostEqual(
+            out["optimizer_state_dict"]["param_groups"][0]["lr"], 0.001 * (1 + math.cos(math.pi * 0.2))
+        )
         other = seed_network()
         torch.optim.AdamW(other.parameters()).load_state_dict(out["optimizer_state_dict"])
 
@@ -338,6 +401,7 @@ class SeedCheckpoints(InFolder):
             torch.save(changed, self.folder / "d.pt")
             self.expect(4, "from-seed", self.folder / "d.pt", self.folder / "out", says=["error: ", *says])
             self.assertFalse((self.folder / "out").exists())
+
         refused(lambda c: c.pop("model_state_dict"), "no model_state_dict", "state-dict")
         refused(lambda c: c["model_state_dict"].pop("conv_out.weight"), "it lacks 'conv_out.weight'")
         refused(lambda c: c["model_state_dict"].update({"lm_head.weight": torch.ones(1)}), "it has 'lm_head.weight'")
@@ -356,16 +420,42 @@ class SeedCheckpoints(InFolder):
 @needs_torch
 class StateDicts(InFolder):
     def test_go_both_ways(self):
-        torch.save({"model_state_dict": {"module.a": torch.arange(6.0).reshape(2, 3).t(), "module.n": torch.tensor(3)}}, self.folder / "a.pt")
-        self.expect(4, "state-dict", self.folder / "a.pt", self.folder / "a.safetensors", says=["there are model_state_dict", "--key"])
-        self.expect(0, "state-dict", self.folder / "a.pt", self.folder / "a.safetensors", "--key", "model_state_dict", "--strip", "module.")
+        torch.save(
+            {"model_state_dict": {"module.a": torch.arange(6.0).reshape(2, 3).t(), "module.n": torch.tensor(3)}},
+            self.folder / "a.pt",
+        )
+        self.expect(
+            4,
+            "state-dict",
+            self.folder / "a.pt",
+            self.folder / "a.safetensors",
+            says=["there are model_state_dict", "--key"],
+        )
+        self.expect(
+            0,
+            "state-dict",
+            self.folder / "a.pt",
+            self.folder / "a.safetensors",
+            "--key",
+            "model_state_dict",
+            "--strip",
+            "module.",
+        )
         tensors = safetensors_file.read(self.folder / "a.safetensors")
         self.assertEqual(tensors["a"], Tensor("F32", (3, 2), floats(0, 3, 1, 4, 2, 5)))
         self.expect(0, "state-dict", self.folder / "a.safetensors", self.folder / "b.pt")
         self.assertEqual(torch.load(self.folder / "b.pt", weights_only=True)["n"].item(), 3)
 
     def test_a_file_of_torch_save_is_harmless_to_look_into(self):
-        torch.save({"a": torch.ones(2), "b": torch.ones(2).bfloat16(), "p": torch.nn.Parameter(torch.ones(1)), "d": torch.float32}, self.folder / "a.pt")
+        torch.save(
+            {
+                "a": torch.ones(2),
+                "b": torch.ones(2).bfloat16(),
+                "p": torch.nn.Parameter(torch.ones(1)),
+                "d": torch.float32,
+            },
+            self.folder / "a.pt",
+        )
         self.expect(0, "inspect", self.folder / "a.pt", says=["3 storages", "torch._utils._rebuild_tensor_v2"])
 
 

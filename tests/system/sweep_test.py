@@ -48,15 +48,28 @@ def facts(folder):
     out = {}
     for point in results(folder)["points"]:
         curves = point["curves"]
-        out[point["point"]] = (point["rank"], point["state"], point["exit_code"], point["values"], point["step"], point["scores"],
-                               curves["train_steps"], curves["train_loss"], [line["step"] for line in curves["evaluations"]])
+        out[point["point"]] = (
+            point["rank"],
+            point["state"],
+            point["exit_code"],
+            point["values"],
+            point["step"],
+            point["scores"],
+            curves["train_steps"],
+            curves["train_loss"],
+            [line["step"] for line in curves["evaluations"]],
+        )
     return out
 
 
 def whole_sweep(test):
     path, folder = write_sweep(test, "whole")
-    result = test.run("sweep", path).expect(NUMERIC, "FAILED with exit code 7", "the gradients of 10 steps in a row were not finite",
-                                            "3 of 4 points done, 1 failed")
+    result = test.run("sweep", path).expect(
+        NUMERIC,
+        "FAILED with exit code 7",
+        "the gradients of 10 steps in a row were not finite",
+        "3 of 4 points done, 1 failed",
+    )
     assert result.last_line() == f"sweep folder: {folder}", result.text()
     states = {point["point"]: (point["state"], point["exit_code"]) for point in results(folder)["points"]}
     assert states == {BAD: ("failed", NUMERIC)} | {name: ("done", 0) for name in GOOD}, states
@@ -75,11 +88,18 @@ def tables(test):
         rows = list(csv.DictReader(file))
     assert [row["point"] for row in rows] == [point["point"] for point in points]
     for row, point in zip(rows, points):
-        own = [line["validation_loss"] for line in tiny_run.metrics(point["folder"])
-               if line.get("kind") == "evaluation" and line["validation_loss"] is not None]
+        own = [
+            line["validation_loss"]
+            for line in tiny_run.metrics(point["folder"])
+            if line.get("kind") == "evaluation" and line["validation_loss"] is not None
+        ]
         best = point["scores"].get("validation_loss", {}).get("best")
         assert best == (min(own) if own else None), (point["point"], own)
-        assert row["best_validation_loss"] == "" if best is None else math.isclose(float(row["best_validation_loss"]), best), row
+        assert (
+            row["best_validation_loss"] == ""
+            if best is None
+            else math.isclose(float(row["best_validation_loss"]), best)
+        ), row
         assert float(row["optimizer.lr"]) == point["values"]["optimizer.lr"], row
         assert point["state"] != "done" or int(row["step"]) == STEPS == len(point["curves"]["train_loss"]), row
     page = (folder / "report.html").read_text()
@@ -116,7 +136,9 @@ def killed(test, victims):
             time.sleep(0.01)
         if not running.alive():
             break
-        targets = [running.pid] + ([process.pid for process in processes.find(test.work)] if victims == "everything" else [])
+        targets = [running.pid] + (
+            [process.pid for process in processes.find(test.work)] if victims == "everything" else []
+        )
         for pid in targets:
             processes.send(pid, signal.SIGKILL)
         running.wait(10)
@@ -147,10 +169,21 @@ def wrong_points(test):
     """What the config forbids is said before anything starts, with the place in the sweep's file."""
     text = SWEEP.replace("1.0e30", "1.0e-3, train.global_bach: 7").replace("list:", "wrong_points: stop\nlist:")
     path, folder = write_sweep(test, "wrong", text=text)
-    test.run("sweep", path).expect(USAGE, "point lr_1.0e-3-global_bach_7 is wrong", "unknown key 'train.global_bach'", f"{path}:10:28",
-                                   "did you mean 'global_batch'?", "nothing was started")
+    test.run("sweep", path).expect(
+        USAGE,
+        "point lr_1.0e-3-global_bach_7 is wrong",
+        "unknown key 'train.global_bach'",
+        f"{path}:10:28",
+        "did you mean 'global_batch'?",
+        "nothing was started",
+    )
     assert not folder.exists()
-    path.write_text(path.read_text().replace("wrong_points: stop", "at_once: 1").replace("at_once: 2\n", "").replace("hidden: 12", "hidden: 8, train.steps: 8"))
+    path.write_text(
+        path.read_text()
+        .replace("wrong_points: stop", "at_once: 1")
+        .replace("at_once: 2\n", "")
+        .replace("hidden: 12", "hidden: 8, train.steps: 8")
+    )
     test.run("sweep", path, "train.steps=6").expect(USAGE, "'train.steps' is varied by the sweep")
     path.write_text(path.read_text().replace(", train.steps: 8", ", run.seed: 18"))
     result = test.run("sweep", path, "train.steps=6").expect(USAGE, "3 of 4 points done, 1 failed")
@@ -166,20 +199,41 @@ def seed_style(test):
     """log.style: seed in a whole run; the formats themselves are tested byte for byte in tests/train."""
     folder = test.work / "runs/style"
     result = test.run("train", test.work / "tiny.yaml", "--run-folder", folder, "log.style=seed").expect(
-        0, "Using mixed precision: False\nDataset size: 256, Batch size: 16, Batches per epoch: 16\n", "Epoch    1/3 | Loss: ",
-        "Epoch    3/3 | Loss: ", f"✓ Checkpoint saved: {folder}/checkpoints/step-{STEPS:08}\n", "Validation Loss: 0.")
+        0,
+        "Using mixed precision: False\nDataset size: 256, Batch size: 16, Batches per epoch: 16\n",
+        "Epoch    1/3 | Loss: ",
+        "Epoch    3/3 | Loss: ",
+        f"✓ Checkpoint saved: {folder}/checkpoints/step-{STEPS:08}\n",
+        "Validation Loss: 0.",
+    )
     lines = [line for line in result.err.splitlines() if line.startswith("Epoch ")]
     loss = [line["loss"] for line in tiny_run.metrics(folder) if line.get("kind", "step") == "step"]
-    assert lines[0] == f"Epoch    1/3 | Loss: {sum(loss[:16]) / 16:.4f} | Acc: nan | LR: {lr_after(folder, 16):.6f}", lines[0]
+    assert (
+        lines[0] == f"Epoch    1/3 | Loss: {sum(loss[:16]) / 16:.4f} | Acc: nan | LR: {lr_after(folder, 16):.6f}"
+    ), lines[0]
     assert len(lines) == 3, lines
-    sweep = test.run("train", test.work / "tiny.yaml", "--run-folder", test.work / "runs/style2", "log.style=seed_sweep", "train.steps=10").expect(0)
+    sweep = test.run(
+        "train",
+        test.work / "tiny.yaml",
+        "--run-folder",
+        test.work / "runs/style2",
+        "log.style=seed_sweep",
+        "train.steps=10",
+    ).expect(0)
     line = next(line for line in sweep.err.splitlines() if line.startswith("  Step"))
-    assert line.startswith(f"  Step      5/10 | Train Loss: {tiny_run.metrics(test.work / 'runs/style2')[5]['loss']:.4f} | Train Acc: nan | Val Loss: "), line
+    assert line.startswith(
+        f"  Step      5/10 | Train Loss: {tiny_run.metrics(test.work / 'runs/style2')[5]['loss']:.4f} "
+        "| Train Acc: nan | Val Loss: "
+    ), line
     return "3 epochs"
 
 
 def lr_after(folder, step):
-    return next(line["lr"] for line in tiny_run.metrics(folder) if line.get("kind", "step") == "step" and line["step"] == step + 1)
+    return next(
+        line["lr"]
+        for line in tiny_run.metrics(folder)
+        if line.get("kind", "step") == "step" and line["step"] == step + 1
+    )
 
 
 def main():

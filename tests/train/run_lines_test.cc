@@ -53,8 +53,10 @@ TEST(SeedTrainerLines, AverageTheBatchesOfAnEpochAndForgetThemAfterwards) {
   EXPECT_TRUE(lines->step({1, 8.0, 0.1, 1e-3, true}).empty());
   EXPECT_TRUE(lines->step({2, 6.0, 0.2, 1e-3, true}).empty());
   EXPECT_TRUE(lines->step({3, 4.0, 0.3, 1e-3, true}).empty());
-  EXPECT_EQ(lines->step({4, 2.0, 0.4, 5e-4, true}), Lines{"Epoch    1/1000 | Loss: 5.0000 | Acc: 0.2500 | LR: 0.000500"});
-  EXPECT_EQ(run_steps(*lines, 5, 8, 1.5, 0.5, 2.5e-7), Lines{"Epoch    2/1000 | Loss: 1.5000 | Acc: 0.5000 | LR: 0.000000"});
+  EXPECT_EQ(lines->step({4, 2.0, 0.4, 5e-4, true}),
+            Lines{"Epoch    1/1000 | Loss: 5.0000 | Acc: 0.2500 | LR: 0.000500"});
+  EXPECT_EQ(run_steps(*lines, 5, 8, 1.5, 0.5, 2.5e-7),
+            Lines{"Epoch    2/1000 | Loss: 1.5000 | Acc: 0.5000 | LR: 0.000000"});
 }
 
 TEST(SeedTrainerLines, KeepTheFirstTheLastAndEachIntervalsEpoch) {
@@ -120,7 +122,8 @@ TEST(SeedSweepLines, ShowEpochsOfARunCountedInEpochs) {
 TEST(RunLines, OfTheProjectItselfShowAllScoresAndSkippedUpdates) {
   const auto lines = make_run_lines(setup_of("lockstep"));
   EXPECT_TRUE(lines->has_bar());
-  EXPECT_EQ(lines->evaluation(7, {{"validation_loss", 0.5}, {"validity", 1}}), Lines{"step 7:  validation_loss 0.5000  validity 1.0000"});
+  EXPECT_EQ(lines->evaluation(7, {{"validation_loss", 0.5}, {"validity", 1}}),
+            Lines{"step 7:  validation_loss 0.5000  validity 1.0000"});
   EXPECT_EQ(lines->step({3, 1, 1, 1, false}), Lines{"step 3: gradients were not finite, no update"});
   EXPECT_THROW(make_run_lines(setup_of("sead")), ConfigError);
 }
