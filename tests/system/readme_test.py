@@ -82,7 +82,7 @@ def readme(test):
 
 def scripts(test):
     checked = []
-    for name in ("lockstep", "test", "setup"):
+    for name in ("lockstep", "test", "setup", "convert"):
         path = harness.SOURCE / "scripts" / name
         first = path.read_text().splitlines()[0]
         if "sh" in first.split("/")[-1]:
@@ -102,7 +102,8 @@ def configs(test):
     quickstart = harness.SOURCE / "configs/sudoku/quickstart.yaml"
     assert "include:" not in quickstart.read_text()
     for path in paths:
-        result = test.run("config", "show", path, "--json")
+        is_sweep = re.search(r"^base:", path.read_text(), re.MULTILINE)
+        result = test.run("sweep", path, "--print") if is_sweep else test.run("config", "show", path, "--json")
         assert result.code == 0, f"{path}\n{result.text()}"
     return ", ".join(str(path.relative_to(harness.SOURCE)) for path in paths)
 
