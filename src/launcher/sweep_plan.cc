@@ -140,9 +140,16 @@ std::vector<PointPlan> plan_points(const SweepFile& file, const std::vector<Swee
       return plans;
     }
     if (pending.empty() || signals.stop_requested()) break;
-    console.line("looking at the data of " + points[pending.front()].name);
-    plans[pending.front()] = prepare(file, points[pending.front()], options, signals);
+    const size_t first = pending.front();
+    console.line("looking at the data of " + points[first].name);
+    const std::string missing = plans[first].message;
+    plans[first] = prepare(file, points[first], options, signals);
     pending.erase(pending.begin());
+    if (plans[first].plan) continue;
+    // What could not be made for one cannot be made for the others that miss the same.
+    for (size_t i : pending)
+      if (plans[i].message == missing) plans[i].fact = plans[i].message = plans[first].fact;
+    std::erase_if(pending, [&](size_t i) { return plans[i].message == plans[first].message; });
   }
   return plans;
 }
