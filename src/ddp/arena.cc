@@ -39,30 +39,35 @@ NamedTensors Arena::named(const std::string& prefix) const {
   return result;
 }
 
-void Arena::load(const NamedTensors& values, const std::string& prefix, const std::string& from) {
-  at::NoGradGuard no_grad;
-  size_t used = 0;
-  for (size_t i = 0; i < views_.size(); ++i) {
-    const std::string name = prefix + layout_->entries[i].name;
+std::vector<at::Tensor> find_parameters(const ArenaLayout& layout, const NamedTensors& values,
+                                        const std::string& prefix, const std::string& from) {
+  std::vector<at::Tensor> result;
+  for (const ArenaEntry& entry : layout.entries) {
+    const std::string name = prefix + entry.name;
     const at::Tensor* value = find_tensor(values, name);
     if (value == nullptr) throw CheckpointError(fmt::format("{} has no tensor '{}'", from, name));
-    if (value->scalar_type() != at::kFloat || value->sizes() != views_[i].sizes())
+    if (value->scalar_type() != at::kFloat || value->sizes() != at::IntArrayRef(entry.shape))
       throw CheckpointError(fmt::format("tensor '{}' of {} is {} {}, not {} {}", name, from,
                                         at::toString(value->scalar_type()), fmt::join(value->sizes().vec(), "x"),
-                                        at::toString(at::kFloat), fmt::join(layout_->entries[i].shape, "x")));
-    views_[i].copy_(*value);
-    ++used;
+                                        at::toString(at::kFloat), fmt::join(entry.shape, "x")));
+    result.push_back(*value);
   }
   size_t with_prefix = 0;
   for (const NamedTensor& value : values) with_prefix += value.name.starts_with(prefix);
-  if (with_prefix == used) return;
+  if (with_prefix == result.size()) return result;
   for (const NamedTensor& value : values) {
-    const bool known = std::any_of(layout_->entries.begin(), layout_->entries.end(),
+    const bool known = std::any_of(layout.entries.begin(), layout.entries.end(),
                                    [&](const ArenaEntry& entry) { return prefix + entry.name == value.name; });
     if (value.name.starts_with(prefix) && !known)
       throw CheckpointError(fmt::format("{} has a tensor '{}' that this model lacks", from, value.name));
   }
   throw CheckpointError(fmt::format("{} holds a tensor twice", from));
+}
+
+void Arena::load(const NamedTensors& values, const std::string& prefix, const std::string& from) {
+  at::NoGradGuard no_grad;
+  const std::vector<at::Tensor> found = find_parameters(*layout_, values, prefix, from);
+  for (size_t i = 0; i < views_.size(); ++i) views_[i].copy_(found[i]);
 }
 
 }  // namespace lockstep

@@ -32,6 +32,11 @@ struct ArenaLayout {
   static ArenaLayout of(const NamedTensors& parameters);
 };
 
+// The values of all parameters, in layout order, found by PREFIX + name. Strict: throws CheckpointError
+// naming `from` if one is missing, of another dtype or shape, or a name with this prefix is unknown.
+std::vector<at::Tensor> find_parameters(const ArenaLayout& layout, const NamedTensors& values,
+                                        const std::string& prefix, const std::string& from);
+
 // One float32 buffer with that layout, 64-byte aligned, zeroed.
 class Arena {
  public:

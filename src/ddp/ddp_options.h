@@ -14,7 +14,7 @@ struct DdpOptions {
   std::string reduce = "auto";         // auto: tree on CPU, the library's all-reduce on GPUs
   int64_t bucket_megabytes = 25;       // MiB of gradients per exchange
   bool overlap = true;                 // exchange while backward goes on
-  bool shard_optimizer = false;        // each rank updates its share of the weights
+  bool shard_optimizer = false;        // each rank updates its share of the weights (shard_layout.h)
   double timeout_seconds = 600;        // deadline of every exchange
 
   void fields(FieldVisitor& visit) {
@@ -27,9 +27,6 @@ struct DdpOptions {
     visit("timeout_seconds", timeout_seconds, above(0), "deadline of every exchange between ranks");
   }
 };
-
-// Throws ConfigError for a choice that this version does not have.
-void check_ddp_options(const DdpOptions& options);
 
 // `ddp.reduce`, decided: true for the tree.
 bool reduces_by_tree(const DdpOptions& options, bool cpu);

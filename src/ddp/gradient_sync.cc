@@ -15,6 +15,7 @@
 #include "ddp/gradient_buckets.h"
 #include "ddp/slot_threads.h"
 #include "ddp/tree.h"
+#include "ddp/tree_to_owners.h"
 
 namespace lockstep {
 
@@ -35,12 +36,15 @@ struct ThreadState {
 
 struct GradientSync::State {
   State(Communicator& comm_, const ArenaLayout& layout_, const GradientSyncOptions& options_)
-      : comm(comm_), layout(layout_), options(options_), tree(comm_, options_.num_slots) {}
+      : comm(comm_), layout(layout_), options(options_), tree(comm_, options_.num_slots) {
+    if (options.shard && !options.shard->whole() && options.tree) to_owners.emplace(comm, options.num_slots, *options.shard);
+  }
 
   Communicator& comm;
   const ArenaLayout& layout;
   const GradientSyncOptions options;
   TreeReduction tree;
+  std::optional<TreeToOwners> to_owners;
   std::vector<Arena> slots;  // one gradient arena per local slot
   std::vector<ThreadState> threads;
   std::vector<Bucket> buckets;
@@ -236,6 +240,11 @@ void GradientSync::State::exchange(int64_t index) {
   const int64_t count = bucket.end - bucket.begin;
   std::vector<float*> parts;
   for (Arena& arena : slots) parts.push_back(arena.data() + bucket.begin);
+  if (to_owners) {
+    std::vector<float*> arenas;
+    for (Arena& arena : slots) arenas.push_back(arena.data());
+    return to_owners->sum(arenas, bucket.begin, bucket.end, bucket_names[index]);
+  }
   if (options.tree) return tree.sum<float>(parts, count, bucket_names[index]);
   tree.sum_local<float>(parts, count);
   comm.all_reduce(parts[0], static_cast<size_t>(count), bucket_names[index]);

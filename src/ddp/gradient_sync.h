@@ -17,15 +17,19 @@
 //     });
 //     sync.finish();   // then sync.gradients() holds the sum, equal on all ranks
 //
+// With `shard` each rank gets the sum of its own blocks only (tree_to_owners.h).
+//
 // Source: Li et al., "PyTorch Distributed", VLDB 2020, 3.2, arXiv:2006.15704.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "ddp/arena.h"
 #include "ddp/communicator.h"
+#include "ddp/shard_layout.h"
 #include "ddp/slots.h"
 
 namespace lockstep {
@@ -36,6 +40,7 @@ struct GradientSyncOptions {
   bool overlap = true;        // false: everything is exchanged inside finish()
   int64_t bucket_bytes = int64_t{25} << 20;
   int64_t first_bucket_bytes = int64_t{1} << 20;
+  std::optional<ShardLayout> shard;  // set: a rank needs the sum of its own blocks only
 };
 
 // How the last step's exchange went.
@@ -71,7 +76,7 @@ class GradientSync {
   // Training thread. Waits for all exchanges; an error of the communication thread is rethrown here.
   void finish();
 
-  // After finish(): the sum over all slots. Belongs to this object until the next begin_step();
+  // After finish(): the sum over all slots; with `shard` its own blocks only, the others are spoilt. Belongs to this object until the next begin_step();
   // may be changed in place (gradients are scaled and clipped there).
   Arena& gradients();
   const GradientSyncStats& stats() const;

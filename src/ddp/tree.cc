@@ -145,6 +145,13 @@ template void TreeReduction::sum<double>(std::span<double* const>, int64_t, cons
 template void TreeReduction::sum_local<float>(std::span<float* const>, int64_t);
 template void TreeReduction::sum_local<double>(std::span<double* const>, int64_t);
 
+template <class T>
+void sum_node(std::span<T* const> parts, const SlotRange& node, int64_t count) {
+  add_whole_node(parts, node.begin, node.begin, node.end, count);
+}
+template void sum_node<float>(std::span<float* const>, const SlotRange&, int64_t);
+template void sum_node<double>(std::span<double* const>, const SlotRange&, int64_t);
+
 StepTotals sum_totals(TreeReduction& tree, std::span<const StepTotals> mine) {
   static_assert(sizeof(StepTotals) == 6 * sizeof(double));
   std::vector<StepTotals> work(mine.begin(), mine.end());

@@ -61,6 +61,11 @@ class TreeReduction {
   size_t scratch_bytes_ = 0;
 };
 
+// Adds a node of the tree into parts[0], without communicating; parts[i] holds `count` numbers of slot
+// node.begin + i. T is float or double.
+template <class T>
+void sum_node(std::span<T* const> parts, const SlotRange& node, int64_t count);
+
 // What a step adds up beside the gradients, in one small message (design.md 3, rules 6 and 14).
 struct StepTotals {
   double loss_sum = 0;

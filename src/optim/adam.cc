@@ -41,9 +41,9 @@ void call_fused_adam(const TensorLists& t, double lr, double weight_decay, const
 
 class Adam final : public Optimizer {
  public:
-  Adam(const AdamOptions& options, bool decoupled, const ArenaLayout& layout)
-      : Optimizer(layout, options.lr, options.weight_decay, options.groups,
-                  choose_implementation(options.implementation, decoupled ? "adamw" : "adam", layout)),
+  Adam(const AdamOptions& options, bool decoupled, const ShardLayout& shard)
+      : Optimizer(shard, options.lr, options.weight_decay, options.groups,
+                  choose_implementation(options.implementation, decoupled ? "adamw" : "adam", shard.arena())),
         options_(options),
         decoupled_(decoupled),
         exp_avg_(add_state("exp_avg")),
@@ -51,12 +51,12 @@ class Adam final : public Optimizer {
 
   void step(Arena& weights, const Arena& gradients, const UpdateTerms& terms) override {
     ++updates_;
-    if (implementation_ == Implementation::kForeach) return step_foreach(weights, gradients, terms);
-    const bool fused = implementation_ == Implementation::kFused;
+    if (implementation() == Implementation::kForeach) return step_foreach(weights, gradients, terms);
+    const bool fused = implementation() == Implementation::kFused;
     for_pieces(terms.parallel, [&](const Stretch& stretch, int64_t begin, int64_t end) {
       if (stretch.settings.frozen) return move_ema(weights, terms, begin, end);
-      const AdamArrays arrays{weights.data() + begin, gradients.data() + begin, exp_avg_.data() + begin,
-                              exp_avg_sq_.data() + begin};
+      const AdamArrays arrays{weights.data() + begin, gradients.data() + begin, exp_avg_.at(begin),
+                              exp_avg_sq_.at(begin)};
       const AdamFactors factors = factors_of(stretch, terms);
       if (fused) return optimizer_kernels().adam(arrays, end - begin, factors, terms.gradient, ema_factors(terms, begin));
       adam_reference(arrays, end - begin, factors, terms.gradient);
@@ -75,26 +75,27 @@ class Adam final : public Optimizer {
     const Arena& plain = plain_gradients(gradients, terms.gradient);
     for (const Stretch& stretch : stretches_) {
       if (stretch.settings.frozen) continue;
-      const std::vector<at::Tensor> steps(part(weights, stretch).size(),
-                                          at::scalar_tensor(static_cast<double>(updates_)));
+      const std::vector<at::Tensor> own = pieces(weights, stretch), own_gradients = pieces(plain, stretch),
+                                    means = pieces(exp_avg_, stretch), squares = pieces(exp_avg_sq_, stretch);
+      const std::vector<at::Tensor> steps(own.size(), at::scalar_tensor(static_cast<double>(updates_)));
+      if (own.empty()) continue;
       const double lr = terms.lr * stretch.settings.lr_ratio;
       const auto update = decoupled_ ? &call_fused_adamw : &call_fused_adam;
-      update({part(weights, stretch), part(plain, stretch), part(exp_avg_, stretch), part(exp_avg_sq_, stretch), steps},
-             lr, stretch.settings.weight_decay, options_);
+      update({own, own_gradients, means, squares, steps}, lr, stretch.settings.weight_decay, options_);
     }
-    move_ema(weights, terms, 0, layout_.size);
+    move_own_ema(weights, terms);
   }
 
   const AdamOptions options_;
   const bool decoupled_;
-  Arena& exp_avg_;
-  Arena& exp_avg_sq_;
+  ArenaShard& exp_avg_;
+  ArenaShard& exp_avg_sq_;
 };
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_adam(const AdamOptions& options, bool decoupled, const ArenaLayout& layout) {
-  return std::make_unique<Adam>(options, decoupled, layout);
+std::unique_ptr<Optimizer> make_adam(const AdamOptions& options, bool decoupled, const ShardLayout& shard) {
+  return std::make_unique<Adam>(options, decoupled, shard);
 }
 
 }  // namespace lockstep

@@ -12,7 +12,7 @@
 
 namespace lockstep {
 
-std::unique_ptr<Optimizer> make_adam(const AdamOptions& options, bool decoupled, const ArenaLayout& layout);
+std::unique_ptr<Optimizer> make_adam(const AdamOptions& options, bool decoupled, const ShardLayout& shard);
 
 // The factors of update `t` (from 1) for one group of parameters; `lr` is scheduled and scaled.
 AdamFactors adam_factors(const AdamOptions& options, bool decoupled, double lr, double weight_decay, int64_t t);

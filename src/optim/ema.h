@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "core/fields.h"
+#include "ddp/arena.h"
 
 namespace lockstep {
 
@@ -33,5 +34,9 @@ struct EmaMove {
 
 // What the average does at the update with `updates` before it; nothing if it rests.
 std::optional<EmaMove> ema_move(const EmaOptions& options, int64_t updates);
+
+// Moves all of `ema`, for runs whose weights were updated elsewhere (design.md 3, rule 8); the same bits
+// as the move that optimizers fold into their update.
+void move_average(Arena& ema, const Arena& weights, const EmaMove& move);
 
 }  // namespace lockstep

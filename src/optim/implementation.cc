@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "core/errors.h"
-#include "core/log.h"
 #include "optim/kernels.h"
 
 namespace lockstep {
@@ -17,8 +16,8 @@ const char* implementation_name(Implementation implementation) {
   return "";
 }
 
-Implementation choose_implementation(const std::string& requested, const std::string& kind,
-                                     const ArenaLayout& layout) {
+ImplementationChoice choose_implementation(const std::string& requested, const std::string& kind,
+                                           const ArenaLayout& layout) {
   Implementation chosen = Implementation::kFused;
   if (requested == "foreach") chosen = Implementation::kForeach;
   else if (requested == "reference") chosen = Implementation::kReference;
@@ -30,9 +29,8 @@ Implementation choose_implementation(const std::string& requested, const std::st
                                  : "asked for";
   const std::string detail =
       chosen == Implementation::kFused ? fmt::format(" ({})", optimizer_kernels().isa) : std::string();
-  log_info(fmt::format("optimizer {}: {}{}, {} tensors ({})", kind, implementation_name(chosen), detail,
-                       layout.entries.size(), reason));
-  return chosen;
+  return {chosen, fmt::format("optimizer {}: {}{}, {} tensors ({})", kind, implementation_name(chosen), detail,
+                              layout.entries.size(), reason)};
 }
 
 }  // namespace lockstep

@@ -17,8 +17,13 @@ namespace lockstep {
 enum class Implementation { kFused, kForeach, kReference };
 const char* implementation_name(Implementation implementation);
 
-// Decides, and logs one line that says what was chosen for optimizer `kind` and why.
-Implementation choose_implementation(const std::string& requested, const std::string& kind,
-                                     const ArenaLayout& layout);
+struct ImplementationChoice {
+  Implementation implementation = Implementation::kFused;
+  std::string text;  // one line for the log: what was chosen and why
+};
+
+// Decides for optimizer `kind`. Throws ConfigError for an unknown request.
+ImplementationChoice choose_implementation(const std::string& requested, const std::string& kind,
+                                           const ArenaLayout& layout);
 
 }  // namespace lockstep

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include "core/log.h"
 #include "optim/clip.h"
 #include "optim/optimize_inputs.h"
 
@@ -23,6 +24,7 @@ NamedTensors optimize(const NamedTensors& inputs, const OptimizeSettings& settin
   weights.load(given.parameters, "", "the inputs");
   ema.flat().copy_(weights.flat());
   const auto optimizer = optimizers().make(settings.optimizer, layout);
+  log_info(optimizer->choice());
   const auto schedule = schedules().make(settings.schedule);
   const int64_t steps = std::ssize(given.gradients);
   const int64_t total = settings.total_steps > 0 ? settings.total_steps : steps;

@@ -38,35 +38,43 @@ void SgdOptions::fields(FieldVisitor& visit) {
   visit("groups", groups, "parameters with their own learning rate or decay, by name");
 }
 
-Table<Optimizer, const ArenaLayout&> optimizers() {
-  Table<Optimizer, const ArenaLayout&> table("optimizer");
+Table<Optimizer, const ShardLayout&> optimizers() {
+  Table<Optimizer, const ShardLayout&> table("optimizer");
   table.add<AdamWOptions>("adamw", "Adam with decoupled weight decay",
-                          [](const AdamWOptions& o, const ArenaLayout& layout) { return make_adam(o, true, layout); });
+                          [](const AdamWOptions& o, const ShardLayout& shard) { return make_adam(o, true, shard); });
   table.add<AdamOptions>("adam", "Adam, weight decay as L2",
-                         [](const AdamOptions& o, const ArenaLayout& layout) { return make_adam(o, false, layout); });
+                         [](const AdamOptions& o, const ShardLayout& shard) { return make_adam(o, false, shard); });
   table.add<SgdOptions>("sgd", "gradient descent with momentum",
-                        [](const SgdOptions& o, const ArenaLayout& layout) { return make_sgd(o, layout); });
+                        [](const SgdOptions& o, const ShardLayout& shard) { return make_sgd(o, shard); });
   return table;
 }
 
-Optimizer::Optimizer(const ArenaLayout& layout, double lr, double weight_decay,
-                     const std::vector<GroupOptions>& groups, Implementation implementation)
-    : layout_(layout),
+Optimizer::Optimizer(const ShardLayout& shard, double lr, double weight_decay,
+                     const std::vector<GroupOptions>& groups, ImplementationChoice choice)
+    : shard_(shard),
       lr_(lr),
-      settings_(resolve_groups(layout, groups, lr, weight_decay)),
-      stretches_(make_stretches(layout, settings_)),
-      implementation_(implementation) {}
+      settings_(resolve_groups(shard.arena(), groups, lr, weight_decay)),
+      stretches_(make_stretches(shard.arena(), settings_)),
+      choice_(std::move(choice)) {}
 
-Arena& Optimizer::add_state(const std::string& prefix) {
-  states_.emplace_back(prefix + ".", std::make_unique<Arena>(layout_));
+ArenaShard& Optimizer::add_state(const std::string& prefix) {
+  states_.emplace_back(prefix + ".", std::make_unique<ArenaShard>(shard_));
   return *states_.back().second;
 }
 
 NamedTensors Optimizer::state() const {
   NamedTensors result;
-  for (const auto& [prefix, arena] : states_)
-    for (NamedTensor& tensor : arena->named(prefix)) result.push_back(std::move(tensor));
+  for (const auto& [prefix, values] : states_)
+    for (NamedTensor& tensor : values->named(prefix)) result.push_back(std::move(tensor));
   result.push_back({"updates", at::scalar_tensor(updates_, at::kLong)});
+  return result;
+}
+
+NamedTensors Optimizer::gather_state(Communicator& comm) const {
+  NamedTensors result;
+  for (const auto& [prefix, values] : states_)
+    for (NamedTensor& tensor : values->gather(comm, prefix)) result.push_back(std::move(tensor));
+  if (comm.rank() == 0) result.push_back({"updates", at::scalar_tensor(updates_, at::kLong)});
   return result;
 }
 
@@ -83,7 +91,7 @@ void Optimizer::load(const NamedTensors& state, const std::string& from) {
   if (updates == nullptr || updates->scalar_type() != at::kLong || updates->numel() != 1 ||
       updates->item<int64_t>() < 0)
     throw CheckpointError(fmt::format("{} has no valid tensor 'updates' (i64 scalar)", from));
-  for (const auto& [prefix, arena] : states_) arena->load(state, prefix, from);
+  for (const auto& [prefix, values] : states_) values->load(state, prefix, from);
   updates_ = updates->item<int64_t>();
 }
 
@@ -97,23 +105,40 @@ void Optimizer::for_pieces(const ParallelFor& parallel,
   for (const Stretch& stretch : stretches_)
     for (int64_t begin = stretch.begin; begin < stretch.end;) {
       const int64_t border = (begin / ArenaLayout::kBlockElements + 1) * ArenaLayout::kBlockElements;
-      pieces.push_back({&stretch, begin, std::min(border, stretch.end)});
-      begin = pieces.back().end;
+      const int64_t end = std::min(border, stretch.end);
+      if (shard_.owns(begin)) pieces.push_back({&stretch, begin, end});
+      begin = end;
     }
   parallel(std::ssize(pieces), [&](int64_t i) { fn(*pieces[i].stretch, pieces[i].begin, pieces[i].end); });
 }
 
 const Arena& Optimizer::plain_gradients(const Arena& gradients, const GradientFactors& factors) {
   if (factors.multiplier == 1 && factors.clip == 1) return gradients;
-  if (!scaled_) scaled_ = std::make_unique<Arena>(layout_);
+  if (!scaled_) scaled_ = std::make_unique<Arena>(shard_.arena());
   at::mul_out(scaled_->flat(), gradients.flat(), at::scalar_tensor(factors.multiplier));
   scaled_->flat().mul_(factors.clip);
   return *scaled_;
 }
 
-at::ArrayRef<at::Tensor> Optimizer::part(const Arena& arena, const Stretch& stretch) {
-  return at::ArrayRef<at::Tensor>(arena.views())
-      .slice(stretch.first_parameter, stretch.last_parameter - stretch.first_parameter + 1);
+void Optimizer::for_own_parameters(const Stretch& stretch, const std::function<void(int64_t, int64_t)>& fn) const {
+  for (int64_t p = stretch.first_parameter; p <= stretch.last_parameter; ++p) {
+    const ArenaEntry& entry = shard_.arena().entries[p];
+    shard_.for_owned(shard_.rank(), entry.offset, entry.offset + entry.count, fn);
+  }
+}
+
+std::vector<at::Tensor> Optimizer::pieces(const Arena& arena, const Stretch& stretch) const {
+  std::vector<at::Tensor> result;
+  for_own_parameters(stretch, [&](int64_t begin, int64_t end) {
+    result.push_back(arena.flat().narrow(0, begin, end - begin));
+  });
+  return result;
+}
+
+std::vector<at::Tensor> Optimizer::pieces(const ArenaShard& state, const Stretch& stretch) const {
+  std::vector<at::Tensor> result;
+  for_own_parameters(stretch, [&](int64_t begin, int64_t end) { result.push_back(state.range(begin, end)); });
+  return result;
 }
 
 EmaFactors Optimizer::ema_factors(const UpdateTerms& terms, int64_t begin) {
@@ -124,6 +149,11 @@ EmaFactors Optimizer::ema_factors(const UpdateTerms& terms, int64_t begin) {
 void Optimizer::move_ema(const Arena& weights, const UpdateTerms& terms, int64_t begin, int64_t end) {
   const EmaFactors factors = ema_factors(terms, begin);
   if (factors.ema != nullptr) optimizer_kernels().ema(weights.data() + begin, end - begin, factors);
+}
+
+void Optimizer::move_own_ema(const Arena& weights, const UpdateTerms& terms) const {
+  shard_.for_owned(shard_.rank(), 0, shard_.arena().size,
+                   [&](int64_t begin, int64_t end) { move_ema(weights, terms, begin, end); });
 }
 
 }  // namespace lockstep

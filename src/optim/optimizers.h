@@ -2,6 +2,9 @@
 //
 // An optimizer works on arenas: one call updates all weights, folding in the scaling and clipping
 // of the gradients and the move of the EMA, so that each number is read and written once.
+//
+// It owns the blocks of a ShardLayout: usually all of them; with `ddp.shard_optimizer` a share, whose
+// state it alone holds and whose weights it alone updates (design.md 3, rule 8).
 #pragma once
 
 #include <cstdint>
@@ -10,7 +13,7 @@
 #include <vector>
 
 #include "core/kinds.h"
-#include "ddp/arena.h"
+#include "ddp/arena_shard.h"
 #include "optim/ema.h"
 #include "optim/implementation.h"
 #include "optim/kernels.h"
@@ -33,50 +36,62 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  // One update. A step whose gradients are not finite makes none: updates() stays. The gradients
-  // are not changed.
+  // One update of the own blocks of `weights` (and of the EMA there). A step whose gradients are not
+  // finite makes none: updates() stays. The gradients are not changed; only own blocks are read.
   virtual void step(Arena& weights, const Arena& gradients, const UpdateTerms& terms) = 0;
 
   // Updates so far: Adam's t.
   int64_t updates() const { return updates_; }
-  Implementation implementation() const { return implementation_; }
+  Implementation implementation() const { return choice_.implementation; }
+  // Which implementation was chosen and why, for the log.
+  const std::string& choice() const { return choice_.text; }
   double lr() const { return lr_; }  // as configured
   bool frozen(int64_t parameter) const { return settings_.at(parameter).frozen; }
 
-  // "exp_avg.NAME", "exp_avg_sq.NAME", "momentum.NAME" as views, and "updates" (i64 scalar).
+  // "exp_avg.NAME", "exp_avg_sq.NAME", "momentum.NAME" as views, and "updates" (i64 scalar). Of a
+  // whole optimizer; throws InternalError on a share.
   NamedTensors state() const;
-  // Strict; throws CheckpointError naming `from`.
+  // Collective. On rank 0 the same as copies, put together from all shares; elsewhere nothing.
+  NamedTensors gather_state(Communicator& comm) const;
+  // How many numbers the state has per weight: 2 for Adam.
+  int64_t num_states() const { return std::ssize(states_); }
+  // Takes the own blocks of a whole state. Strict; throws CheckpointError naming `from`.
   void load(const NamedTensors& state, const std::string& from);
 
  protected:
-  Optimizer(const ArenaLayout& layout, double lr, double weight_decay, const std::vector<GroupOptions>& groups,
-            Implementation implementation);
-  // A state arena whose tensors are called PREFIX.NAME; lives as long as the optimizer.
-  Arena& add_state(const std::string& prefix);
+  Optimizer(const ShardLayout& shard, double lr, double weight_decay, const std::vector<GroupOptions>& groups,
+            ImplementationChoice choice);
+  // A state whose tensors are called PREFIX.NAME; lives as long as the optimizer.
+  ArenaShard& add_state(const std::string& prefix);
 
-  // Calls fn(stretch, begin, end) for pieces of the stretches, in parallel, at block borders.
+  // Calls fn(stretch, begin, end) for the own pieces of the stretches, in parallel, cut at block borders.
   void for_pieces(const ParallelFor& parallel,
                   const std::function<void(const Stretch&, int64_t begin, int64_t end)>& fn) const;
   static EmaFactors ema_factors(const UpdateTerms& terms, int64_t begin);
   // Moves the EMA of [begin, end) without an update: frozen parameters, and implementations that
   // do not fold it in.
   static void move_ema(const Arena& weights, const UpdateTerms& terms, int64_t begin, int64_t end);
+  // The same for all own blocks.
+  void move_own_ema(const Arena& weights, const UpdateTerms& terms) const;
 
   // For `foreach`, whose kernels take plain gradients: scaled and clipped ones, in a buffer that
   // is kept; the given arena itself if there is nothing to do.
   const Arena& plain_gradients(const Arena& gradients, const GradientFactors& factors);
-  // The tensors of a stretch.
-  static at::ArrayRef<at::Tensor> part(const Arena& arena, const Stretch& stretch);
+  // The own pieces of a stretch's parameters as flat tensors: whole parameters unless sharded.
+  std::vector<at::Tensor> pieces(const Arena& arena, const Stretch& stretch) const;
+  std::vector<at::Tensor> pieces(const ArenaShard& state, const Stretch& stretch) const;
 
-  const ArenaLayout& layout_;
+  const ShardLayout shard_;
   const double lr_;
   const std::vector<ParameterSettings> settings_;
   const std::vector<Stretch> stretches_;
-  const Implementation implementation_;
+  const ImplementationChoice choice_;
   int64_t updates_ = 0;
 
  private:
-  std::vector<std::pair<std::string, std::unique_ptr<Arena>>> states_;
+  void for_own_parameters(const Stretch& stretch, const std::function<void(int64_t begin, int64_t end)>& fn) const;
+
+  std::vector<std::pair<std::string, std::unique_ptr<ArenaShard>>> states_;
   std::unique_ptr<Arena> scaled_;
 };
 
@@ -100,7 +115,8 @@ struct SgdOptions {
   void fields(FieldVisitor& visit);
 };
 
-// Rows: adamw, adam, sgd. The layout outlives what is made.
-Table<Optimizer, const ArenaLayout&> optimizers();
+// Rows: adamw, adam, sgd. The arena's layout outlives what is made; an ArenaLayout alone means a whole
+// optimizer.
+Table<Optimizer, const ShardLayout&> optimizers();
 
 }  // namespace lockstep

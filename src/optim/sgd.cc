@@ -11,21 +11,21 @@ namespace {
 
 class Sgd final : public Optimizer {
  public:
-  Sgd(const SgdOptions& options, const ArenaLayout& layout)
-      : Optimizer(layout, options.lr, options.weight_decay, options.groups,
-                  choose_implementation(options.implementation, "sgd", layout)),
+  Sgd(const SgdOptions& options, const ShardLayout& shard)
+      : Optimizer(shard, options.lr, options.weight_decay, options.groups,
+                  choose_implementation(options.implementation, "sgd", shard.arena())),
         options_(options),
         momentum_(options.momentum != 0 ? &add_state("momentum") : nullptr) {}
 
   void step(Arena& weights, const Arena& gradients, const UpdateTerms& terms) override {
     const bool first = updates_ == 0;
     ++updates_;
-    if (implementation_ == Implementation::kForeach) return step_foreach(weights, gradients, terms, first);
-    const bool fused = implementation_ == Implementation::kFused;
+    if (implementation() == Implementation::kForeach) return step_foreach(weights, gradients, terms, first);
+    const bool fused = implementation() == Implementation::kFused;
     for_pieces(terms.parallel, [&](const Stretch& stretch, int64_t begin, int64_t end) {
       if (stretch.settings.frozen) return move_ema(weights, terms, begin, end);
       const SgdArrays arrays{weights.data() + begin, gradients.data() + begin,
-                             momentum_ == nullptr ? nullptr : momentum_->data() + begin};
+                             momentum_ == nullptr ? nullptr : momentum_->at(begin)};
       const SgdFactors factors = factors_of(stretch, terms, first);
       if (fused) return optimizer_kernels().sgd(arrays, end - begin, factors, terms.gradient, ema_factors(terms, begin));
       sgd_reference(arrays, end - begin, factors, terms.gradient);
@@ -50,25 +50,27 @@ class Sgd final : public Optimizer {
     const Arena& plain = plain_gradients(gradients, terms.gradient);
     for (const Stretch& stretch : stretches_) {
       if (stretch.settings.frozen) continue;
-      at::_fused_sgd_(part(weights, stretch), part(plain, stretch),
-                      momentum_ == nullptr ? at::TensorList() : part(*momentum_, stretch),
-                      stretch.settings.weight_decay, options_.momentum, terms.lr * stretch.settings.lr_ratio,
+      const std::vector<at::Tensor> own = pieces(weights, stretch), own_gradients = pieces(plain, stretch);
+      if (own.empty()) continue;
+      const std::vector<at::Tensor> momenta =
+          momentum_ == nullptr ? std::vector<at::Tensor>() : pieces(*momentum_, stretch);
+      at::_fused_sgd_(own, own_gradients, momenta, stretch.settings.weight_decay, options_.momentum, terms.lr * stretch.settings.lr_ratio,
                       options_.dampening, options_.nesterov, /*maximize=*/false, first);
     }
-    move_ema(weights, terms, 0, layout_.size);
+    move_own_ema(weights, terms);
   }
 
   const SgdOptions options_;
-  Arena* const momentum_;
+  ArenaShard* const momentum_;
 };
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_sgd(const SgdOptions& options, const ArenaLayout& layout) {
+std::unique_ptr<Optimizer> make_sgd(const SgdOptions& options, const ShardLayout& shard) {
   if (options.nesterov && (options.momentum <= 0 || options.dampening != 0))
     throw ConfigError("optimizer.nesterov needs a momentum and no dampening",
                       "set optimizer.momentum above 0 and leave optimizer.dampening out");
-  return std::make_unique<Sgd>(options, layout);
+  return std::make_unique<Sgd>(options, shard);
 }
 
 }  // namespace lockstep

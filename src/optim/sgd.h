@@ -12,7 +12,7 @@
 namespace lockstep {
 
 // Throws ConfigError for nesterov without momentum or with dampening.
-std::unique_ptr<Optimizer> make_sgd(const SgdOptions& options, const ArenaLayout& layout);
+std::unique_ptr<Optimizer> make_sgd(const SgdOptions& options, const ShardLayout& shard);
 
 // The reference: one operation a line (sgd_reference.cc).
 void sgd_reference(const SgdArrays& arrays, int64_t count, const SgdFactors& f, const GradientFactors& g);

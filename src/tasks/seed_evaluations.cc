@@ -19,6 +19,7 @@ class SeedValidation : public Evaluation {
       : data_(*input.validation), seed_(input.context.seed), k_max_(input.k_max), stored_(input.order == "stored"),
         batch_(options.batch), samples_(std::min(options.samples, data_.size())) {}
 
+  std::vector<std::string> score_names() const override { return names_of(scores(std::vector<double>(6))); }
   int64_t num_chunks() const override { return (samples_ + batch_ - 1) / batch_; }
 
   // Sums: steps, position loss, value loss, correct positions, correct values, loss of the best predictor.
@@ -69,6 +70,9 @@ class SeedSolve : public Evaluation {
   SeedSolve(const SeedSolveOptions& options, const Dataset& data, uint64_t seed)
       : options_(options), seed_(seed), items_(puzzles_by_level(data, options.levels, options.puzzles)) {}
 
+  std::vector<std::string> score_names() const override {
+    return names_of(scores(std::vector<double>(options_.levels.size() * 2)));
+  }
   int64_t num_chunks() const override { return (static_cast<int64_t>(items_.size()) + options_.batch - 1) / options_.batch; }
 
   // Sums: per level, puzzles and how many of them came out as their solution.

@@ -18,6 +18,7 @@ class SeedSamples : public Evaluation {
  public:
   SeedSamples(const SeedSamplesOptions& options, uint64_t seed) : options_(options), seed_(seed) {}
 
+  std::vector<std::string> score_names() const override { return names_of(scores({0, 0, 0})); }
   int64_t num_chunks() const override { return (options_.count + options_.batch - 1) / options_.batch; }
 
   // Sums: grids that are valid, grids that pass the seed's check, masked cells left over.

@@ -28,6 +28,7 @@ class SudokuSamples : public Evaluation {
  public:
   SudokuSamples(const SudokuSamplesOptions& options, uint64_t seed) : options_(options), seed_(seed) {}
 
+  std::vector<std::string> score_names() const override { return {"distinct", "validity"}; }
   int64_t num_chunks() const override { return (options_.count + options_.batch - 1) / options_.batch; }
 
   // Sums: how many are valid, then one fingerprint a grid (other chunks have 0 there).

@@ -21,6 +21,10 @@ class SudokuSolve : public Evaluation {
   SudokuSolve(const SudokuSolveOptions& options, const Dataset& data, uint64_t seed)
       : options_(options), seed_(seed), items_(puzzles_by_level(data, options.levels, options.puzzles)) {}
 
+  std::vector<std::string> score_names() const override {
+    return names_of(scores(std::vector<double>(options_.levels.size() * kSums * 2)));
+  }
+
   int64_t num_chunks() const override {
     return (static_cast<int64_t>(items_.size()) + options_.batch - 1) / options_.batch;
   }

@@ -17,6 +17,7 @@ class SudokuValidationLoss : public Evaluation {
   SudokuValidationLoss(const SudokuValidationLossOptions& options, const Dataset& data, uint64_t seed)
       : data_(data), seed_(seed), batch_(options.batch), samples_(std::min(options.samples, data.size())) {}
 
+  std::vector<std::string> score_names() const override { return {"validation_loss"}; }
   int64_t num_chunks() const override { return (samples_ + batch_ - 1) / batch_; }
 
   EvaluationChunk chunk(Model& model, int64_t index) const override {

@@ -33,6 +33,11 @@ struct Loss {
 
 // Names and values: "validation_loss", "solve_rate.easy" …
 using Scores = std::map<std::string, double>;
+inline std::vector<std::string> names_of(const Scores& scores) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : scores) names.push_back(name);
+  return names;
+}
 
 // One piece of an evaluation, computed by whichever rank owns it; merged in order of chunks.
 struct EvaluationChunk {
@@ -45,6 +50,9 @@ struct EvaluationChunk {
 class Evaluation {
  public:
   virtual ~Evaluation() = default;
+  // The names that scores() will give, known before anything is computed: checkpoint.keep_best is
+  // checked against them. Empty for an evaluation that only draws.
+  virtual std::vector<std::string> score_names() const = 0;
   virtual int64_t num_chunks() const = 0;
   virtual EvaluationChunk chunk(Model& model, int64_t index) const = 0;
   // On rank 0, with the sums of all chunks and their tensors in chunk order.

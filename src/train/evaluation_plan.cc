@@ -1,5 +1,11 @@
 #include "train/evaluation_plan.h"
 
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/config_node.h"
 #include "core/files.h"
 #include "train/evaluate.h"
 
@@ -21,9 +27,7 @@ class IntegerFinder : public FieldVisitor {
 };
 
 // What an evaluation may use for randomness: never the step, so that scores are comparable.
-StepContext evaluation_context(const Session& session) {
-  return {static_cast<uint64_t>(session.config().run.seed), 0};
-}
+StepContext evaluation_context(const RunConfig& config) { return {static_cast<uint64_t>(config.run.seed), 0}; }
 
 fs::path picture_path(const RunFolder& folder, int64_t step, const std::string& kind) {
   const fs::path first = folder.sample(step);
@@ -39,9 +43,29 @@ int64_t integer_option(const Choice& choice, const std::string& name, int64_t ot
   return finder.value();
 }
 
+void check_best_score(const RunConfig& config, const Kinds& kinds) {
+  const std::string& wanted = config.checkpoint.keep_best;
+  if (wanted.empty()) return;
+  std::unique_ptr<Dataset> validation;
+  if (!config.data.validation.empty()) validation = open_data(kinds, config, config.data.validation);
+  const auto task = kinds.tasks.make(config.task);
+  std::vector<std::string> known;
+  for (const Choice& choice : config.evaluate)
+    for (const std::string& name :
+         task->evaluation(choice, validation.get(), evaluation_context(config))->score_names())
+      known.push_back(name);
+  if (std::find(known.begin(), known.end(), wanted) != known.end()) return;
+  const std::string nearest = nearest_word(wanted, known);
+  throw ConfigError(fmt::format("checkpoint.keep_best is '{}', and no evaluation gives this score", wanted),
+                    known.empty() ? "the evaluate list has no entry that gives scores"
+                                  : fmt::format("{}the evaluate list gives {}",
+                                                nearest.empty() ? "" : fmt::format("did you mean '{}'? ", nearest),
+                                                fmt::join(known, ", ")));
+}
+
 EvaluationPlan::EvaluationPlan(const Session& session) : steps_(session.plan().steps) {
   for (const Choice& choice : session.config().evaluate) {
-    session.task().evaluation(choice, session.validation_data(), evaluation_context(session));
+    session.task().evaluation(choice, session.validation_data(), evaluation_context(session.config()));
     entries_.push_back({&choice, integer_option(choice, "every_steps", 0)});
   }
 }
@@ -58,7 +82,7 @@ std::vector<ScheduledEvaluation> EvaluationPlan::due(int64_t step, bool stopping
 Scores EvaluationPlan::run(const ScheduledEvaluation& entry, Session& session,
                            const std::function<void()>& alive) const {
   const auto evaluation =
-      session.task().evaluation(*entry.options, session.validation_data(), evaluation_context(session));
+      session.task().evaluation(*entry.options, session.validation_data(), evaluation_context(session.config()));
   const EvaluationResult result = evaluate_on_ranks(*evaluation, session.evaluation_replicas(),
                                                     session.config().precision.compute, session.communicator(), alive);
   if (session.is_first()) {

@@ -35,6 +35,10 @@ class EvaluationPlan {
   int64_t steps_;
 };
 
+// Makes the config's evaluations if checkpoint.keep_best names a score, and throws ConfigError if none of
+// them gives it. Opens data.validation.
+void check_best_score(const RunConfig& config, const Kinds& kinds);
+
 // The value of the integer field `name` of a choice's options, or `otherwise` if it has none.
 int64_t integer_option(const Choice& choice, const std::string& name, int64_t otherwise);
 

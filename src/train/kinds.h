@@ -27,7 +27,7 @@ struct Kinds {
   KindList evaluations;
   DatasetTable datasets;
   DataMakerTable makers;
-  Table<Optimizer, const ArenaLayout&> optimizers;
+  Table<Optimizer, const ShardLayout&> optimizers;
   Table<Schedule> schedules;
 };
 

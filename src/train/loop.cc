@@ -94,9 +94,11 @@ class Recorder {
     if (metrics_) print_line("profile of " + table);
   }
 
+  // Collective.
   void checkpoint() {
+    CheckpointContent content = session_.snapshot();
     if (!checkpoints_) return;
-    checkpoints_->save(session_.snapshot());
+    checkpoints_->save(std::move(content));
     show_saved_checkpoint();  // the one before: its turn is over
     saving_ = session_.place().folder.checkpoint(session_.state().step);
     show_saved_checkpoint();
@@ -141,14 +143,13 @@ bool is_new_best(Session& session, const Scores& scores) {
   return true;
 }
 
-// At the end all evaluations have run once: a score that none of them gave is a mistake in the config.
-void warn_of_unknown_best(Session& session) {
-  const std::string& name = session.config().checkpoint.keep_best;
-  if (!session.is_first() || name.empty() || session.state().best_score) return;
-  log_warning(fmt::format("checkpoint.keep_best names the score '{}', and no evaluation gave it", name));
+// Collective. Only rank 0 knows scores: what it found, on all ranks.
+bool of_first_rank(Session& session, bool value) {
+  session.communicator().broadcast(&value, sizeof value, 0, "new best score");
+  return value;
 }
 
-// Runs these evaluations after a step; true if one of them found a new best.
+// Collective. Runs these evaluations after a step; true on all ranks if one of them found a new best.
 bool evaluate(const EvaluationPlan& evaluations, const std::vector<ScheduledEvaluation>& entries, Session& session,
               Recorder& recorder, HeartbeatPage& page) {
   const auto alive = [&] { page.write(session.state().step, Phase::kEvaluate); };
@@ -160,7 +161,7 @@ bool evaluate(const EvaluationPlan& evaluations, const std::vector<ScheduledEval
     recorder.evaluation(scores, seconds_since(start));
     new_best |= is_new_best(session, scores);
   }
-  return new_best;
+  return !entries.empty() && of_first_rank(session, new_best);
 }
 
 // A stop saves at once, without the evaluations of its step. The resumed run owes them: else its best
@@ -178,6 +179,7 @@ bool catch_up(const EvaluationPlan& evaluations, Session& session, Recorder& rec
   session.communicator().broadcast(&count, sizeof count, 0, "evaluations written so far");
   std::vector<ScheduledEvaluation> owed = evaluations.due(step, /*stopping=*/false);
   owed.erase(owed.begin(), owed.begin() + std::min<int64_t>(count, static_cast<int64_t>(owed.size())));
+  new_best = of_first_rank(session, new_best);
   return evaluate(evaluations, owed, session, recorder, page) || new_best;
 }
 
@@ -216,7 +218,6 @@ Outcome train(Session& session) {
       recorder.checkpoint();
     }
   }
-  if (state.step == plan.steps) warn_of_unknown_best(session);
   recorder.finish();
   page.write(state.step, Phase::kDone);
   session.communicator().barrier("end of the run");

@@ -5,7 +5,8 @@
 
 #include "core/files.h"
 #include "core/log.h"
-#include "ddp/arena.h"
+#include "ddp/shard_layout.h"
+#include "train/evaluation_plan.h"
 
 namespace lockstep {
 namespace {
@@ -34,15 +35,20 @@ DataFacts look_at_data(const RunConfig& config, const Kinds& kinds) {
   return facts;
 }
 
-// Parameters and bytes on disk, from a model made for counting. For a new run also what the task takes
-// from files, so that one that does not fit is an error before ranks start.
+// Parameters and bytes, from a model made for counting and an optimizer that owns nothing of it. For a
+// new run also what the task takes from files, so that one that does not fit is an error before ranks start.
 void count_parameters(RunPlan& plan, const RunConfig& config, const Kinds& kinds, bool new_run) {
   const auto task = kinds.tasks.make(config.task);
   const auto model = task->make_model(static_cast<uint64_t>(config.run.seed));
   if (new_run) task->initialise(*model);
   const ArenaLayout layout = ArenaLayout::of(model->parameters());
   for (const ArenaEntry& entry : layout.entries) plan.parameters += entry.count;
-  const int64_t copies = 3 + (config.train.ema.decay > 0 ? 1 : 0);
+  const auto blocks = static_cast<int>(layout.num_blocks());
+  const int64_t states = kinds.optimizers.make(config.optimizer, ShardLayout(layout, blocks + 1, blocks))->num_states();
+  const ShardLayout shard(layout, config.ddp.shard_optimizer ? static_cast<int>(plan.ranks) : 1, 0);
+  plan.optimizer_bytes = states * layout.size * 4;
+  plan.optimizer_bytes_a_rank = states * shard.num_elements(0) * 4;
+  const int64_t copies = 1 + states + (config.train.ema.decay > 0 ? 1 : 0);
   plan.checkpoint_bytes = copies * plan.parameters * 4;
 }
 
@@ -57,6 +63,7 @@ Prepared finish(LoadedConfig loaded, const PrepareOptions& options, bool new_run
   if (options.make_data) make_missing_data(config, *prepared.loaded.kinds);
   prepared.plan = make_plan(config, options.machine.value_or(probe_machine()), look_at_data(config, *prepared.loaded.kinds));
   count_parameters(prepared.plan, config, *prepared.loaded.kinds, new_run);
+  check_best_score(config, *prepared.loaded.kinds);
   resolve(config, prepared.plan);
   prepared.plan.config_hash = config_hash(config);
   if (options.dry_run_steps) prepared.plan.steps = std::min(prepared.plan.steps, *options.dry_run_steps);

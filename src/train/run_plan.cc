@@ -130,6 +130,8 @@ void visit_plan(Plan& p, Visit visit) {
   visit("train_hash", p.data.train_hash);
   visit("parameters", p.parameters);
   visit("checkpoint_bytes", p.checkpoint_bytes);
+  visit("optimizer_bytes", p.optimizer_bytes);
+  visit("optimizer_bytes_a_rank", p.optimizer_bytes_a_rank);
   visit("config_hash", p.config_hash);
 }
 
@@ -175,9 +177,15 @@ std::string explain(const RunPlan& p, const RunConfig& config) {
                                 config.ddp.overlap ? "on" : "off"));
   line("optimizer", fmt::format("{}, schedule {}, clip {}, EMA {}", config.optimizer.kind, config.schedule.kind,
                                 config.train.clip_norm, config.train.ema.decay));
-  const int64_t arenas = 2 + p.slots / p.ranks + 3;  // weights, gradient, slots, two moments, EMA
+  if (config.ddp.shard_optimizer)
+    line("sharding", fmt::format("the optimizer's {} over {} rank{}: at most {} each, {} saved a rank",
+                                 megabytes(p.optimizer_bytes), p.ranks, p.ranks == 1 ? "" : "s",
+                                 megabytes(p.optimizer_bytes_a_rank),
+                                 megabytes(p.optimizer_bytes - p.optimizer_bytes_a_rank)));
+  const int64_t slots_of_a_rank = (p.slots + p.ranks - 1) / p.ranks;
+  const int64_t copies = 1 + (config.train.ema.decay > 0 ? 1 : 0) + slots_of_a_rank;  // weights, EMA, gradients
   line("memory", fmt::format("about {} of weights, gradients and states a rank, beside activations",
-                             megabytes(arenas * p.parameters * 4)));
+                             megabytes(copies * p.parameters * 4 + p.optimizer_bytes_a_rank)));
   line("checkpoints", fmt::format("{} every {} steps, {} kept", megabytes(p.checkpoint_bytes),
                                   config.checkpoint.every_steps, config.checkpoint.keep));
   line("config hash", p.config_hash);

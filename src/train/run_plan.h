@@ -49,6 +49,8 @@ struct RunPlan {
   std::string config_hash;
   int64_t parameters = 0;            // filled where a model was made
   int64_t checkpoint_bytes = 0;
+  int64_t optimizer_bytes = 0;         // state of the optimizer, whole
+  int64_t optimizer_bytes_a_rank = 0;  // what a rank holds of it, at most (design rule 8)
 
   int64_t rows_per_slot() const { return global_batch / slots; }
 };

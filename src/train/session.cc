@@ -48,7 +48,10 @@ void Session::make_models() {
   }
   for (const auto& replica : replicas_) replica->alias_parameters(weights_->views());
   for (const auto& replica : evaluation_replicas_) replica->alias_parameters((ema_ ? *ema_ : *weights_).views());
-  optimizer_ = kinds().optimizers.make(config().optimizer, layout_);
+  shard_ = config().ddp.shard_optimizer ? ShardLayout(layout_, communicator_->size(), communicator_->rank())
+                                        : ShardLayout(layout_);
+  optimizer_ = kinds().optimizers.make(config().optimizer, *shard_);
+  log_info(optimizer_->choice());
   // Frozen parameters get no gradient, so that they do not count in the norm either.
   for (const auto& replica : replicas_)
     for (size_t i = 0; i < layout_.entries.size(); ++i)
@@ -131,12 +134,12 @@ std::vector<Model*> Session::evaluation_replicas() const {
 
 CheckpointContent Session::snapshot() {
   CheckpointContent content;
+  content.optimizer = optimizer_->gather_state(*communicator_);
+  if (!is_first()) return {};
   content.model = copies(*weights_);
   for (const NamedTensor& buffer : replicas_.front()->buffers())
     content.model.push_back({buffer.name, buffer.tensor.clone()});
   if (ema_) content.ema = copies(*ema_);
-  content.optimizer = optimizer_->state();
-  for (NamedTensor& entry : content.optimizer) entry.tensor = entry.tensor.clone();
   content.state = state_;
   return content;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "data/dataset.h"
 #include "ddp/arena.h"
 #include "ddp/communicator.h"
+#include "ddp/shard_layout.h"
 #include "optim/optimizers.h"
 #include "tasks/task.h"
 #include "train/checkpoint.h"
@@ -48,11 +50,14 @@ class Session {
   Arena& ema() { return *ema_; }
   Optimizer& optimizer() { return *optimizer_; }
   const ArenaLayout& layout() const { return layout_; }
+  // Which blocks this rank's optimizer owns: all of them without ddp.shard_optimizer.
+  const ShardLayout& shard() const { return *shard_; }
   // Replicas whose weights are the EMA (or the weights themselves without EMA), for evaluation.
   std::vector<Model*> evaluation_replicas() const;
 
   TrainState& state() { return state_; }
-  // A copy of everything a checkpoint holds, after a step's update and EMA.
+  // Collective. On rank 0 a copy of everything a checkpoint holds, after a step's update and EMA; on
+  // the others nothing: they send their share of the optimizer's state.
   CheckpointContent snapshot();
 
  private:
@@ -69,6 +74,7 @@ class Session {
   std::unique_ptr<Task> task_;
   std::unique_ptr<Dataset> train_data_, validation_data_;
   ArenaLayout layout_;
+  std::optional<ShardLayout> shard_;
   std::unique_ptr<Arena> weights_, ema_;
   std::vector<std::unique_ptr<Model>> replicas_, evaluation_replicas_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -26,13 +26,14 @@ constexpr int64_t kMaxSkippedInARow = 10;
 // C of design rule 6: backward starts from 1/C, so that sums stay near one.
 double power_of_two_at_least(double count) { return std::exp2(std::ceil(std::log2(std::max(count, 1.0)))); }
 
-GradientSyncOptions sync_options(const RunPlan& plan, const DdpOptions& ddp) {
+GradientSyncOptions sync_options(const RunPlan& plan, const DdpOptions& ddp, const ShardLayout& shard) {
   GradientSyncOptions options;
   options.num_slots = plan.slots;
   options.tree = plan.reduce == "tree";
   options.overlap = ddp.overlap;
   options.bucket_bytes = ddp.bucket_megabytes << 20;
   options.first_bucket_bytes = std::min(options.bucket_bytes, options.first_bucket_bytes);
+  options.shard = shard;
   return options;
 }
 
@@ -60,6 +61,7 @@ struct TrainingStep::Parts {
   GradientSync sync;
   double waited_before = 0;
   std::vector<PhaseSeconds> phases;  // of this step, one a slot thread
+  double gather_seconds = 0;  // of the last step: weights from their owners
 
   explicit Parts(Session& s)
       : session(s),
@@ -70,7 +72,7 @@ struct TrainingStep::Parts {
         schedule(s.kinds().schedules.make(s.config().schedule)),
         totals_tree(s.communicator(), s.plan().slots),
         threads(static_cast<int>(s.plan().threads_per_rank)),
-        sync(s.communicator(), s.layout(), parameters_of(replicas), sync_options(s.plan(), s.config().ddp)) {
+        sync(s.communicator(), s.layout(), parameters_of(replicas), sync_options(s.plan(), s.config().ddp, s.shard())) {
     for (int thread = 0; thread < threads.count(); ++thread) loaders.push_back(make_loader(thread));
   }
 
@@ -145,16 +147,27 @@ struct TrainingStep::Parts {
     UpdateTerms terms;
     // One multiplication brings the sum to the mean, computed in double and rounded once.
     terms.gradient.multiplier = static_cast<float>(totals.count > 0 ? scale / totals.count : 0.0);
-    result.grad_norm = gradient_norm(sync.gradients(), terms.gradient.multiplier);
+    result.grad_norm =
+        gradient_norm(sync.gradients(), terms.gradient.multiplier, session.shard(), session.communicator());
     if (totals.non_finite > 0 || !std::isfinite(result.grad_norm)) return false;
     const double clip_norm = session.config().train.clip_norm;
     if (clip_norm > 0) terms.gradient.clip = clip_coefficient(result.grad_norm, clip_norm);
     terms.lr = result.lr;
-    if (session.has_ema()) {
-      terms.ema = &session.ema();
-      terms.ema_move = ema_move(session.config().train.ema, session.optimizer().updates());
-    }
+    if (session.has_ema()) terms.ema_move = ema_move(session.config().train.ema, session.optimizer().updates());
+    if (!session.shard().whole()) return update_share(terms);
+    if (session.has_ema()) terms.ema = &session.ema();
     session.optimizer().step(session.weights(), sync.gradients(), terms);
+    return true;
+  }
+
+  // Each rank updates the weights of its blocks and gets the others'. Every rank has the whole EMA and
+  // moves it by itself: one pass over memory costs less than sending it.
+  bool update_share(const UpdateTerms& terms) {
+    session.optimizer().step(session.weights(), sync.gradients(), terms);
+    const auto start = std::chrono::steady_clock::now();
+    all_gather_blocks(session.communicator(), session.shard(), session.weights());
+    gather_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (terms.ema_move) move_average(session.ema(), session.weights(), *terms.ema_move);
     return true;
   }
 };
@@ -169,6 +182,7 @@ StepResult TrainingStep::run() {
   std::vector<StepTotals> totals(local_slots);
 
   p.phases.assign(p.threads.count(), {});
+  p.gather_seconds = 0;
   p.sync.begin_step();
   p.threads.run(local_slots, [&](int thread, int64_t slot) { totals[slot] = p.run_slot(thread, slot); });
   p.sync.finish();
@@ -193,11 +207,12 @@ StepResult TrainingStep::run() {
   const double waited = p.waited();
   result.data_wait_seconds = waited - p.waited_before;
   p.waited_before = waited;
-  result.comm_exposed_seconds = p.sync.stats().exposed_seconds;
   for (const PhaseSeconds& thread : p.phases) {
     result.phases.forward += thread.forward / p.threads.count();
     result.phases.backward += thread.backward / p.threads.count();
   }
+  result.comm_exposed_seconds = p.sync.stats().exposed_seconds + p.gather_seconds;
+  result.phases.update -= p.gather_seconds;
   return result;
 }
 

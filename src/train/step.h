@@ -20,8 +20,8 @@ struct StepResult {
   bool updated = true;     // false: gradients were not finite, nothing changed but `step`
   bool stop = false;       // some rank was asked to stop; agreed by all
   double data_wait_seconds = 0;     // of this rank
-  double comm_exposed_seconds = 0;  // waiting for the exchange after backward, this rank
   PhaseSeconds phases;
+  double comm_exposed_seconds = 0;  // exchange after backward (and of sharded weights), this rank
 };
 
 class TrainingStep {

@@ -10,6 +10,7 @@ import signal
 import time
 
 import harness
+import lockstep_test
 import processes
 import tiny_run
 
@@ -68,11 +69,11 @@ def resume(test, folder, ranks):
     return test.start("resume", folder, *tiny_run.launch_words(ranks, test.random.choice((1, 2))))
 
 
-def one_run(test, config, steps, number, kills, victims, records):
+def one_run(test, config, steps, number, kills, victims, records, words):
     """One run, killed until `kills` are spent or it is done; returns the kills that hit it."""
     folder = test.work / "runs" / f"killed-{number}"
     ranks = test.random.choice(harness.RANKS)
-    running = test.start("train", config, "--run-folder", folder, *tiny_run.launch_words(ranks))
+    running = test.start("train", config, "--run-folder", folder, *tiny_run.launch_words(ranks), *words)
     hits = 0
     while hits < kills:
         while not (folder / "plan.json").exists() and running.alive():
@@ -96,13 +97,13 @@ def one_run(test, config, steps, number, kills, victims, records):
     return folder, hits
 
 
-def killed_runs(test, config, steps, reference, kills, records):
+def killed_runs(test, config, steps, reference, kills, records, words=()):
     done, number = 0, 0
     while done < kills:
         number += 1
         victims = list(VICTIMS)
         test.random.shuffle(victims)
-        folder, hits = one_run(test, config, steps, number, kills - done, victims, records)
+        folder, hits = one_run(test, config, steps, next(test.numbers), kills - done, victims, records, words)
         done += hits
         note = tiny_run.compare_runs(reference, folder)
         tiny_run.check_steps_once(folder, steps)
@@ -111,6 +112,13 @@ def killed_runs(test, config, steps, reference, kills, records):
             record["equal"] = True
         assert number <= 3 * kills, "the runs end before they can be killed"
     return f"{done} kills over {number} runs, after each: {note}, each of {steps} steps once, nothing left"
+
+
+def killed_shares(test, config, steps, kills):
+    """The same with ddp.shard_optimizer: each resume cuts the optimizer's state for its own number of ranks."""
+    words = [*lockstep_test.FOUR_BLOCKS, *lockstep_test.SHARDED, f"train.steps={steps}"]
+    reference = tiny_run.train(test, config, "undisturbed-shares", *words)
+    return killed_runs(test, config, steps, reference, kills, [], words)
 
 
 def at_once(test, config, steps, reference):
@@ -150,6 +158,7 @@ def main():
     scratch = processes.scratch_folders()
     reference, records = tiny_run.train(test, config, "undisturbed"), []
     test.case("random kills", killed_runs, test, config, steps, reference, kills, records)
+    test.case("random kills, sharded optimizer", killed_shares, test, config, 60, 2 if not test.options.full else 10)
     test.case("resume at once", at_once, test, config, steps, reference)
     test.case("temporary folders", cleaned_up, test, config, scratch)
     if test.options.result:

@@ -4,6 +4,7 @@
 A group of runs has one config; only what must not matter differs (ranks, slot threads, loader
 threads, bucket size, overlap, asynchronous checkpoints). Each is compared with the group's run on one rank.
 """
+import json
 import os
 import shutil
 
@@ -19,6 +20,11 @@ GROUPS = {
     "reference kernels": ["task.model.implementation=reference"],
     "bf16, two micro-batches": ["precision.compute=bf16", "train.global_batch=32", "train.micro_batch=2"],
 }
+# Four blocks of the arena, the last one short: ddp.shard_optimizer has something to share out.
+FOUR_BLOCKS = ["task.model={kind: sudoku_net, channels: 32, hidden: 64, blocks: 12, iterations: 2, loss_depths: [2]}",
+               "train.steps=20", "checkpoint.every_steps=10",
+               "evaluate=[{kind: validation_loss, every_steps: 10, samples: 10, batch: 3}]"]
+SHARDED = ["ddp.shard_optimizer=true"]
 # (ranks, slot threads, what must not matter)
 SHORT = {
     "fp32": [(2, 1, []), (3, 1, ["data.threads=4"]), (4, 1, []), (8, 1, ["checkpoint.asynchronous=false"]),
@@ -65,6 +71,51 @@ def allreduce(test, config, reference):
     return f"{len(a)} losses, largest relative difference {worst:.1e}"
 
 
+def whole_and_shares(one, two):
+    """A run with ddp.shard_optimizer has other identity (its config hash), and else the same checkpoints."""
+    a, b = (tiny_run.checkpoints(folder) for folder in (one, two))
+    assert [path.name for path in a] == [path.name for path in b], f"checkpoints {a} and {b}"
+    for x, y in zip(a, b):
+        for name in tiny_run.FILES:
+            assert (x / name).read_bytes() == (y / name).read_bytes(), f"{x / name} and {y / name} differ"
+        states = [json.loads((path / "state.json").read_text()) for path in (x, y)]
+        hashes = {state.pop("config_hash") for state in states}
+        assert len(hashes) == 2 and states[0] == states[1], f"{x} and {y}: {states}, config hashes {hashes}"
+    return f"{len(a)} checkpoints, all files equal but the config hash"
+
+
+def plan_of_shares(test, config):
+    result = test.run("plan", config, *FOUR_BLOCKS, *SHARDED, "launch.ranks_per_node=2").expect(0)
+    line = next(line for line in result.out.splitlines() if line.startswith("sharding"))
+    assert "over 2 ranks" in line and "saved a rank" in line, line
+    return line
+
+
+def sharded(test, config):
+    """ddp.shard_optimizer on real ranks: every checkpoint of every number of ranks has the bits of the run that
+    does not shard; metrics too, so the norm of the gradients is that of all blocks."""
+    cells = [(ranks, threads) for ranks in (1, 2, 3, 4) for threads in (1, 2)] + [(8, 1)] if test.options.full else \
+        [(1, 2), (2, 1), (3, 1), (4, 1)]
+    runs = {"whole": tiny_run.train(test, config, "whole", *FOUR_BLOCKS, ranks=2)}
+
+    def one(ranks, threads, *words):
+        folder = tiny_run.train(test, config, f"shares-{next(test.numbers)}", *FOUR_BLOCKS, *SHARDED, *words,
+                                ranks=ranks, threads=threads)
+        processes.check_nothing_left(folder, test.work)
+        a, b = ([(line["step"], line["loss"], line["grad_norm"]) for line in tiny_run.metrics(f) if "loss" in line]
+                for f in (runs["whole"], folder))
+        assert a == b, f"losses or gradient norms differ, first: {next(x for x in zip(a, b) if x[0] != x[1])}"
+        note = whole_and_shares(runs["whole"], folder)
+        tiny_run.compare_runs(runs.setdefault("first", folder), folder)
+        return note
+
+    for ranks, threads in cells:
+        test.case(f"sharded optimizer: {ranks} ranks x {threads} threads", one, ranks, threads)
+    test.case("sharded optimizer: no overlap, large buckets", one, 3, 1, "ddp.overlap=false", "ddp.bucket_megabytes=25",
+              "checkpoint.asynchronous=false")
+    test.case("sharded optimizer: the plan says what is saved", plan_of_shares, test, config)
+
+
 def own_mpirun(test, config, steps, reference):
     """Under a launcher of the user's own: every rank is `lockstep train CONFIG`."""
     mpirun = shutil.which("mpirun")
@@ -101,6 +152,8 @@ def main():
     if "fp32" in reference:
         test.case("fp32: 2 ranks under my own mpirun", own_mpirun, test, config, steps, reference["fp32"])
         test.case("allreduce: close, not equal", allreduce, test, config, reference["fp32"])
+    if "fp32" in reference or test.options.only.startswith("sharded"):
+        sharded(test, config)
     test.finish()
 
 
