@@ -23,6 +23,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+bool is_float32(const at::Tensor& tensor) { return tensor.scalar_type() == at::kFloat; }
+
 // What a slot thread is computing. Touched by that thread alone (hooks on a CPU run on the
 // thread that called backward).
 struct ThreadState {
@@ -63,6 +65,7 @@ struct GradientSync::State {
   std::exception_ptr error;
   std::thread communication;     // started last, joined first
 
+  void collect(ThreadState& thread, size_t parameter);
   void report(ThreadState& thread, int64_t parameter);
   void exchange_buckets();
   void exchange(int64_t bucket);
@@ -87,8 +90,8 @@ void check_replica(const std::vector<at::Tensor>& parameters, const ArenaLayout&
         fmt::format("a replica has {} parameters, the layout {}", parameters.size(), layout.entries.size()));
   for (size_t i = 0; i < parameters.size(); ++i) {
     const ArenaEntry& entry = layout.entries[i];
-    if (!parameters[i].is_leaf() || parameters[i].scalar_type() != at::kFloat)
-      throw ConfigError(fmt::format("parameter '{}' is no float32 leaf", entry.name));
+    if (!parameters[i].is_leaf() || !parameters[i].is_floating_point())
+      throw ConfigError(fmt::format("parameter '{}' is no leaf of floating point", entry.name));
     if (parameters[i].sizes() != at::IntArrayRef(entry.shape))
       throw ConfigError(fmt::format("parameter '{}' is {}, the layout says {}", entry.name,
                                     fmt::join(parameters[i].sizes().vec(), "x"), fmt::join(entry.shape, "x")));
@@ -116,6 +119,7 @@ GradientSync::GradientSync(Communicator& comm, const ArenaLayout& layout,
     for (size_t p = 0; p < thread.parameters.size(); ++p)
       torch::autograd::impl::set_post_acc_grad_hooks(
           thread.parameters[p], std::make_unique<GradientHook>([&s, &thread, p] {
+            s.collect(thread, p);
             if (thread.last_micro_batch) s.report(thread, static_cast<int64_t>(p));
           }));
   s.communication = std::thread([&s] {
@@ -165,7 +169,8 @@ void GradientSync::begin_slot(int thread_index, int64_t slot) {
   thread.slot = slot;
   thread.last_micro_batch = false;
   thread.reported.assign(thread.parameters.size(), 0);
-  for (size_t p = 0; p < thread.parameters.size(); ++p) thread.parameters[p].mutable_grad() = arena.views()[p];
+  for (size_t p = 0; p < thread.parameters.size(); ++p)
+    if (is_float32(thread.parameters[p])) thread.parameters[p].mutable_grad() = arena.views()[p];
 }
 
 void GradientSync::begin_micro_batch(int thread, bool last) { state_->threads.at(thread).last_micro_batch = last; }
@@ -193,6 +198,14 @@ void GradientSync::finish() {
   s.in_step = false;
 }
 
+// A low-precision parameter's gradient comes in a tensor of its own; a float32 one lies in the arena already.
+void GradientSync::State::collect(ThreadState& thread, size_t parameter) {
+  at::Tensor& leaf = thread.parameters[parameter];
+  if (is_float32(leaf)) return;
+  slots[thread.slot].views()[parameter].add_(leaf.grad());
+  leaf.mutable_grad().reset();
+}
+
 // Counts a gradient of the last micro-batch once per slot.
 void GradientSync::State::report(ThreadState& thread, int64_t parameter) {
   if (thread.reported[parameter]) return;
@@ -203,6 +216,7 @@ void GradientSync::State::report(ThreadState& thread, int64_t parameter) {
 
 void GradientSync::State::check_views(const ThreadState& thread) const {
   for (size_t p = 0; p < thread.parameters.size(); ++p) {
+    if (!is_float32(thread.parameters[p])) continue;
     const at::Tensor& gradient = thread.parameters[p].grad();
     const at::Tensor& view = slots[thread.slot].views()[p];
     if (!gradient.defined() || gradient.data_ptr() != view.data_ptr())

@@ -3,10 +3,11 @@
 // Every local slot has its own gradient arena (memory: local slots × parameters × 4 bytes). The
 // gradients of a replica's parameters are preset to views into the arena of the slot that the
 // thread is computing, so autograd accumulates in place and micro-batches of a slot add left to
-// right in float32. Hooks report each gradient of the last micro-batch. When the last local slot
-// has all gradients of a bucket, the one communication thread, the only one that talks to other
-// ranks, adds that range of the arenas by the tree (tree.h). Buckets go in one fixed order on all
-// ranks; parameters that a loss does not use count as ready when their slot ends, with zeros.
+// right in float32 (gradients of low-precision parameters are added to that arena by the hooks).
+// Hooks report each gradient of the last micro-batch. When the last local slot has all gradients of
+// a bucket, the one communication thread, the only one that talks to other ranks, adds that range
+// of the arenas by the tree (tree.h). Buckets go in one fixed order on all ranks; parameters that a
+// loss does not use count as ready when their slot ends, with zeros.
 //
 // A step, from the training thread:
 //     sync.begin_step();
@@ -54,7 +55,7 @@ class GradientSync {
  public:
   // `replicas[t]`: the parameters of slot thread t's replica, in layout order. Installs a hook and
   // a gradient in each. `comm` and `layout` outlive this object. Throws ConfigError for a parameter
-  // that is no float32 leaf or differs from the layout.
+  // that is no floating-point leaf or differs from the layout.
   GradientSync(Communicator& comm, const ArenaLayout& layout, std::vector<std::vector<at::Tensor>> replicas,
                const GradientSyncOptions& options);
   // Removes the hooks. Never communicates; if a step is under way (an exception unwinds), it

@@ -26,8 +26,8 @@ void Model::alias_parameters(const std::vector<at::Tensor>& storage) {
   if (storage.size() != parameters_.size()) throw InternalError("alias_parameters: wrong number of tensors");
   for (size_t i = 0; i < storage.size(); ++i) {
     at::Tensor& leaf = parameters_[i].tensor;
-    if (storage[i].sizes() != leaf.sizes() || storage[i].scalar_type() != leaf.scalar_type())
-      throw InternalError("alias_parameters: '" + parameters_[i].name + "' has another shape or dtype");
+    if (storage[i].sizes() != leaf.sizes() || !storage[i].is_floating_point())
+      throw InternalError("alias_parameters: '" + parameters_[i].name + "' has another shape, or no floating point");
     leaf.set_data(storage[i].detach());  // the leaf stays the same object: members keep pointing to it
   }
 }

@@ -23,8 +23,9 @@ class Model {
   // Constants that are saved with the weights but not trained (usually none).
   const NamedTensors& buffers() const { return buffers_; }
 
-  // Makes parameter i use `storage[i]` (same shape and dtype) as its memory: how replicas share
-  // weights and how weights come to lie in an arena. Values are those of `storage`.
+  // Makes parameter i use `storage[i]` (same shape) as its memory: how replicas share weights and
+  // how weights come to lie in an arena. Values and dtype are those of `storage`: under
+  // `precision.compute: bf16_weights` the parameters become bfloat16.
   void alias_parameters(const std::vector<at::Tensor>& storage);
   // Copies values by name. Strict: every parameter and buffer present, nothing else, same shapes;
   // otherwise DataError listing what is missing, unknown or differs. `from` names the file.

@@ -31,7 +31,8 @@ Json to_json(const TrainState& s) {
                {"config_hash", s.config_hash},
                {"train_hash", s.train_hash},
                {"best_score", nullptr},
-               {"best_step", s.best_step}};
+               {"best_step", s.best_step},
+               {"loss_scale", {{"scale", s.loss_scale.scale}, {"good_steps", s.loss_scale.good_steps}}}};
   if (s.best_score) json["best_score"] = *s.best_score;
   return json;
 }
@@ -159,6 +160,8 @@ TrainState load_state(const fs::path& checkpoint) {
     s.train_hash = json.at("train_hash");
     if (!json.at("best_score").is_null()) s.best_score = json.at("best_score").get<double>();
     s.best_step = json.at("best_step");
+    const Json& loss_scale = json.at("loss_scale");
+    s.loss_scale = {loss_scale.at("scale").get<double>(), loss_scale.at("good_steps").get<int64_t>()};
     return s;
   });
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/run_folder.h"
+#include "optim/loss_scale.h"
 #include "tensor/named.h"
 #include "train/run_config.h"
 
@@ -28,6 +29,7 @@ struct TrainState {
   std::string isa, config_hash, train_hash;
   std::optional<double> best_score;  // of checkpoint.keep_best
   int64_t best_step = 0;
+  LossScale::State loss_scale;         // {1, 0} without loss scaling
   bool operator==(const TrainState&) const = default;
 };
 

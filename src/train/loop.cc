@@ -64,7 +64,9 @@ class Recorder {
     const RunPlan& plan = session_.plan();
     progress_.update(step, fmt::format("loss {:.4f}", result.loss));
     const double accuracy = result.accuracy.value_or(std::numeric_limits<double>::quiet_NaN());
-    show(lines_->step({step, result.loss, accuracy, result.next_lr, result.updated}));
+    StepNews news{step, result.loss, accuracy, result.next_lr, result.updated, std::nullopt};
+    if (result.loss_scale) news.next_loss_scale = session_.state().loss_scale.scale;
+    show(lines_->step(news));
     show_saved_checkpoint();
     if (!due(step, session_.config().log.every_steps) && step != 1 && step != plan.steps && !result.stop) return;
     StepMetrics m;
@@ -81,6 +83,7 @@ class Recorder {
     m.phases = result.phases;
     m.memory_bytes = resident_bytes();
     m.skipped = !result.updated;
+    m.loss_scale = result.loss_scale;
     metrics_->step(m);
   }
 

@@ -82,6 +82,7 @@ void MetricsFile::step(const StepMetrics& m) {
                                  {"memory_bytes", m.memory_bytes}};
   if (m.accuracy) json["accuracy"] = number(*m.accuracy);
   if (m.skipped) json["skipped"] = true;
+  if (m.loss_scale) json["loss_scale"] = number(*m.loss_scale);
   line(json.dump());
 }
 

@@ -30,6 +30,7 @@ struct StepMetrics {
   PhaseSeconds phases;
   int64_t memory_bytes = 0;
   bool skipped = false;  // gradients were not finite
+  std::optional<double> loss_scale;  // that the step used
 };
 
 class MetricsFile {

@@ -1,20 +1,30 @@
 #include "train/precision.h"
 
+#include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 
 #include "core/errors.h"
 
 namespace lockstep {
 
-AutocastGuard::AutocastGuard(const std::string& compute) : active_(compute == "bf16") {
-  if (!active_) {
-    if (compute != "fp32") throw ConfigError("precision.compute '" + compute + "' is not known on CPU");
-    return;
-  }
+Precision precision_of(const std::string& compute) {
+  if (compute == "fp32") return {};
+  if (compute == "bf16") return {at::kBFloat16, false};
+  if (compute == "fp16") return {at::kHalf, false};
+  if (compute == "bf16_weights") return {at::kBFloat16, true};
+  if (compute == "fp16_weights") return {at::kHalf, true};
+  throw ConfigError("precision.compute '" + compute + "' is not known",
+                    "it is one of fp32, bf16, fp16, bf16_weights, fp16_weights");
+}
+
+AutocastGuard::AutocastGuard(const std::string& compute) {
+  const Precision precision = precision_of(compute);
+  active_ = precision.dtype != at::kFloat;
+  if (!active_) return;
   old_enabled_ = at::autocast::is_autocast_enabled(at::kCPU);
   old_dtype_ = at::autocast::get_autocast_dtype(at::kCPU);
   old_cache_ = at::autocast::is_autocast_cache_enabled();
-  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  at::autocast::set_autocast_dtype(at::kCPU, precision.dtype);
   at::autocast::set_autocast_enabled(at::kCPU, true);
   at::autocast::set_autocast_cache_enabled(false);
   at::autocast::increment_nesting();
@@ -26,6 +36,17 @@ AutocastGuard::~AutocastGuard() {
   at::autocast::set_autocast_enabled(at::kCPU, old_enabled_);
   at::autocast::set_autocast_dtype(at::kCPU, old_dtype_);
   at::autocast::set_autocast_cache_enabled(old_cache_);
+}
+
+LowPrecisionWeights::LowPrecisionWeights(const ArenaLayout& layout, at::ScalarType dtype)
+    : flat_(at::zeros({layout.size}, at::TensorOptions(dtype))) {
+  for (const ArenaEntry& entry : layout.entries)
+    views_.push_back(flat_.narrow(0, entry.offset, entry.count).view(entry.shape));
+}
+
+void LowPrecisionWeights::refresh(const Arena& masters) {
+  const at::NoGradGuard no_grad;
+  flat_.copy_(masters.flat());
 }
 
 }  // namespace lockstep

@@ -1,19 +1,40 @@
+// The number formats of a run: what `precision.compute` means.
+//
+//   fp32                        everything in float32
+//   bf16, fp16                  autocast in forward; weights and gradients stay float32
+//   bf16_weights, fp16_weights  the network holds low-precision copies of the weights, which are
+//                               refreshed from the float32 ones after every update
+// float16 kinds scale the loss (optim/loss_scale.h). Slot sums, tree, optimizer and EMA are float32
+// always (design.md 3, rule 11).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "ddp/arena.h"
+
+namespace lockstep {
+
+struct Precision {
+  at::ScalarType dtype = at::kFloat;  // of convolutions and matrix products
+  bool low_weights = false;
+  bool scales_loss() const { return dtype == at::kHalf; }
+};
+
+// Throws ConfigError for an unknown name.
+Precision precision_of(const std::string& compute);
+
 // Autocast for one forward pass.
 //
 // LibTorch has no C++ guard for autocast; this one sets dtype and switch for the CPU, keeps the
 // cast cache off (a cached low-precision copy of a weight would survive the update) and restores
 // everything. Backward runs outside of it. Thread-local: each slot thread has its own.
-#pragma once
-
-#include <string>
-
-#include <ATen/core/Tensor.h>
-
-namespace lockstep {
-
 class AutocastGuard {
  public:
-  // `compute`: "fp32" does nothing, "bf16" casts to bfloat16.
+  // `compute` as above; "fp32" does nothing.
   explicit AutocastGuard(const std::string& compute);
   ~AutocastGuard();
   AutocastGuard(const AutocastGuard&) = delete;
@@ -23,6 +44,20 @@ class AutocastGuard {
   bool active_;
   bool old_enabled_ = false, old_cache_ = true;
   at::ScalarType old_dtype_ = at::kBFloat16;
+};
+
+// The low-precision copies that all replicas of a rank share.
+class LowPrecisionWeights {
+ public:
+  LowPrecisionWeights(const ArenaLayout& layout, at::ScalarType dtype);
+  // Views shaped as the parameters, in order.
+  const std::vector<at::Tensor>& views() const { return views_; }
+  // Rounds the masters to the nearest even. No slot may be computing.
+  void refresh(const Arena& masters);
+
+ private:
+  at::Tensor flat_;
+  std::vector<at::Tensor> views_;
 };
 
 }  // namespace lockstep

@@ -32,7 +32,9 @@ void LaunchOptions::fields(FieldVisitor& visit) {
 }
 
 void PrecisionOptions::fields(FieldVisitor& visit) {
-  visit("compute", compute, OneOf{{"fp32", "bf16"}}, "dtype of the forward and backward pass; weights stay fp32");
+  visit("compute", compute, OneOf{{"fp32", "bf16", "fp16", "bf16_weights", "fp16_weights"}},
+        "dtype of forward and backward; *_weights: low-precision copies of fp32 weights");
+  visit("loss_scale", loss_scale, "dynamic loss scale of the fp16 kinds");
 }
 
 void StepOptions::fields(FieldVisitor& visit) {

@@ -13,6 +13,7 @@
 #include "core/fields.h"
 #include "ddp/ddp_options.h"
 #include "optim/ema.h"
+#include "optim/loss_scale.h"
 #include "train/kinds.h"
 
 namespace lockstep {
@@ -45,7 +46,8 @@ struct LaunchOptions {
 };
 
 struct PrecisionOptions {
-  std::string compute = "fp32";
+  std::string compute = "fp32";  // train/precision.h
+  LossScaleOptions loss_scale;   // of the float16 kinds
   void fields(FieldVisitor& visit);
 };
 

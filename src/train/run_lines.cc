@@ -125,6 +125,8 @@ class SeedSweepLines final : public SeedLines {
 
 std::vector<std::string> RunLines::step(const StepNews& news) {
   if (news.updated) return {};
+  if (news.next_loss_scale)
+    return {fmt::format("step {}: gradients overflowed, no update; loss scale now {}", news.step, *news.next_loss_scale)};
   return {fmt::format("step {}: gradients were not finite, no update", news.step)};
 }
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,7 @@ struct StepNews {
   double loss = 0, accuracy = 0;  // of this step; accuracy NaN: the task counts none
   double next_lr = 0;             // what a scheduler shows after its step, as the seed does
   bool updated = true;
+  std::optional<double> next_loss_scale;  // if the precision has one
 };
 
 // One a run, on rank 0. Calls come in the order of events; each returns the lines to show.

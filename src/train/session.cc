@@ -63,6 +63,18 @@ void Session::make_models() {
   state_.train_hash = plan_.data.train_hash;
 }
 
+void Session::make_low_precision_weights() {
+  const Precision precision = precision_of(config().precision.compute);
+  if (!precision.low_weights) return;
+  low_weights_ = std::make_unique<LowPrecisionWeights>(layout_, precision.dtype);
+  for (const auto& replica : replicas_) replica->alias_parameters(low_weights_->views());
+  refresh_low_precision_weights();
+}
+
+void Session::refresh_low_precision_weights() {
+  if (low_weights_) low_weights_->refresh(*weights_);
+}
+
 void Session::compare_ranks() {
   const std::string same_program = "install the same version on all nodes";
   check_start(*communicator_,
@@ -90,6 +102,7 @@ void Session::restore() {
   } else {
     start_fresh();
   }
+  make_low_precision_weights();
   check_start(*communicator_, {weights_fact(*weights_), {"step", std::to_string(state_.step), "all ranks must see the same run folder"}});
 }
 

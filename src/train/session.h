@@ -14,6 +14,7 @@
 #include "optim/optimizers.h"
 #include "tasks/task.h"
 #include "train/checkpoint.h"
+#include "train/precision.h"
 #include "train/run_config.h"
 #include "train/run_plan.h"
 
@@ -43,9 +44,11 @@ class Session {
   const Dataset& train_data() const { return *train_data_; }
   const Dataset* validation_data() const { return validation_data_.get(); }
 
-  // One replica per slot thread; all alias weights().
+  // One replica per slot thread; all alias weights(), or its low-precision copy.
   std::vector<Model*> replicas() const;
   Arena& weights() { return *weights_; }
+  // After every change of weights(): the replicas' own copies, if the precision has such.
+  void refresh_low_precision_weights();
   bool has_ema() const { return ema_ != nullptr; }
   Arena& ema() { return *ema_; }
   Optimizer& optimizer() { return *optimizer_; }
@@ -65,6 +68,7 @@ class Session {
   void compare_ranks();
   void restore();
   void start_fresh();
+  void make_low_precision_weights();  // last: until then the replicas alias weights()
   void load(const CheckpointContent& content, const std::string& from);
 
   LoadedConfig loaded_;
@@ -76,6 +80,7 @@ class Session {
   ArenaLayout layout_;
   std::optional<ShardLayout> shard_;
   std::unique_ptr<Arena> weights_, ema_;
+  std::unique_ptr<LowPrecisionWeights> low_weights_;
   std::vector<std::unique_ptr<Model>> replicas_, evaluation_replicas_;
   std::unique_ptr<Optimizer> optimizer_;
   TrainState state_;

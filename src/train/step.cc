@@ -15,6 +15,7 @@
 #include "ddp/slot_threads.h"
 #include "ddp/tree.h"
 #include "optim/clip.h"
+#include "optim/loss_scale.h"
 #include "train/precision.h"
 
 namespace lockstep {
@@ -54,6 +55,7 @@ struct TrainingStep::Parts {
   std::vector<Model*> replicas;
   SampleOrder order;
   double scale;  // C
+  std::optional<LossScale> loss_scale;
   std::unique_ptr<Schedule> schedule;
   std::vector<std::unique_ptr<Loader>> loaders;  // one per slot thread
   TreeReduction totals_tree;
@@ -73,6 +75,11 @@ struct TrainingStep::Parts {
         totals_tree(s.communicator(), s.plan().slots),
         threads(static_cast<int>(s.plan().threads_per_rank)),
         sync(s.communicator(), s.layout(), parameters_of(replicas), sync_options(s.plan(), s.config().ddp, s.shard())) {
+    if (precision_of(s.config().precision.compute).scales_loss()) {
+      loss_scale.emplace(s.config().precision.loss_scale);
+      if (s.state().step > 0) loss_scale->load(s.state().loss_scale);
+      s.state().loss_scale = loss_scale->state();
+    }
     for (int thread = 0; thread < threads.count(); ++thread) loaders.push_back(make_loader(thread));
   }
 
@@ -120,11 +127,13 @@ struct TrainingStep::Parts {
       if (!std::isfinite(sum)) totals.non_finite = 1;
       sync.begin_micro_batch(thread, micro + 1 == plan.micro_batches_per_slot);
       const PhaseScope phase("backward", phases[thread].backward);
-      if (loss.sum.requires_grad()) loss.sum.mul(1 / scale).backward();
+      if (loss.sum.requires_grad()) loss.sum.mul(backward_scale() / scale).backward();
     }
     sync.end_slot(thread);
     return totals;
   }
+
+  double backward_scale() const { return loss_scale ? loss_scale->value() : 1; }
 
   double waited() const {
     double sum = 0;
@@ -141,12 +150,24 @@ struct TrainingStep::Parts {
     return position;
   }
 
+  // Ends a run whose numbers broke. Overflows are how a loss scale finds its level: only at its floor do
+  // they mean more.
+  void check_skips() const {
+    const TrainState& state = session.state();
+    const int64_t most = loss_scale ? session.config().precision.loss_scale.most_skips : kMaxSkippedInARow;
+    if (state.skipped_in_a_row < most || (loss_scale && !loss_scale->at_floor())) return;
+    throw NumericError(fmt::format("the gradients of {} steps in a row were not finite, up to step {}{}", state.skipped_in_a_row,
+                                   state.step, loss_scale ? fmt::format(", and the loss scale is at its floor of {}", loss_scale->value()) : ""),
+                       loss_scale ? "use precision.compute=bf16, or lower optimizer.lr; the last checkpoint is intact"
+                                  : "lower optimizer.lr or set train.clip_norm; the last checkpoint is intact");
+  }
+
   // Clip, update, EMA. False if the gradients are not finite: then nothing changes.
   bool update(const StepTotals& totals, StepResult& result) {
     const PhaseScope phase("update", result.phases.update);
     UpdateTerms terms;
     // One multiplication brings the sum to the mean, computed in double and rounded once.
-    terms.gradient.multiplier = static_cast<float>(totals.count > 0 ? scale / totals.count : 0.0);
+    terms.gradient.multiplier = static_cast<float>(totals.count > 0 ? scale / (totals.count * backward_scale()) : 0.0);
     result.grad_norm =
         gradient_norm(sync.gradients(), terms.gradient.multiplier, session.shard(), session.communicator());
     if (totals.non_finite > 0 || !std::isfinite(result.grad_norm)) return false;
@@ -154,21 +175,24 @@ struct TrainingStep::Parts {
     if (clip_norm > 0) terms.gradient.clip = clip_coefficient(result.grad_norm, clip_norm);
     terms.lr = result.lr;
     if (session.has_ema()) terms.ema_move = ema_move(session.config().train.ema, session.optimizer().updates());
-    if (!session.shard().whole()) return update_share(terms);
-    if (session.has_ema()) terms.ema = &session.ema();
-    session.optimizer().step(session.weights(), sync.gradients(), terms);
+    if (session.shard().whole()) {
+      if (session.has_ema()) terms.ema = &session.ema();
+      session.optimizer().step(session.weights(), sync.gradients(), terms);
+    } else {
+      update_share(terms);
+    }
+    session.refresh_low_precision_weights();
     return true;
   }
 
   // Each rank updates the weights of its blocks and gets the others'. Every rank has the whole EMA and
   // moves it by itself: one pass over memory costs less than sending it.
-  bool update_share(const UpdateTerms& terms) {
+  void update_share(const UpdateTerms& terms) {
     session.optimizer().step(session.weights(), sync.gradients(), terms);
     const auto start = std::chrono::steady_clock::now();
     all_gather_blocks(session.communicator(), session.shard(), session.weights());
     gather_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (terms.ema_move) move_average(session.ema(), session.weights(), *terms.ema_move);
-    return true;
   }
 };
 
@@ -195,15 +219,17 @@ StepResult TrainingStep::run() {
   if (sum.guesses > 0) result.accuracy = sum.correct / sum.guesses;
   result.lr = p.schedule->rate(p.session.optimizer().lr(), p.schedule_position());
   result.updated = p.update(sum, result);
+  if (p.loss_scale) {
+    result.loss_scale = p.loss_scale->value();
+    p.loss_scale->update(result.updated);
+    state.loss_scale = p.loss_scale->state();
+  }
   result.stop = sum.stop > 0;
   state.step += 1;
   result.next_lr = p.schedule->rate(p.session.optimizer().lr(), p.schedule_position());
   state.updates = p.session.optimizer().updates();
   state.skipped_in_a_row = result.updated ? 0 : state.skipped_in_a_row + 1;
-  if (state.skipped_in_a_row >= kMaxSkippedInARow)
-    throw NumericError(fmt::format("the gradients of {} steps in a row were not finite, up to step {}",
-                                   state.skipped_in_a_row, state.step),
-                       "lower optimizer.lr or set train.clip_norm; the last checkpoint is intact");
+  p.check_skips();
   const double waited = p.waited();
   result.data_wait_seconds = waited - p.waited_before;
   p.waited_before = waited;

@@ -18,6 +18,7 @@ struct StepResult {
   double lr = 0;           // of this step
   double next_lr = 0;      // of the next one
   bool updated = true;     // false: gradients were not finite, nothing changed but `step`
+  std::optional<double> loss_scale;  // that the step used, if the precision has one
   bool stop = false;       // some rank was asked to stop; agreed by all
   double data_wait_seconds = 0;     // of this rank
   PhaseSeconds phases;
@@ -31,7 +32,7 @@ class TrainingStep {
   ~TrainingStep();
 
   // Collective. Runs step `session.state().step` and advances the state. Throws NumericError if
-  // too many steps in a row had no finite gradient.
+  // too many steps in a row had no finite gradient; under loss scaling those at the smallest scale count.
   StepResult run();
 
  private:

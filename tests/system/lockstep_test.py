@@ -19,6 +19,8 @@ GROUPS = {
     "two micro-batches": ["train.global_batch=32", "train.micro_batch=2"],
     "reference kernels": ["task.model.implementation=reference"],
     "bf16, two micro-batches": ["precision.compute=bf16", "train.global_batch=32", "train.micro_batch=2"],
+    "fp16": ["precision={compute: fp16, loss_scale: {growth_steps: 2}}"],
+    "bf16 weights, two micro-batches": ["precision.compute=bf16_weights", "train.global_batch=32", "train.micro_batch=2"],
 }
 # Four blocks of the arena, the last one short: ddp.shard_optimizer has something to share out.
 FOUR_BLOCKS = ["task.model={kind: sudoku_net, channels: 32, hidden: 64, blocks: 12, iterations: 2, loss_depths: [2]}",
@@ -33,6 +35,8 @@ SHORT = {
     "two micro-batches": [(2, 2, ["data.threads=4"]), (3, 1, ["ddp.bucket_megabytes=25"])],
     "reference kernels": [(4, 2, [])],
     "bf16, two micro-batches": [],
+    "fp16": [(3, 1, [])],
+    "bf16 weights, two micro-batches": [(2, 2, [])],
 }
 
 

@@ -51,6 +51,12 @@ class Step : public ::testing::Test {
     return load_checkpoint(last_.latest());
   }
 
+  // Goes on with the last run up to `steps` steps.
+  CheckpointContent resume(int64_t steps, int ranks, const std::vector<std::string>& more) {
+    --runs_;
+    return train(steps, ranks, more);
+  }
+
   testing::TemporaryFolder folder_;
   RunFolder last_;
   int runs_ = 0;
@@ -130,6 +136,57 @@ TEST_F(Step, GoesOnAfterASkippedOne) {
 
 TEST_F(Step, ManySkippedInARowEndTheRun) {
   EXPECT_THROW(train(20, 1, {"task={kind: line, poison_from: 2, poison_to: 20}"}), NumericError);
+}
+
+// The scale is a power of two, and this task computes nothing in half precision: not a bit may change.
+TEST_F(Step, ScalingTheLossChangesNoBit) {
+  const CheckpointContent plain = train(5, 2, {"train.clip_norm=1"});
+  const CheckpointContent scaled = train(5, 2, {"train.clip_norm=1", "precision={compute: fp16, loss_scale: {growth_steps: 2}}"});
+  EXPECT_EQ(weights_of(scaled), weights_of(plain));
+  EXPECT_EQ(scaled.state.loss_scale, (LossScale::State{65536 * 4, 1}));
+}
+
+TEST_F(Step, AnOverflowHalvesTheLossScaleAndChangesNothingElse) {
+  const CheckpointContent content = train(3, 2, {"task={kind: line, poison_from: 0, poison_to: 3}", "train.ema.decay=0.9",
+                                                 "precision.compute=fp16"});
+  EXPECT_EQ(weights_of(content), (std::vector<float>{0.5f, -0.25f}));
+  EXPECT_EQ(content.state.step, 3);
+  EXPECT_EQ(content.state.updates, 0);
+  EXPECT_EQ(content.state.loss_scale, (LossScale::State{65536 / 8, 0}));
+}
+
+TEST_F(Step, OverflowsAtTheFloorEndTheRun) {
+  const std::string poison = "task={kind: line, poison_from: 0, poison_to: 30}";
+  const std::string precision = "precision={compute: fp16, loss_scale: {initial: 65536, smallest: 1, most_skips: 4}}";
+  EXPECT_NO_THROW(train(15, 1, {poison, precision}));  // above the floor it only looks for its level
+  EXPECT_THROW(train(30, 1, {poison, precision}), NumericError);
+}
+
+TEST_F(Step, TheLossScaleSurvivesAResume) {
+  const std::vector<std::string> overrides = {"task={kind: line, poison_from: 1, poison_to: 2}",
+                                              "precision={compute: fp16, loss_scale: {growth_steps: 3}}"};
+  const CheckpointContent whole = train(7, 2, overrides);
+  EXPECT_EQ(whole.state.loss_scale, (LossScale::State{65536, 2}));  // halved, three good ones, doubled, two more
+  const CheckpointContent first = train(4, 1, overrides);
+  EXPECT_EQ(first.state.loss_scale, (LossScale::State{65536 / 2, 2}));
+  const CheckpointContent second = resume(7, 4, overrides);
+  EXPECT_EQ(second.state.loss_scale, whole.state.loss_scale);
+  EXPECT_EQ(weights_of(second), weights_of(whole));
+}
+
+// Weights of 0.5 and -0.25 are half a bfloat16 step (2^-9, 2^-10) away from noticing these updates; the masters must.
+TEST_F(Step, Float32MastersRememberWhatLowPrecisionWeightsForget) {
+  const std::string rate = "optimizer={kind: sgd, lr: 5.0e-6}";
+  const std::vector<float> exact = weights_of(train(4, 1, {rate}));
+  for (const char* compute : {"bf16_weights", "fp16_weights"}) {
+    const std::vector<float> w = weights_of(train(4, 2, {rate, std::string("precision={loss_scale: {initial: 16}, compute: ") + compute + "}"}));
+    for (int i : {0, 1}) {
+      const float start = i == 0 ? 0.5f : -0.25f;
+      EXPECT_NE(w[i], start) << compute;
+      EXPECT_LT(std::abs(w[i] - start), 0x1p-11) << compute;
+      EXPECT_NEAR(w[i] - start, exact[i] - start, 0.01 * std::abs(exact[i] - start)) << compute;
+    }
+  }
 }
 
 TEST_F(Step, LogsTheGlobalMeanAndTheNormBeforeClipping) {
