@@ -145,7 +145,7 @@ int sweep_command(const std::vector<std::string>& arguments) {
   Prepared prepared = prepare(flags, signals, console);
   if (signals.stop_requested()) {
     console.line("stopped before any point was started");
-    return static_cast<int>(signals.first() == SIGINT ? ExitCode::kInterrupted : ExitCode::kStopped);
+    return static_cast<int>(signals.end_at_once() ? ExitCode::kInterrupted : ExitCode::kStopped);
   }
   if (flags.print) return print_points(prepared.points, prepared.plans);
   show_wrong(prepared.points, prepared.plans, console);

@@ -27,8 +27,10 @@ std::optional<LaunchPlan> ask_for_plan(const TrainFlags& flags, bool resume, Sig
   if (flags.ranks) add("--ranks", std::to_string(*flags.ranks));
   const WorkerAnswer answer = ask_worker(words, &signals);
   if (signals.stop_requested()) {
-    std::fputs("stopped before the run began: nothing was started\n", stderr);
-    code = static_cast<int>(signals.first() == SIGINT ? ExitCode::kInterrupted : ExitCode::kStopped);
+    // One Ctrl-C is a request like SIGTERM: nothing is lost, so it ends as every other stop.
+    std::fputs(resume ? "stopped before the run went on: it is as it was\n"
+                      : "stopped before the run began: nothing was started, nothing is lost\n", stderr);
+    code = static_cast<int>(signals.end_at_once() ? ExitCode::kInterrupted : ExitCode::kStopped);
     return std::nullopt;
   }
   code = answer.code;

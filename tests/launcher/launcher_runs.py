@@ -335,11 +335,13 @@ class Signals(RunTest):
         self.assertLess(time.time() - began, 3)
 
     def test_stopping_while_the_plan_is_made(self):
-        process = self.start("train", "slow.yaml", "--run-folder", "run")
-        self.wait_for(lambda: any("fake_worker" in words for _, words in self.processes()), "the plan")
-        process.send_signal(signal.SIGTERM)
-        self.expect(self.finish(process), 75, "nothing was started")
-        self.assertFalse(os.path.exists(os.path.join(self.folder, "run")))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(signal=number):
+                process = self.start("train", "slow.yaml", "--run-folder", "run")
+                self.wait_for(lambda: any("fake_worker" in words for _, words in self.processes()), "the plan")
+                process.send_signal(number)
+                self.expect(self.finish(process), 75, "nothing was started")
+                self.assertFalse(os.path.exists(os.path.join(self.folder, "run")))
 
     def test_ranks_die_with_a_killed_launcher_and_the_folder_is_free_again(self):
         for ranks in (1, 2) if HAVE_MPIRUN else (1,):
