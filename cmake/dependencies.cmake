@@ -5,7 +5,8 @@
 # for packages installed by root and for packages unpacked without root, where
 # pkg-config files and CMake's own package files would point to /usr.
 #
-# Targets:    lockstep::torch  hdf5  yaml  json  cli11  spdlog  fmt  png  xxhash
+# Targets:    lockstep::torch  hdf5  yaml  json  cli11  spdlog  fmt  png  jpeg
+#             zlib  xxhash
 #             lockstep::mpi (if LOCKSTEP_HAVE_MPI), gtest (if LOCKSTEP_TESTS is not off),
 #             lockstep::torch_cuda (if LOCKSTEP_HAVE_TORCH_CUDA)
 # Variables:  LOCKSTEP_HAVE_MPI  LOCKSTEP_HAVE_TORCH_CUDA  LOCKSTEP_TORCH_VERSION
@@ -86,6 +87,16 @@ lockstep_find(spdlog HEADER spdlog/spdlog.h LIBRARIES spdlog)
 target_compile_definitions(lockstep_spdlog INTERFACE SPDLOG_SHARED_LIB SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)
 target_link_libraries(lockstep_spdlog INTERFACE lockstep::fmt Threads::Threads)
 lockstep_find(png HEADER png.h SUFFIXES libpng16 LIBRARIES "png16|png")
+lockstep_find(jpeg HEADER jpeglib.h LIBRARIES jpeg)
+lockstep_find(zlib HEADER zlib.h LIBRARIES z)
+# Both packages put their configuration header into the architecture's folder.
+foreach(_library jpeg zlib)
+  string(TOUPPER ${_library} _upper)
+  if(EXISTS "${LOCKSTEP_${_upper}_INCLUDE}/${CMAKE_LIBRARY_ARCHITECTURE}")
+    target_include_directories(lockstep_${_library} SYSTEM INTERFACE
+      "${LOCKSTEP_${_upper}_INCLUDE}/${CMAKE_LIBRARY_ARCHITECTURE}")
+  endif()
+endforeach()
 lockstep_find(xxhash HEADER xxhash.h LIBRARIES xxhash)
 
 if(NOT DEFINED LOCKSTEP_TESTS OR LOCKSTEP_TESTS)

@@ -26,7 +26,7 @@ struct ShardEntry {
 struct DatasetIndex {
   std::string kind;
   std::string made_by;
-  std::string recipe;  // JSON text of the options that made it, "" if none: equal recipe = equal data
+  std::string recipe;  // JSON text of the options that made it, "" if none; of made data: equal recipe = equal data
   std::vector<ArrayInfo> arrays;
   std::vector<ShardEntry> shards;  // their order is the order of sample ids
 

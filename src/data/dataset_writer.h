@@ -39,6 +39,8 @@ class DatasetWriter {
 
   // Writes shard FILE with `samples` samples of the plan's arrays, in the plan's order.
   void add_shard(const std::string& file, int64_t samples, std::vector<ArrayValues> arrays);
+  // Replaces the plan's recipe: what a conversion knows only at its end.
+  void set_recipe(const std::string& recipe) { index_.recipe = recipe; }
   // Puts all in its place. Throws DataError if there is no shard.
   void finish();
 

@@ -40,6 +40,19 @@ void fields_of(FieldVisitor& visit) {
   options.fields(visit);
 }
 
+ConvertPicturesOptions picture_options(const Arguments& arguments) {
+  ConvertPicturesOptions options = options_from<ConvertPicturesOptions>(arguments);
+  options.shards.skip_broken |= arguments.has("--skip-broken");
+  return options;
+}
+
+std::string told(const Converted& converted, const std::string& folder) {
+  std::string line = fmt::format("converted {} pictures", converted.images);
+  if (converted.classes > 0) line += fmt::format(" of {} classes", converted.classes);
+  line += " into " + folder;
+  return converted.skipped > 0 ? line + fmt::format("; {} broken ones left out", converted.skipped) : line;
+}
+
 const std::vector<DataKind>& makers() {
   static const std::vector<DataKind> rows = {
       {"sudoku", "solved grids and puzzles by number of givens", {"FOLDER"},
@@ -79,6 +92,31 @@ const std::vector<DataKind>& converters() {
        [](const std::vector<std::string>& words, const Arguments& arguments) {
          const int64_t puzzles = convert_sudoku_csv(words[0], words[1], options_from<ConvertSudokuOptions>(arguments), /*show_progress=*/true);
          return fmt::format("converted {} puzzles into {}", puzzles, words[1]);
+       }},
+      {"image-folder", "PNG and JPEG files, also in sub-folders", {"INPUT", "FOLDER"},
+       "  lockstep data convert image-folder photos data/photos size=64 resize=shorter_side\n"
+       "  lockstep data convert image-folder photos data/photos size=32 --skip-broken\n",
+       fields_of<ConvertPicturesOptions>,
+       [](const std::vector<std::string>& words, const Arguments& arguments) {
+         return told(convert_image_folder(words[0], words[1], picture_options(arguments), /*show_progress=*/true), words[1]);
+       }},
+      {"webdataset", "tar shards with .jpg or .png and .cls", {"INPUT", "FOLDER"},
+       "  lockstep data convert webdataset 'shards/data-{000000..000012}.tar' data/web size=64\n",
+       fields_of<ConvertPicturesOptions>,
+       [](const std::vector<std::string>& words, const Arguments& arguments) {
+         return told(convert_webdataset(words[0], words[1], picture_options(arguments), /*show_progress=*/true), words[1]);
+       }},
+      {"cifar", "CIFAR-10 and CIFAR-100, binary version", {"INPUT", "FOLDER"},
+       "  lockstep data convert cifar cifar-10-batches-bin data/cifar10\n",
+       fields_of<ConvertRecordsOptions>,
+       [](const std::vector<std::string>& words, const Arguments& arguments) {
+         return told(convert_cifar(words[0], words[1], options_from<ConvertRecordsOptions>(arguments), /*show_progress=*/true), words[1]);
+       }},
+      {"mnist", "idx files of MNIST and its relatives, also .gz", {"INPUT", "FOLDER"},
+       "  lockstep data convert mnist MNIST/raw data/mnist\n",
+       fields_of<ConvertRecordsOptions>,
+       [](const std::vector<std::string>& words, const Arguments& arguments) {
+         return told(convert_mnist(words[0], words[1], options_from<ConvertRecordsOptions>(arguments), /*show_progress=*/true), words[1]);
        }},
   };
   return rows;
@@ -151,7 +189,7 @@ int data_command(const Words& words) {
   if (asks && looks) return help_looking(what);
   if (asks && what == "make") return help(what, makers(), first);
   if (asks && what == "convert") return help(what, converters(), first);
-  const Arguments arguments(rest, {{"--json"}, {"--first", true}, {"--count", true}});
+  const Arguments arguments(rest, {{"--json"}, {"--first", true}, {"--count", true}, {"--skip-broken"}});
   if (what == "make") return run_kind(what, makers(), arguments);
   if (what == "convert") return run_kind(what, converters(), arguments);
   if (looks) return look(what, arguments);

@@ -41,6 +41,8 @@ HOMES = [
     (r"spdlog/.*", r"core/log\.cc", "spdlog"),
     (r"xxhash\.h", r"core/files\.cc", "xxhash"),
     (r"png\.h", r"\w+/png_.*", "libpng"),
+    (r"(jpeglib|jerror)\.h", r"\w+/jpeg_.*", "libjpeg"),
+    (r"zlib\.h", r"\w+/gzip_.*", "zlib"),
     (r"(cuda|cudart|cublas|cudnn|nvml|ATen/cuda/|c10/cuda/).*", r".*(_cuda\.(cc|h)|\.cu)", "CUDA"),
     (r"\w*mmintrin\.h", r".*(avx2|avx512)\.(cc|h)", "vector instructions"),
 ]

@@ -1,0 +1,224 @@
+#include <fstream>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <zlib.h>
+
+#include "core/errors.h"
+#include "data/datasets.h"
+#include "data/image_commands.h"
+#include "tensor/safetensors.h"
+#include "tests/data/made_folder.h"
+
+namespace lockstep {
+namespace {
+
+// A file of golden/make_images.py: 23 × 17 pixels.
+std::string picture(const std::string& name) {
+  static const SafetensorsFile golden(LOCKSTEP_SOURCE_DIR "/tests/data/golden/images.safetensors");
+  const at::Tensor bytes = golden.load("file." + name);
+  return {reinterpret_cast<const char*>(bytes.const_data_ptr<uint8_t>()), static_cast<size_t>(bytes.numel())};
+}
+
+void write(const fs::path& path, const std::string& content) {
+  fs::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << content;
+}
+
+Batch read_all(const fs::path& pattern) {
+  const auto dataset = open_dataset("images", {pattern.string()});
+  std::vector<int64_t> ids(static_cast<size_t>(dataset->size()));
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(i);
+  return dataset->read(ids);
+}
+
+std::vector<int64_t> labels_of(const Batch& batch) {
+  const at::Tensor& labels = batch.array("labels");
+  return {labels.const_data_ptr<int64_t>(), labels.const_data_ptr<int64_t>() + labels.numel()};
+}
+
+nlohmann::json recipe_of(const fs::path& folder) {
+  return nlohmann::json::parse(read_file(folder / "dataset.json")).at("recipe");
+}
+
+ConvertPicturesOptions small() {
+  ConvertPicturesOptions options;
+  options.fit.size = 8;
+  options.shards.threads = 2;
+  return options;
+}
+
+void make_pictures(const fs::path& root) {
+  write(root / "dog/b.PNG", picture("png_rgb"));
+  write(root / "dog/deep/a.jpeg", picture("jpeg_420"));
+  write(root / "cat/x.jpg", picture("jpeg_cmyk"));
+  write(root / "cat/.hidden.png", "no picture");
+}
+
+TEST(ConvertImageFolder, TakesClassesFromSubFoldersAndRecordsHow) {
+  MadeFolder folder;
+  make_pictures(folder / "in");
+  ConvertPicturesOptions options = small();
+  options.fit.resize = "shorter_side";
+  const Converted converted = convert_image_folder(folder / "in", folder / "out", options, false);
+  EXPECT_EQ(converted.images, 3);
+  EXPECT_EQ(converted.classes, 2);
+  const Batch batch = read_all(folder / "out");
+  EXPECT_EQ(batch.array("images").sizes(), (std::vector<int64_t>{3, 3, 8, 8}));
+  EXPECT_EQ(labels_of(batch), (std::vector<int64_t>{0, 1, 1}));
+  const nlohmann::json recipe = recipe_of(folder / "out");
+  EXPECT_EQ(recipe.at("resize"), "shorter_side");
+  EXPECT_EQ(recipe.at("filter"), "bilinear");
+  EXPECT_EQ(recipe.at("classes"), (std::vector<std::string>{"cat", "dog"}));
+}
+
+TEST(ConvertImageFolder, NamesABrokenFileOrCountsIt) {
+  MadeFolder folder;
+  make_pictures(folder / "in");
+  write(folder / "in/dog/broken.png", picture("png_rgb").substr(0, 300));
+  const std::string message = data_error([&] { convert_image_folder(folder / "in", folder / "out", small(), false); });
+  EXPECT_NE(message.find("damaged"), std::string::npos) << message;
+  EXPECT_NE(message.find("dog/broken.png"), std::string::npos) << message;
+  EXPECT_FALSE(fs::exists(folder / "out/dataset.json"));
+  ConvertPicturesOptions options = small();
+  options.shards.skip_broken = true;
+  const Converted converted = convert_image_folder(folder / "in", folder / "out", options, false);
+  EXPECT_EQ(converted.images, 3);
+  EXPECT_EQ(converted.skipped, 1);
+  EXPECT_EQ(recipe_of(folder / "out").at("skipped"), 1);
+}
+
+TEST(ConvertImageFolder, RefusesPicturesOfSeveralSizesWithoutASize) {
+  MadeFolder folder;
+  write(folder / "in/a.png", picture("png_rgb"));
+  write(folder / "in/b.jpg", picture("jpeg_exif_6"));  // turned upright: 17 × 23
+  ConvertPicturesOptions options;
+  const std::string message = data_error([&] { convert_image_folder(folder / "in", folder / "out", options, false); });
+  EXPECT_NE(message.find("17 x 23"), std::string::npos) << message;
+  EXPECT_NE(message.find("size=64"), std::string::npos) << message;
+}
+
+std::string tar_header(const std::string& name, size_t size, char type = '0') {
+  std::string block(512, '\0');
+  block.replace(0, name.size(), name);
+  block.replace(100, 8, "0000644\0", 8);
+  char number[13];
+  std::snprintf(number, sizeof number, "%011zo", size);
+  block.replace(124, 12, number, 12);
+  block[156] = type;
+  block.replace(257, 8, std::string("ustar\0" "00", 8));
+  block.replace(148, 8, "        ");
+  unsigned sum = 0;
+  for (const unsigned char c : block) sum += c;
+  std::snprintf(number, sizeof number, "%06o", sum);
+  block.replace(148, 7, number, 7);
+  return block;
+}
+
+std::string tar_member(const std::string& name, const std::string& body, char type = '0') {
+  return tar_header(name, body.size(), type) + body + std::string((512 - body.size() % 512) % 512, '\0');
+}
+
+std::string sample(const std::string& key, const std::string& file, int label) {
+  return tar_member(key + ".json", "{}") + tar_member(key + ".png", picture(file)) + tar_member(key + ".cls", std::to_string(label) + "\n");
+}
+
+TEST(ConvertWebdataset, ReadsSamplesOfSeveralArchivesWithPaxNames) {
+  MadeFolder folder;
+  const std::string end(1024, '\0'), long_name = std::string(120, 'k') + "/0003";
+  const std::string record = " path=" + long_name + ".png\n";
+  const std::string pax = std::to_string(record.size() + 3) + record;  // the length counts its own digits
+  write(folder / "in/s-00.tar", sample("0001", "png_rgb", 4) + sample("0002", "png_gray", 0) + end);
+  write(folder / "in/s-01.tar", tar_member("pax", pax, 'x') + tar_member("short.png", picture("png_palette")) +
+                                    tar_member("L", long_name + ".cls", 'L') + tar_member("cut", "7") + end);
+  const Converted converted = convert_webdataset((folder / "in/s-{00..01}.tar").string(), folder / "out", small(), false);
+  EXPECT_EQ(converted.images, 3);
+  EXPECT_EQ(labels_of(read_all(folder / "out")), (std::vector<int64_t>{4, 0, 7}));
+}
+
+TEST(ConvertWebdataset, RefusesDamagedArchives) {
+  MadeFolder folder;
+  std::string tar = sample("0001", "png_rgb", 4);
+  const auto message = [&](const std::string& bytes) {
+    write(folder / "in/a.tar", bytes);
+    return data_error([&] { convert_webdataset((folder / "in").string(), folder / "out", small(), false); });
+  };
+  EXPECT_NE(message(tar.substr(0, 1200)).find("cut short"), std::string::npos);
+  std::string flipped = tar;
+  flipped[10] ^= 1;
+  EXPECT_NE(message(flipped).find("no valid tar header"), std::string::npos);
+  EXPECT_NE(message(tar_member("a.png", picture("png_rgb")) + sample("0001", "png_rgb", 4)).find("0001"), std::string::npos);
+  EXPECT_NE(message(sample("b", "png_rgb", 1) + tar_member("c.png", picture("png_rgb"))).find("no .cls"), std::string::npos);
+}
+
+TEST(ConvertCifar, ReadsBothKindsAndRefusesCutFiles) {
+  MadeFolder folder;
+  std::string ten, hundred;
+  for (int i = 0; i < 6; ++i) {
+    const std::string body = std::string(1024, static_cast<char>(i)) + std::string(1024, static_cast<char>(i + 50)) + std::string(1024, static_cast<char>(i + 100));
+    ten += std::string(1, static_cast<char>(9 - i)) + body;
+    hundred += std::string(1, static_cast<char>(i)) + std::string(1, static_cast<char>(90 + i)) + body;
+  }
+  write(folder / "ten/data_batch_1.bin", ten);
+  write(folder / "ten/data_batch_2.bin", ten);
+  write(folder / "ten/test_batch.bin", ten);
+  write(folder / "hundred/train.bin", hundred);
+  EXPECT_EQ(convert_cifar(folder / "ten", folder / "out10", {}, false).images, 18);
+  const Batch train = read_all(folder / "out10/train-*.h5");
+  EXPECT_EQ(train.rows(), 12);
+  EXPECT_EQ(labels_of(train)[7], 8);
+  EXPECT_EQ(train.array("images")[3][2][31][31].item<int>(), 103);
+  EXPECT_EQ(read_all(folder / "out10/test-*.h5").rows(), 6);
+  EXPECT_EQ(convert_cifar(folder / "hundred", folder / "out100", {}, false).classes, 100);
+  EXPECT_EQ(labels_of(read_all(folder / "out100"))[5], 95);
+  write(folder / "ten/test_batch.bin", ten.substr(1));
+  EXPECT_NE(data_error([&] { convert_cifar(folder / "ten", folder / "cut", {}, false); }).find("records of 3073"), std::string::npos);
+  write(folder / "ten/test_batch.bin", std::string(1, '\x0a') + ten.substr(1));
+  EXPECT_NE(data_error([&] { convert_cifar(folder / "ten", folder / "bad", {}, false); }).find("label 10"), std::string::npos);
+}
+
+std::string idx(const std::vector<uint8_t>& sizes, const std::string& body) {
+  std::string head = {'\0', '\0', '\x08', static_cast<char>(sizes.size())};
+  for (const uint8_t size : sizes) head += std::string{'\0', '\0', '\0', static_cast<char>(size)};
+  return head + body;
+}
+
+std::string gzip(const std::string& content) {
+  z_stream stream{};
+  deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string out(content.size() + 200, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(content.data()));
+  stream.avail_in = static_cast<uInt>(content.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+TEST(ConvertMnist, ReadsPlainAndZippedFilesAndRefusesWrongOnes) {
+  MadeFolder folder;
+  const std::string pixels = "abcdefghijkl";  // 3 pictures of 2 × 2
+  write(folder / "in/train-images-idx3-ubyte.gz", gzip(idx({3, 2, 2}, pixels)));
+  write(folder / "in/train-labels-idx1-ubyte", idx({3}, std::string("\x02\x00\x01", 3)));
+  const Converted converted = convert_mnist(folder / "in", folder / "out", {}, false);
+  EXPECT_EQ(converted.images, 3);
+  EXPECT_EQ(converted.classes, 3);
+  const Batch batch = read_all(folder / "out/train-*.h5");
+  EXPECT_EQ(batch.array("images")[1][0][1][1].item<int>(), 'h');
+  EXPECT_EQ(labels_of(batch), (std::vector<int64_t>{2, 0, 1}));
+  const auto message = [&](const std::string& bytes) {
+    write(folder / "in/train-images-idx3-ubyte.gz", bytes);
+    return data_error([&] { convert_mnist(folder / "in", folder / "again", {}, false); });
+  };
+  const std::string zipped = gzip(idx({3, 2, 2}, pixels));
+  EXPECT_NE(message(zipped.substr(0, zipped.size() - 9)).find("damaged or cut short"), std::string::npos);
+  EXPECT_NE(message(idx({3}, "abc")).find("not with 00000803"), std::string::npos);
+  EXPECT_NE(message(idx({4, 2, 2}, pixels)).find("announces 16 bytes"), std::string::npos);
+  EXPECT_NE(message(idx({2, 2, 2}, "abcdefgh")).find("3 labels for 2 pictures"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lockstep
