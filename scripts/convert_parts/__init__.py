@@ -9,6 +9,6 @@ run). To add a kind: a module beside these, its name in PARTS. What modules shar
     lockstep_folder    Lockstep's checkpoints and runs; folders that `init.from` takes
 """
 
-from convert_parts import state_dicts, sudoku_seed
+from convert_parts import inception, state_dicts, sudoku_seed
 
-PARTS = (sudoku_seed, state_dicts)
+PARTS = (sudoku_seed, inception, state_dicts)

@@ -119,6 +119,25 @@ Examples
 Scores of the newest checkpoint by the `evaluate:` section of the run's config.
 )";
 
+const char* const kFid = R"(lockstep fid A B [flags]
+
+Examples
+  lockstep fid photos generated --inception weights/inception.safetensors
+  lockstep fid data/cifar10/train-*.h5 samples --inception W.safetensors --json
+  lockstep fid photos --inception W.safetensors --save photos.safetensors    keep the statistics of one side
+  lockstep fid photos.safetensors generated --inception W.safetensors
+
+A and B: a folder of PNG and JPEG files (recursive), pictures in HDF5 (folder, shard or pattern, in quotes), or a
+.safetensors file with `features` [N, D], or `mu`, `sigma` and maybe `n`. Under mpirun all ranks share the work.
+
+Flags
+  --inception W         FID's Inception weights: scripts/convert inception makes the file
+  --features D          2048 (the default), 768, 192 or 64
+  --resize R            pytorch (as pytorch-fid) or clean (as clean-fid)
+  --threads N           on this machine (default: all cores)
+  --json                {"fid", "kid", "n_a", "n_b"} as the last line
+)";
+
 const char* const kReport = R"(lockstep report RUN... [--output FILE]
 
 Examples

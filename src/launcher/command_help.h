@@ -11,6 +11,7 @@ extern const char* const kPlan;
 extern const char* const kSweep;
 extern const char* const kSample;
 extern const char* const kEvaluate;
+extern const char* const kFid;
 extern const char* const kReport;
 extern const char* const kRuns;
 extern const char* const kLogs;

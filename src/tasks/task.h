@@ -41,7 +41,7 @@ inline std::vector<std::string> names_of(const Scores& scores) {
 
 // One piece of an evaluation, computed by whichever rank owns it; merged in order of chunks.
 struct EvaluationChunk {
-  std::vector<double> sums;         // added up by Tree over chunks, in double
+  std::vector<double> sums;         // added up by Tree over chunks, in double, as chunks are done
   std::vector<at::Tensor> tensors;  // few and small: what pictures are drawn from (gathered on rank 0)
 };
 
@@ -55,8 +55,14 @@ class Evaluation {
   virtual std::vector<std::string> score_names() const = 0;
   virtual int64_t num_chunks() const = 0;
   virtual EvaluationChunk chunk(Model& model, int64_t index) const = 0;
-  // On rank 0, with the sums of all chunks and their tensors in chunk order.
+  // On rank 0, with the sums of all chunks.
   virtual Scores scores(const std::vector<double>& sums) const = 0;
+  // The same with the tensors of all chunks, in chunk order (their sums are merged and gone).
+  virtual Scores scores(const std::vector<double>& sums, const std::vector<EvaluationChunk>& chunks) const { return scores(sums); }
+  // For evaluations that keep results of earlier ones in files: rank 0 is asked before the first call of
+  // num_chunks, and all ranks are told its answer, so that they agree on what is left to do.
+  virtual bool has_kept() const { return false; }
+  virtual void agree([[maybe_unused]] bool kept) const {}
   // Draws samples/step-N.png if this evaluation has something to show; false otherwise.
   virtual bool draw(const std::vector<EvaluationChunk>& chunks, const std::string& png_path) const { return false; }
 };

@@ -5,18 +5,23 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include <ATen/ATen.h>
 
 #include "core/errors.h"
 #include "ddp/slot_threads.h"
-#include "ddp/slots.h"
+#include "train/chunk_tree.h"
 #include "train/precision.h"
 
 namespace lockstep {
 namespace {
 
-// A chunk's result as bytes, for the way to rank 0: counts, then sums, then tensors.
+struct ChunkRange {
+  int64_t begin, end;
+};
+
+// The tensors of chunks as bytes, for the way to rank 0.
 class Writer {
  public:
   template <class T>
@@ -71,8 +76,6 @@ std::vector<char> pack(const std::vector<std::pair<int64_t, EvaluationChunk>>& c
   Writer writer;
   for (const auto& [index, chunk] : chunks) {
     writer.put(index);
-    writer.put(static_cast<int64_t>(chunk.sums.size()));
-    for (double sum : chunk.sums) writer.put(sum);
     writer.put(static_cast<int64_t>(chunk.tensors.size()));
     for (const at::Tensor& tensor : chunk.tensors) writer.put(tensor);
   }
@@ -85,8 +88,6 @@ void unpack(const std::vector<char>& bytes, std::vector<EvaluationChunk>& chunks
     if (index < 0 || index >= static_cast<int64_t>(chunks.size()))
       throw InternalError("an evaluation result names a chunk that does not exist");
     EvaluationChunk& chunk = chunks[index];
-    chunk.sums.resize(reader.get<int64_t>());
-    for (double& sum : chunk.sums) sum = reader.get<double>();
     chunk.tensors.resize(reader.get<int64_t>());
     for (at::Tensor& tensor : chunk.tensors) tensor = reader.tensor();
   }
@@ -96,10 +97,10 @@ void unpack(const std::vector<char>& bytes, std::vector<EvaluationChunk>& chunks
 // left to chance: a chunk's numbers do not depend on it.
 std::vector<std::pair<int64_t, EvaluationChunk>> compute_own(const Evaluation& evaluation,
                                                              const std::vector<Model*>& replicas,
-                                                             const std::string& compute, int rank, int size,
+                                                             const std::string& compute, ChunkRange range, ChunkTree& tree,
                                                              const std::function<void()>& alive) {
   std::vector<std::pair<int64_t, EvaluationChunk>> own;
-  for (int64_t i = rank; i < evaluation.num_chunks(); i += size) own.push_back({i, {}});
+  for (int64_t i = range.begin; i < range.end; ++i) own.push_back({i, {}});
   std::atomic<size_t> next{0};
   std::mutex mutex;
   std::exception_ptr failure;
@@ -111,6 +112,7 @@ std::vector<std::pair<int64_t, EvaluationChunk>> compute_own(const Evaluation& e
         const AutocastGuard autocast(compute);
         own[i].second = evaluation.chunk(*model, own[i].first);
         const std::lock_guard lock(mutex);
+        tree.add(own[i].first, own[i].first + 1, std::exchange(own[i].second.sums, {}));
         alive();
       }
     } catch (...) {
@@ -126,14 +128,34 @@ std::vector<std::pair<int64_t, EvaluationChunk>> compute_own(const Evaluation& e
   return own;
 }
 
-// Tree over chunks, element by element.
-std::vector<double> sums_by_tree(const std::vector<EvaluationChunk>& chunks, int64_t low, int64_t high) {
-  if (high - low == 1) return chunks[low].sums;
-  const int64_t middle = tree_split(low, high);
-  std::vector<double> sum = sums_by_tree(chunks, low, middle);
-  const std::vector<double> right = sums_by_tree(chunks, middle, high);
-  for (size_t i = 0; i < sum.size(); ++i) sum[i] += right.at(i);
-  return sum;
+// Sums of this rank's tree nodes, on their way to rank 0.
+void send_nodes(const ChunkTree& tree, Communicator& communicator) {
+  const auto count = static_cast<int64_t>(tree.nodes().size());
+  communicator.send(0, &count, sizeof count, "evaluation sums");
+  for (const auto& [range, sums] : tree.nodes()) {
+    const int64_t head[3] = {range.first, range.second, static_cast<int64_t>(sums.size())};
+    communicator.send(0, head, sizeof head, "evaluation sums");
+    if (!sums.empty()) communicator.send(0, sums.data(), sums.size() * sizeof(double), "evaluation sums");
+  }
+}
+
+void receive_nodes(int peer, ChunkTree& tree, Communicator& communicator) {
+  int64_t count = 0;
+  communicator.receive(peer, &count, sizeof count, "evaluation sums");
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t head[3] = {};
+    communicator.receive(peer, head, sizeof head, "evaluation sums");
+    std::vector<double> sums(static_cast<size_t>(head[2]));
+    if (!sums.empty()) communicator.receive(peer, sums.data(), sums.size() * sizeof(double), "evaluation sums");
+    tree.add(head[0], head[1], std::move(sums));
+  }
+}
+
+// All ranks learn what rank 0 still has from earlier evaluations.
+void agree_on_kept(const Evaluation& evaluation, Communicator& communicator) {
+  int64_t kept = communicator.rank() == 0 && evaluation.has_kept() ? 1 : 0;
+  if (communicator.size() > 1) communicator.broadcast(&kept, sizeof kept, 0, "what is kept of an evaluation");
+  evaluation.agree(kept != 0);
 }
 
 }  // namespace
@@ -142,25 +164,33 @@ EvaluationResult evaluate_on_ranks(const Evaluation& evaluation, const std::vect
                                    const std::string& compute, Communicator& communicator,
                                    const std::function<void()>& alive) {
   const int rank = communicator.rank(), size = communicator.size();
-  const std::vector<char> mine = pack(compute_own(evaluation, replicas, compute, rank, size, alive));
+  agree_on_kept(evaluation, communicator);
+  const int64_t chunks = evaluation.num_chunks();
+  ChunkTree tree(chunks);
+  const ChunkRange range{chunks * rank / size, chunks * (rank + 1) / size};
+  const std::vector<char> mine = pack(compute_own(evaluation, replicas, compute, range, tree, alive));
   const int64_t bytes = static_cast<int64_t>(mine.size());
   if (rank != 0) {
+    send_nodes(tree, communicator);
     communicator.send(0, &bytes, sizeof bytes, "evaluation results");
     if (bytes > 0) communicator.send(0, mine.data(), mine.size(), "evaluation results");
     return {};
   }
   EvaluationResult result;
-  result.chunks.resize(evaluation.num_chunks());
+  result.chunks.resize(chunks);
   unpack(mine, result.chunks);
   for (int peer = 1; peer < size; ++peer) {
+    receive_nodes(peer, tree, communicator);
     int64_t count = 0;
     communicator.receive(peer, &count, sizeof count, "evaluation results");
     std::vector<char> theirs(count);
     if (count > 0) communicator.receive(peer, theirs.data(), theirs.size(), "evaluation results");
     unpack(theirs, result.chunks);
   }
-  if (!result.chunks.empty())
-    result.scores = evaluation.scores(sums_by_tree(result.chunks, 0, evaluation.num_chunks()));
+  if (chunks > 0) {
+    result.sums = tree.take_root();
+    result.scores = evaluation.scores(result.sums, result.chunks);
+  }
   return result;
 }
 

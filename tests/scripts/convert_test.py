@@ -21,7 +21,7 @@ sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from convert_parts import lockstep_folder, safetensors_file, sudoku_seed, torch_file  # noqa: E402
+from convert_parts import inception, lockstep_folder, safetensors_file, sudoku_seed, torch_file  # noqa: E402
 from convert_parts.messages import ConvertError  # noqa: E402
 from convert_parts.safetensors_file import Tensor  # noqa: E402
 
@@ -457,6 +457,31 @@ class StateDicts(InFolder):
             self.folder / "a.pt",
         )
         self.expect(0, "inspect", self.folder / "a.pt", says=["3 storages", "torch._utils._rebuild_tensor_v2"])
+
+
+class InceptionNames(unittest.TestCase):
+    def test_of_the_wrapper_become_those_of_the_checkpoint(self):
+        self.assertEqual(inception.unwrapped("blocks.0.0.conv.weight"), "Conv2d_1a_3x3.conv.weight")
+        self.assertEqual(inception.unwrapped("blocks.2.7.branch7x7dbl_5.bn.bias"), "Mixed_6e.branch7x7dbl_5.bn.bias")
+        self.assertEqual(inception.unwrapped("Mixed_7c.branch_pool.conv.weight"), "Mixed_7c.branch_pool.conv.weight")
+        for name in ("Conv2d_2b_3x3.bn.running_var", "Mixed_5b.branch1x1.conv.weight"):
+            self.assertTrue(inception.NAME.fullmatch(name), name)
+
+
+@needs_torch
+class Inception(InFolder):
+    def test_other_networks_are_refused(self):
+        for state, says in (({"fc.weight": torch.ones(1000, 2048)}, "torchvision"), ({"layer1.weight": torch.ones(1)}, "'layer1.weight'"),
+                            ({"Conv2d_1a_3x3.conv.weight": torch.ones(32, 3, 3, 3)}, "1 tensors instead of 470"), ([torch.ones(1)], "no dict of tensors")):
+            for zipped in (True, False):  # the public file is of a torch before 1.6
+                torch.save(state, self.folder / "w.pth", _use_new_zipfile_serialization=zipped)
+                self.expect(4, "inception", self.folder / "w.pth", self.folder / "w.safetensors", says=["error: ", says])
+        self.assertFalse((self.folder / "w.safetensors").exists())
+
+    def test_an_old_file_with_code_is_refused(self):
+        with open(self.folder / "w.pth", "wb") as file:
+            pickle.dump(Runs(), file)
+        self.expect(4, "inception", self.folder / "w.pth", self.folder / "w.safetensors", says=["cannot load it"])
 
 
 if __name__ == "__main__":

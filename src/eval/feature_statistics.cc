@@ -1,0 +1,93 @@
+#include "eval/feature_statistics.h"
+
+#include <algorithm>
+
+#include <unistd.h>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <fmt/format.h>
+
+#include "core/errors.h"
+#include "core/log.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int64_t kSide = 299;       // pixels Inception was made for
+constexpr size_t kPicturesAtATime = 8;  // bounds memory: 23 MB a picture in the widest layers
+
+// LibTorch's threads for the matrix work at the end. The number depends on the machine alone, not on how
+// many ranks share it, so that the bits do not depend on them.
+class MatrixThreads {
+ public:
+  MatrixThreads() : before_(at::get_num_threads()) {
+    const long cores = ::sysconf(_SC_NPROCESSORS_ONLN);
+    at::set_num_threads(static_cast<int>(std::clamp(cores, 1l, 16l)));
+  }
+  ~MatrixThreads() { at::set_num_threads(before_); }
+
+ private:
+  int before_;
+};
+
+void say_if_few(const FeatureStatistics& side) {
+  const int64_t features = side.gaussian.mean.size(0);
+  if (side.count() && *side.count() <= features)
+    log_warning(fmt::format("{} has {} pictures for {} features: its covariance is singular and FID is far above that of more pictures; "
+                            "compare it with equal numbers only, or use KID",
+                            side.name, *side.count(), features));
+}
+
+}  // namespace
+
+FidResize fid_resize_of(const std::string& name) {
+  if (name == "pytorch") return FidResize::kPytorch;
+  if (name == "clean") return FidResize::kClean;
+  throw ConfigError("unknown resizing '" + name + "' for FID", "it is pytorch (as pytorch-fid) or clean (as clean-fid)");
+}
+
+at::Tensor inception_input(const at::Tensor& images, FidResize resize) {
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+  at::Tensor x = images.to(at::kFloat);
+  if (resize == FidResize::kPytorch) {
+    x = at::upsample_bilinear2d(x / 255.0, {kSide, kSide}, /*align_corners=*/false);
+    return 2 * x - 1;
+  }
+  if (x.size(2) != kSide || x.size(3) != kSide)
+    x = at::_upsample_bicubic2d_aa(x, {kSide, kSide}, /*align_corners=*/false).clamp(0, 255);
+  return (x - 128) / 128;
+}
+
+at::Tensor inception_features(const Inception& inception, const std::vector<at::Tensor>& images, FidResize resize) {
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> features;
+  for (size_t first = 0; first < images.size(); first += kPicturesAtATime) {
+    std::vector<at::Tensor> inputs;
+    for (size_t i = first; i < std::min(first + kPicturesAtATime, images.size()); ++i)
+      inputs.push_back(inception_input(images[i].unsqueeze(0), resize));
+    features.push_back(inception.features(at::cat(inputs)));
+  }
+  return features.empty() ? at::empty({0, inception.dimensions()}) : at::cat(features);
+}
+
+FeatureStatistics statistics_of(const std::string& name, const Moments& moments, const at::Tensor& features) {
+  if (moments.count < 2)
+    throw DataError(fmt::format("{} has {} picture{}", name, moments.count, moments.count == 1 ? "" : "s"),
+                    "FID needs the spread of at least 2 pictures, and means little below some thousands");
+  return {name, {moments.mean(), moments.covariance(), moments.count}, features};
+}
+
+FidScore fid_score(const FeatureStatistics& a, const FeatureStatistics& b) {
+  const at::NoGradGuard no_grad;
+  const MatrixThreads threads;
+  say_if_few(a);
+  say_if_few(b);
+  FidScore score;
+  score.fid = frechet_distance(a.gaussian, b.gaussian);
+  if (a.features.defined() && b.features.defined()) score.kid = kid(a.features, b.features);
+  return score;
+}
+
+}  // namespace lockstep

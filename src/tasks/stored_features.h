@@ -1,0 +1,44 @@
+// Inception's features of stored pictures as an evaluation, so that ranks and threads share the work.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "eval/feature_statistics.h"
+#include "eval/image_source.h"
+#include "tasks/task.h"
+
+namespace lockstep {
+
+// Pictures a chunk: fixed, since it decides how sums are added up.
+inline constexpr int64_t kFeatureChunk = 64;
+
+// Moments of `features` [B, D] as sums, and the rows that KID keeps as the one tensor. The pictures are
+// first … first+B−1 of those `pool` (rising) chooses from.
+EvaluationChunk feature_chunk(const at::Tensor& features, int64_t first, const std::vector<int64_t>& pool);
+
+// Features of pictures first … first+count−1 of `source`.
+at::Tensor features_of(const ImageSource& source, const Inception& inception, FidResize resize, int64_t first, int64_t count);
+
+// Chunk i: features of pictures 64·i … of `source`. The model it is given does not matter. Gives no
+// scores: its sums and tensors go to statistics_from.
+class StoredFeatures : public Evaluation {
+ public:
+  StoredFeatures(std::shared_ptr<const ImageSource> source, std::shared_ptr<const Inception> inception, FidResize resize);
+  std::vector<std::string> score_names() const override { return {}; }
+  int64_t num_chunks() const override;
+  EvaluationChunk chunk(Model& model, int64_t index) const override;
+  Scores scores(const std::vector<double>&) const override { return {}; }
+
+ private:
+  std::shared_ptr<const ImageSource> source_;
+  std::shared_ptr<const Inception> inception_;
+  FidResize resize_;
+  std::vector<int64_t> pool_;
+};
+
+// What rank 0 gets out of such chunks. Throws DataError for fewer than 2 pictures.
+FeatureStatistics statistics_from(const std::string& name, const std::vector<double>& sums,
+                                  const std::vector<EvaluationChunk>& chunks, int64_t dimensions);
+
+}  // namespace lockstep
