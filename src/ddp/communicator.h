@@ -1,8 +1,8 @@
 // Moves bytes between the ranks of a run.
 //
-// One interface with three kinds behind it (communicators.h): `single` (one rank), `threads`
-// (ranks in one process, for tests) and `mpi`. What is added up in which order is decided above
-// (tree.h), so that every kind gives the same bits.
+// One interface with four kinds behind it (communicators.h): `single` (one rank), `threads`
+// (ranks in one process, for tests), `mpi`, and `tcp` (ranks that MPI did not start). What is added
+// up in which order is decided above (tree.h), so that every kind gives the same bits.
 //
 // Every call has a deadline and a name (`what`): a rank that does not arrive in time ends the
 // run with an error that says who was waited for and where, instead of a silent hang.
@@ -26,7 +26,7 @@ class Communicator {
 
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  virtual const std::string& name() const = 0;  // the kind: "single", "threads", "mpi"
+  virtual const std::string& name() const = 0;  // the kind: "single", "threads", "mpi", "tcp"
 
   // Collective.
   virtual void barrier(const std::string& what) = 0;

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <cstring>
 
 #include "ddp/mpi_plugin.h"
 #include "ddp/single.h"
+#include "ddp/tcp/tcp_communicator.h"
 
 namespace lockstep {
 
@@ -25,20 +25,46 @@ Table<Communicator, const CommunicatorSetup&> communicators() {
                        [](const NoOptions&, const CommunicatorSetup& setup) {
                          return make_mpi_communicator(setup.timeout_seconds);
                        });
+  table.add<NoOptions>("tcp", "ranks that MPI did not start: torchrun's, a cluster's, our own",
+                       [](const NoOptions&, const CommunicatorSetup& setup) {
+                         const auto environment = [](const char* name) { return std::getenv(name); };
+                         return make_tcp_communicator(read_job_place(environment), setup.timeout_seconds);
+                       });
   return table;
 }
 
-std::string choose_backend(const std::string& backend,
-                           const std::function<const char*(const char*)>& environment) {
-  if (backend != "auto") return backend;
+namespace {
+
+bool started_by_mpi(const EnvironmentLookup& environment) {
   const auto is_set = [&](const char* name) { return environment(name) != nullptr; };
-  if (is_set("OMPI_COMM_WORLD_RANK") || is_set("PMI_RANK")) return "mpi";
-  if (is_set("SLURM_STEP_ID") && is_set("PMIX_RANK")) return "mpi";
+  return is_set("OMPI_COMM_WORLD_RANK") || is_set("PMI_RANK") || (is_set("SLURM_STEP_ID") && is_set("PMIX_RANK"));
+}
+
+// Our own launcher's ranks count as what they are even where variables of another one are left over.
+std::string follow_environment(const EnvironmentLookup& environment) {
+  const bool ours = environment("LOCKSTEP_RANK") != nullptr;
+  if (!ours && started_by_mpi(environment)) return "mpi";
+  if (ours && !has_job_place(environment)) return "single";
+  if (has_job_place(environment)) return read_job_place(environment).size > 1 ? "tcp" : "single";
   const char* world = environment("WORLD_SIZE");
   if (world != nullptr && std::atoi(world) > 1)
-    throw EnvironmentError(fmt::format("this is one of {} ranks, but not started by MPI or Slurm", world),
-                           "start the ranks with mpirun or srun, or with `lockstep train`, which does");
+    throw EnvironmentError(fmt::format("this is one of {} ranks, but RANK is not set", world),
+                           "start the ranks with torchrun, mpirun or srun, or with `lockstep train`, which does");
   return "single";
+}
+
+}  // namespace
+
+std::string choose_backend(const std::string& backend, const EnvironmentLookup& environment) {
+  const std::string fits = follow_environment(environment);
+  if (backend == "auto") return fits;
+  if ((backend == "mpi" && fits == "tcp") || (backend == "tcp" && fits != "tcp"))
+    throw ConfigError(fmt::format("ddp.backend is {}, but {}", backend,
+                                  fits == "tcp"   ? "these ranks were not started by MPI"
+                                  : fits == "mpi" ? "these ranks were started by MPI"
+                                                  : "this is a single rank"),
+                      "use `ddp.backend: auto`, which follows whoever started the ranks");
+  return backend;
 }
 
 std::unique_ptr<Communicator> make_communicator(const std::string& backend, const CommunicatorSetup& setup) {

@@ -18,7 +18,7 @@ struct DdpOptions {
   double timeout_seconds = 600;        // deadline of every exchange
 
   void fields(FieldVisitor& visit) {
-    visit("backend", backend, OneOf{{"auto", "single", "threads", "mpi"}}, "what moves data between ranks");
+    visit("backend", backend, OneOf{{"auto", "single", "threads", "mpi", "tcp"}}, "what moves data between ranks");
     visit("slots", slots, Range{0, 65'536}, "fixed shares of the global batch; 0: slots follow the ranks");
     visit("reduce", reduce, OneOf{{"auto", "tree", "allreduce"}}, "tree: equal bits on any number of ranks");
     visit("bucket_megabytes", bucket_megabytes, Range{1, 1024}, "MiB of gradients per exchange");

@@ -35,6 +35,7 @@ void set_up_child(const ChildOptions& options, pid_t parent) {
   dup2(input, STDIN_FILENO);
   if (options.output >= 0) dup2(options.output, STDOUT_FILENO);
   if (options.error >= 0) dup2(options.error, STDERR_FILENO);
+  if (options.inherited >= 0) fcntl(options.inherited, F_SETFD, 0);
 }
 
 }  // namespace

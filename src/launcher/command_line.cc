@@ -13,23 +13,9 @@ namespace {
 
 std::string help_hint(const std::string& command) { return "`lockstep " + command + " --help` lists its flags"; }
 
-// torchrun's flags that need what this version does not have.
-const std::vector<std::string> kManyNodes{"--node-rank", "--master-addr", "--master-port", "--rdzv-id",
-                                          "--rdzv-endpoint", "--rdzv-backend", "--rdzv-conf"};
-const std::vector<std::string> kRedirects{"--tee", "--redirects", "--log-dir"};
-
 void refuse_unknown(const CLI::App& app, const std::string& command) {
   for (const std::string& word : app.remaining()) {
     const std::string name = word.substr(0, word.find('='));
-    if (std::count(kManyNodes.begin(), kManyNodes.end(), name) > 0) {
-      throw ConfigError(name + " belongs to a rendezvous over several nodes, which this version does not have",
-                        "on one node leave it out; over several nodes use `mpirun --hostfile HOSTS -n N lockstep train "
-                        "CONFIG` or a Slurm job");
-    }
-    if (std::count(kRedirects.begin(), kRedirects.end(), name) > 0) {
-      throw ConfigError(name + " is not needed: every rank's output is in RUN/logs/attempt-N/rank-R.log",
-                        "leave it out, and read it with `lockstep logs RUN --rank R`");
-    }
     std::vector<std::string> known;
     for (const CLI::Option* option : app.get_options())
       for (const std::string& flag : option->get_lnames()) known.push_back("--" + flag);
@@ -71,6 +57,89 @@ int64_t to_count(const std::string& text, const std::string& flag) {
   return value;
 }
 
+// What torchrun has a flag or a PET_ variable for. "" = not given.
+struct TorchrunFlags {
+  std::string per_node, nodes, node_rank, master_address, master_port, restarts, id, endpoint, backend, config;
+  std::string log_folder, tee, redirects;
+  bool standalone = false;
+};
+
+void add_torchrun_flags(CLI::App& app, TorchrunFlags& flags) {
+  app.add_option("--nproc-per-node", flags.per_node);
+  app.add_option("--nnodes", flags.nodes);
+  app.add_option("--node-rank", flags.node_rank);
+  app.add_option("--master-addr", flags.master_address);
+  app.add_option("--master-port", flags.master_port);
+  app.add_option("--max-restarts", flags.restarts);
+  app.add_option("--rdzv-id", flags.id);
+  app.add_option("--rdzv-endpoint", flags.endpoint);
+  app.add_option("--rdzv-backend", flags.backend)->check(CLI::IsMember({"static", "c10d"}));
+  app.add_option("--rdzv-conf", flags.config);
+  app.add_option("--log-dir", flags.log_folder);
+  app.add_option("--tee,-t", flags.tee);
+  app.add_option("--redirects,-r", flags.redirects);
+  app.add_flag("--standalone", flags.standalone);  // torchrun's word for: one node, no rendezvous
+}
+
+void set_from_environment(TorchrunFlags& flags) {
+  for (const auto& [name, value] : std::initializer_list<std::pair<const char*, std::string*>>{
+           {"PET_NPROC_PER_NODE", &flags.per_node},
+           {"PET_NNODES", &flags.nodes},
+           {"PET_NODE_RANK", &flags.node_rank},
+           {"PET_MASTER_ADDR", &flags.master_address},
+           {"PET_MASTER_PORT", &flags.master_port},
+           {"PET_MAX_RESTARTS", &flags.restarts},
+           {"PET_RDZV_ID", &flags.id},
+           {"PET_RDZV_ENDPOINT", &flags.endpoint},
+           {"PET_LOG_DIR", &flags.log_folder},
+           {"PET_TEE", &flags.tee},
+           {"PET_REDIRECTS", &flags.redirects}})
+    set_from_environment(name, *value);
+  if (const char* standalone = std::getenv("PET_STANDALONE")) flags.standalone |= std::string(standalone) == "1";
+}
+
+int64_t to_number(const std::string& text, const std::string& flag, int64_t least, int64_t most) {
+  char* end = nullptr;
+  const long value = std::strtol(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || value < least || value > most)
+    throw ConfigError(flag + " wants a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", not '" + text + "'");
+  return value;
+}
+
+// "4", or torchrun's "4:4"; a range of nodes is not possible here.
+int64_t count_nodes(const std::string& text) {
+  const size_t colon = text.find(':');
+  if (colon != std::string::npos && text.substr(0, colon) != text.substr(colon + 1))
+    throw ConfigError("--nnodes " + text + ": the number of nodes cannot change during a run",
+                      "give one number; a stopped run goes on with another one by `lockstep resume`");
+  return to_count(text.substr(0, colon), "--nnodes");
+}
+
+// Nothing on a single node.
+std::optional<JobNode> job_node(const TorchrunFlags& flags) {
+  JobNode node;
+  node.nodes = flags.nodes.empty() ? 1 : count_nodes(flags.nodes);
+  if (flags.standalone && node.nodes > 1)
+    throw ConfigError("--standalone means one node, --nnodes " + flags.nodes + " several", "give one of them");
+  std::string address = flags.master_address, port = flags.master_port;
+  const size_t colon = flags.endpoint.rfind(':');
+  if (address.empty()) address = flags.endpoint.substr(0, colon);
+  if (port.empty() && colon != std::string::npos) port = flags.endpoint.substr(colon + 1);
+  if (node.nodes == 1) return std::nullopt;  // rank 0 is here, and any free port will do
+  if (flags.node_rank.empty()) throw ConfigError("--nnodes " + flags.nodes + " needs --node-rank", "number the nodes from 0");
+  if (address.empty())
+    throw ConfigError("--nnodes " + flags.nodes + " needs --master-addr", "name an address of node 0 that all nodes reach");
+  if (flags.per_node.empty() || flags.per_node == "auto" || flags.per_node == "cpu")
+    throw ConfigError("--nnodes " + flags.nodes + " needs --nproc-per-node", "say how many ranks each node starts, the same on all");
+  node.rank = to_number(flags.node_rank, "--node-rank", 0, node.nodes - 1);
+  node.ranks_per_node = to_count(flags.per_node, "--nproc-per-node");
+  node.master_address = address;
+  node.master_port = port.empty() ? kDefaultMasterPort : static_cast<int>(to_number(port, "--master-port", 1, 65'535));
+  node.secret = flags.id;
+  node.max_restarts = flags.restarts.empty() ? 3 : to_number(flags.restarts, "--max-restarts", 0, 1'000'000);
+  return node;
+}
+
 }  // namespace
 
 std::vector<std::string> with_dashes(const std::vector<std::string>& arguments) {
@@ -83,26 +152,9 @@ std::vector<std::string> with_dashes(const std::vector<std::string>& arguments) 
   return out;
 }
 
-TrainFlags read_train_flags(const std::string& command, const std::vector<std::string>& arguments) {
-  TrainFlags flags;
-  std::vector<std::string> words;
-  std::string per_node, nodes, restarts, profile;
-  bool standalone = false;
-  CLI::App app;
-  app.add_option("words", words);
-  app.add_option("--ranks", flags.ranks)->check(CLI::PositiveNumber);
-  app.add_option("--nproc-per-node", per_node);
-  app.add_option("--nnodes", nodes);
-  app.add_option("--max-restarts", restarts);
-  app.add_option("--profile", profile);
-  app.add_option("--dry-run", flags.dry_run_steps)->check(CLI::PositiveNumber);
-  app.add_flag("--standalone", standalone);  // torchrun's word for: one node, no rendezvous
-  if (command == "train") app.add_option("--run-folder", flags.run_folder);
-  parse(app, command, arguments);
-  set_from_environment("PET_NPROC_PER_NODE", per_node);
-  set_from_environment("PET_NNODES", nodes);
-  set_from_environment("PET_MAX_RESTARTS", restarts);
+namespace {
 
+void take_words(const std::string& command, const std::vector<std::string>& words, TrainFlags& flags) {
   for (const std::string& word : words) {
     if (is_override(word)) {
       flags.overrides.push_back(word);
@@ -116,18 +168,37 @@ TrainFlags read_train_flags(const std::string& command, const std::vector<std::s
     throw ConfigError(command == "train" ? "train needs a config file" : "resume needs a run folder",
                       command == "train" ? "try `lockstep train configs/sudoku/quickstart.yaml`" : "`lockstep runs` lists them");
   }
-  if (!nodes.empty() && nodes != "1" && nodes != "1:1") {
-    throw ConfigError("--nnodes " + nodes + ": this version starts ranks on one node",
-                      "over several nodes use `mpirun --hostfile HOSTS -n N lockstep train CONFIG` or a Slurm job");
-  }
-  if (per_node == "cpu") per_node = "auto";
+}
+
+}  // namespace
+
+TrainFlags read_train_flags(const std::string& command, const std::vector<std::string>& arguments) {
+  TrainFlags flags;
+  std::vector<std::string> words;
+  std::string profile;
+  TorchrunFlags torchrun;
+  CLI::App app;
+  app.add_option("words", words);
+  app.add_option("--ranks", flags.ranks)->check(CLI::PositiveNumber);
+  app.add_option("--dry-run", flags.dry_run_steps)->check(CLI::PositiveNumber);
+  app.add_option("--profile", profile);
+  add_torchrun_flags(app, torchrun);
+  if (command == "train") app.add_option("--run-folder", flags.run_folder);
+  parse(app, command, arguments);
+  set_from_environment(torchrun);
+  take_words(command, words, flags);
+
+  std::string per_node = torchrun.per_node == "cpu" ? "auto" : torchrun.per_node;
   if (!per_node.empty()) {
     if (flags.ranks) throw ConfigError("--ranks and --nproc-per-node say the same thing twice", "give one of them");
     if (per_node != "auto") to_count(per_node, "--nproc-per-node");
     flags.overrides.push_back("launch.ranks_per_node=" + per_node);
   }
   if (!profile.empty()) flags.overrides.push_back("log.profile_steps=\"" + profile + "\"");
-  if (!restarts.empty()) flags.overrides.push_back("launch.max_restarts=" + restarts);
+  if (!torchrun.restarts.empty()) flags.overrides.push_back("launch.max_restarts=" + torchrun.restarts);
+  flags.node = job_node(torchrun);
+  if (flags.node) flags.overrides.push_back("launch.nodes=" + std::to_string(flags.node->nodes));
+  flags.log_link = torchrun.log_folder;
   return flags;
 }
 

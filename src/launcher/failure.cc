@@ -87,9 +87,20 @@ std::optional<int> number_after(const std::string& text, const std::string& befo
   return static_cast<int>(value);
 }
 
+// Of a rank that is our own child, its index being its rank.
+Failure ended_badly(const Evidence& evidence, const ChildEnd& end) {
+  if (end.status.signal != 0) return killed(evidence, end.index, end.status.signal);
+  Failure failure = of_rank(evidence, end.index, Failure::Kind::kExit);
+  failure.pid = end.pid;
+  failure.code = end.status.code;
+  failure.fact = "rank " + std::to_string(end.index) + " exited with code " + std::to_string(end.status.code);
+  return failure;
+}
+
 // Open MPI names the first rank that a signal ended, "process rank 1 with PID 7 on node n exited
 // on signal 9", or the first that returned non-zero, "Process name: [[7,1],1] / Exit code: 42".
 std::optional<Failure> told_by_starter(const Evidence& evidence) {
+  if (evidence.first_failure) return ended_badly(evidence, *evidence.first_failure);
   const std::string& log = evidence.starter_log;
   size_t at = 0;
   if (const auto rank = number_after(log, "noticed that process rank ", at)) {

@@ -13,6 +13,7 @@
 
 #include "core/errors.h"
 #include "launcher/child_process.h"
+#include "launcher/rank_group.h"
 #include "launcher/rank_watch.h"
 
 namespace lockstep {
@@ -49,6 +50,7 @@ struct Evidence {
   std::vector<RankState> ranks;
   ExitStatus starter;              // how mpirun (or the only rank) ended
   bool direct = false;             // the only rank was our own child
+  std::optional<ChildEnd> first_failure;  // of ranks that are our own children, if one ended badly
   std::string starter_name;        // "mpirun"
   std::string starter_log;         // what it printed
   double timeout_seconds = 0;

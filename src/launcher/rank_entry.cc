@@ -23,7 +23,7 @@ void redirect_stderr(int descriptor) {
 }  // namespace
 
 int rank_from_environment() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID", "LOCKSTEP_RANK"}) {
+  for (const char* name : {"LOCKSTEP_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
     if (const char* text = std::getenv(name)) return std::atoi(text);
   }
   return 0;

@@ -54,6 +54,7 @@ std::vector<std::string> rank_words(const AttemptFiles& files, const Programs& p
     words.push_back("--dry-run");
     words.push_back(std::to_string(files.dry_run_steps));
   }
+  if (files.tell_nodes) words.push_back("--tell-nodes");
   return words;
 }
 
@@ -123,31 +124,32 @@ std::string find_mpirun(const Variables& variables) {
   return is_program(LOCKSTEP_BUILT_WITH_MPIRUN) ? LOCKSTEP_BUILT_WITH_MPIRUN : "";
 }
 
-StartChoice choose_start(const LaunchPlan& plan, const Variables& variables, const std::string& mpirun) {
+StartChoice choose_start(const LaunchPlan& plan, const Variables& variables, const std::string& mpirun, bool is_node) {
   const std::string ranks = plan.ranks == 1 ? "1 rank" : std::to_string(plan.ranks) + " ranks";
   const bool in_slurm = variables.count("SLURM_JOB_ID") > 0;
   if (plan.with == "env") {
     throw ConfigError("launch.with is env, but no launcher made this process a rank",
-                      "start it as `mpirun -n N lockstep train CONFIG`, or set launch.with=auto");
+                      "start it with torchrun or as `mpirun -n N lockstep train CONFIG`, or set launch.with=auto");
   }
-  if (plan.nodes > 1 && !in_slurm) {
-    throw ConfigError("launch.nodes is " + std::to_string(plan.nodes) + ", but without Slurm this version starts ranks on one node",
-                      "set launch.nodes=1, or run `mpirun --hostfile HOSTS -n N lockstep train CONFIG` over a shared folder");
+  if (is_node) return {StartWay::kLocal, "local processes, since this is one of " + std::to_string(plan.nodes) + " nodes", ""};
+  if (plan.nodes > 1 && (!in_slurm || plan.with == "local")) {
+    throw ConfigError("launch.nodes is " + std::to_string(plan.nodes) + ", and nothing says how to reach them",
+                      "run the same command on every node with --nnodes N --node-rank R --master-addr A --nproc-per-node M, or "
+                      "`mpirun --hostfile HOSTS -n N lockstep train CONFIG`, both over a shared folder; or use a Slurm job");
   }
   if (plan.with == "srun" || (plan.with == "auto" && in_slurm)) {
     return {StartWay::kSrun, "srun, since " + std::string(in_slurm ? "this is a Slurm job" : "launch.with says so"), ""};
   }
-  if (plan.with == "local" && plan.ranks > 1) {
-    throw ConfigError("launch.with is local, but " + ranks + " need MPI", "set launch.with=auto or launch.ranks_per_node=1");
+  if (plan.with == "local" && plan.ranks > 1) return {StartWay::kLocal, "local processes, since launch.with says so", ""};
+  if (plan.with == "mpirun" && mpirun.empty()) {
+    throw EnvironmentError("mpirun was not found, and launch.with is mpirun",
+                           "run scripts/setup (or install openmpi-bin), name it in LOCKSTEP_MPIRUN, or set "
+                           "launch.with=local: the weights will be the same");
   }
-  if (plan.with == "mpirun" || plan.ranks > 1) {
-    if (mpirun.empty()) {
-      throw EnvironmentError("mpirun was not found, and " + ranks + " are to be started",
-                             "run scripts/setup (or install openmpi-bin), name it in LOCKSTEP_MPIRUN, or train on one "
-                             "rank with launch.ranks_per_node=1: the weights will be the same");
-    }
+  if (plan.with == "mpirun" || (plan.ranks > 1 && !mpirun.empty())) {
     return {StartWay::kMpirun, "mpirun, since " + (plan.with == "mpirun" ? "launch.with says so" : "there are " + ranks), mpirun};
   }
+  if (plan.ranks > 1) return {StartWay::kLocal, "local processes, since there are " + ranks + " and no mpirun", ""};
   return {StartWay::kDirect, "no launcher, since there is 1 rank", ""};
 }
 
@@ -158,7 +160,7 @@ bool cross_memory_attach_works() {
 }
 
 Command start_command(const StartChoice& choice, const LaunchPlan& plan, const AttemptFiles& files,
-                      const Programs& programs, const Variables& variables) {
+                      const Programs& programs) {
   Command command;
   command.environment = rank_environment();
   const auto add_rank = [&] {
@@ -169,6 +171,7 @@ Command start_command(const StartChoice& choice, const LaunchPlan& plan, const A
       command.environment.emplace_back("LOCKSTEP_RANK", "0");
       command.environment.emplace_back("LOCKSTEP_WORLD_SIZE", "1");
       break;
+    case StartWay::kLocal: throw InternalError("local ranks have a command each");
     case StartWay::kSrun: command.words = srun_words(plan); break;
     case StartWay::kMpirun:
       command.words = mpirun_words(plan, files, choice.mpirun);
@@ -180,6 +183,18 @@ Command start_command(const StartChoice& choice, const LaunchPlan& plan, const A
   }
   add_rank();
   return command;
+}
+
+std::vector<Command> local_commands(const JobNode& node, const AttemptFiles& files, const Programs& programs, int master) {
+  std::vector<Command> commands;
+  for (int64_t local = 0; local < node.ranks_per_node; ++local) {
+    Command command{rank_words(files, programs), rank_environment()};
+    for (auto& variable : rank_variables(node, local, master)) command.environment.push_back(std::move(variable));
+    command.environment.emplace_back("LOCKSTEP_RANK", std::to_string(node.first_rank() + local));
+    command.environment.emplace_back("LOCKSTEP_WORLD_SIZE", std::to_string(node.ranks()));
+    commands.push_back(std::move(command));
+  }
+  return commands;
 }
 
 }  // namespace lockstep

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "launcher/child_process.h"
+#include "launcher/job_node.h"
 #include "launcher/launch_plan.h"
 
 namespace lockstep {
@@ -19,7 +20,7 @@ Variables current_variables();
 // True if a launcher made this process a rank: it must not start ranks again.
 bool is_rank(const Variables& variables);
 
-enum class StartWay { kMpirun, kSrun, kDirect };
+enum class StartWay { kMpirun, kSrun, kLocal, kDirect };
 
 struct StartChoice {
   StartWay way = StartWay::kDirect;
@@ -31,9 +32,11 @@ struct StartChoice {
 // there when Lockstep was built. "" if there is none.
 std::string find_mpirun(const Variables& variables);
 
-// Throws EnvironmentError if the plan needs what is not there, ConfigError if it asks for what
-// this version cannot do.
-StartChoice choose_start(const LaunchPlan& plan, const Variables& variables, const std::string& mpirun);
+// `is_node`: --node-rank and the like were given, so every node starts its own ranks. Throws
+// EnvironmentError if the plan needs what is not there, ConfigError if it asks for what this
+// version cannot do.
+StartChoice choose_start(const LaunchPlan& plan, const Variables& variables, const std::string& mpirun,
+                         bool is_node = false);
 
 // What one attempt needs to be started.
 struct AttemptFiles {
@@ -43,6 +46,7 @@ struct AttemptFiles {
   std::filesystem::path pipe;     // where rank 0 writes what it tells people
   int number = 0;
   int64_t dry_run_steps = 0;      // 0: a whole run
+  bool tell_nodes = false;        // ranks on other nodes ask for the folder
 };
 
 struct Programs {
@@ -50,9 +54,12 @@ struct Programs {
   std::string worker;
 };
 
-// The command that starts all ranks of an attempt.
+// The command that starts all ranks of an attempt, unless the way is kLocal.
 Command start_command(const StartChoice& choice, const LaunchPlan& plan, const AttemptFiles& files,
-                      const Programs& programs, const Variables& variables);
+                      const Programs& programs);
+
+// The commands of kLocal, one a rank of this node. `master`: where rank 0 will listen.
+std::vector<Command> local_commands(const JobNode& node, const AttemptFiles& files, const Programs& programs, int master);
 
 // False where the kernel or a container forbids one process to read another's memory, which
 // Open MPI's shared memory transport would use for large messages.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <sstream>
 
@@ -45,7 +46,7 @@ void wait_for_news(int a, int b) {
 }
 
 const char* starter_name(StartWay way) {
-  return way == StartWay::kSrun ? "srun" : way == StartWay::kMpirun ? "mpirun" : "the worker";
+  return way == StartWay::kSrun ? "srun" : way == StartWay::kMpirun ? "mpirun" : way == StartWay::kLocal ? "the ranks" : "the worker";
 }
 
 // A log line that repeats a line of the message, perhaps behind a time stamp.
@@ -106,37 +107,53 @@ Supervisor::AttemptEnd Supervisor::run_attempt(int number) {
   const fs::path log_path = run.attempt(number) / "launcher.log";
   const ScratchFolder scratch;
   RankPipe pipe(scratch.path());
-  const AttemptFiles files{run.root, run.attempt(number), scratch.path(), pipe.path(), number, options_.dry_run_steps};
-  const Command command = start_command(options_.start, options_.plan, files, options_.programs, current_variables());
-  write_file_atomic(log_path, command.text() + "\n");
-
+  const AttemptFiles files{run.root, run.attempt(number), scratch.path(), pipe.path(), number, options_.dry_run_steps,
+                           options_.node.nodes > 1};
   const Descriptor log(log_path);
   const int64_t kills_before = kills_for_memory();
-  RankWatch watch(run, number, options_.plan.ranks, options_.plan.timeout_seconds);
+  RankWatch watch(run, number, watched_ranks(), options_.plan.timeout_seconds);
   std::optional<RankState> hung;
-  ExitStatus starter;
-  {
-    ChildProcess child(command, {true, SIGTERM, -1, log.number(), log.number()});
-    while (!child.ended()) {
-      wait_for_news(signals_.descriptor(), pipe.descriptor());
-      signals_.read_pending();
-      pipe.drain(console_);
-      watch.poll();
-      if (signals_.end_at_once()) break;
-      if (signals_.stop_requested()) ask_to_stop(watch, child);
-      if ((hung = watch.hung())) break;
-    }
-    if (!child.ended()) kill_descendants();
-    starter = child.wait();
+  RankGroup ranks = start_ranks(files, log.number());
+  while (!ranks.ended()) {
+    wait_for_news(signals_.descriptor(), pipe.descriptor());
+    signals_.read_pending();
+    pipe.drain(console_);
+    watch.poll();
+    if (signals_.end_at_once()) break;
+    if (signals_.stop_requested()) ask_to_stop(watch, ranks);
+    if ((hung = watch.hung())) break;
   }
+  if (!ranks.ended()) kill_descendants();
+  const ExitStatus starter = ranks.wait();
   if (!kill_descendants()) console_.line("warning: some processes of this run cannot be killed (waiting for a disk?)");
   pipe.drain(console_);
   if (signals_.end_at_once()) return {End::kInterrupted, {}};
-  return judge(number, watch, hung, starter, log_path, kills_before);
+  return judge(number, watch, hung, ranks, starter, log_path, kills_before);
 }
 
-Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch, const std::optional<RankState>& hung,
-                                         const ExitStatus& starter, const fs::path& log, int64_t kills_before) {
+// On further nodes their own launchers look after the ranks.
+int64_t Supervisor::watched_ranks() const {
+  return options_.start.way == StartWay::kLocal ? options_.node.ranks_per_node : options_.plan.ranks;
+}
+
+RankGroup Supervisor::start_ranks(const AttemptFiles& files, int log) {
+  ChildOptions child{true, SIGTERM, -1, log, log};
+  if (options_.start.way != StartWay::kLocal) {
+    const Command command = start_command(options_.start, options_.plan, files, options_.programs);
+    dprintf(log, "%s\n", command.text().c_str());
+    return RankGroup({command}, child);
+  }
+  JobNode node = options_.node;
+  node.restart = restarts_;
+  const Socket master = bind_master(node);
+  child.inherited = master.descriptor();
+  const std::vector<Command> commands = local_commands(node, files, options_.programs, master.descriptor());
+  dprintf(log, "%zu x %s\n", commands.size(), commands.front().text().c_str());
+  return RankGroup(commands, child);
+}
+
+Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch, const std::optional<RankState>& hung, const RankGroup& ranks, const ExitStatus& starter, const fs::path& log,
+                                         int64_t kills_before) {
   const RunStatus status = read_status(options_.run);
   // Our own request to stop can meet mpirun when it has nothing left to forward it to, and ends it.
   const bool ended_well = starter.good() || (asked_seconds_ > 0 && starter.signal == SIGUSR1);
@@ -150,6 +167,7 @@ Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch, con
   evidence.errors = watch.errors();
   evidence.ranks = watch.ranks();
   evidence.starter = starter;
+  if (options_.start.way == StartWay::kLocal) evidence.first_failure = ranks.first_failure();
   evidence.direct = options_.start.way == StartWay::kDirect;
   evidence.starter_name = starter_name(options_.start.way);
   evidence.starter_log = read_file(log);
@@ -158,7 +176,7 @@ Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch, con
   return {End::kFailed, find_cause(evidence)};
 }
 
-void Supervisor::ask_to_stop(const RankWatch& watch, ChildProcess& child) {
+void Supervisor::ask_to_stop(const RankWatch& watch, RankGroup& ranks) {
   const double now = monotonic_seconds();
   if (asked_seconds_ == 0) {
     console_.line("stopping: the ranks finish their step and save" +
@@ -168,7 +186,7 @@ void Supervisor::ask_to_stop(const RankWatch& watch, ChildProcess& child) {
   if (!watch.all_seen() || now - asked_seconds_ < kAskAgainSeconds) return;
   for (const RankState& rank : watch.ranks())
     if (rank.gone || rank.page.phase == Phase::kDone) return;  // they are on their way out
-  child.signal(SIGUSR1);
+  ranks.signal(SIGUSR1);
   asked_seconds_ = now;
 }
 

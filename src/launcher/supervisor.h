@@ -17,6 +17,7 @@
 #include "core/run_folder.h"
 #include "launcher/failure.h"
 #include "launcher/launch_plan.h"
+#include "launcher/rank_group.h"
 #include "launcher/signal_watch.h"
 #include "launcher/start_command.h"
 #include "launcher/status_file.h"
@@ -31,6 +32,7 @@ struct SuperviseOptions {
   Programs programs;
   int first_attempt = 0;
   int64_t dry_run_steps = 0;  // 0: a whole run
+  JobNode node;               // of StartWay::kLocal: the ranks that are our own children
 };
 
 class Supervisor {
@@ -49,9 +51,11 @@ class Supervisor {
   };
 
   AttemptEnd run_attempt(int number);
-  AttemptEnd judge(int number, const RankWatch& watch, const std::optional<RankState>& hung, const ExitStatus& starter,
-                   const std::filesystem::path& log, int64_t kills_before);
-  void ask_to_stop(const RankWatch& watch, ChildProcess& child);
+  AttemptEnd judge(int number, const RankWatch& watch, const std::optional<RankState>& hung, const RankGroup& ranks,
+                   const ExitStatus& starter, const std::filesystem::path& log, int64_t kills_before);
+  RankGroup start_ranks(const AttemptFiles& files, int log);
+  int64_t watched_ranks() const;
+  void ask_to_stop(const RankWatch& watch, RankGroup& ranks);
   void try_to(const char* what, const std::function<void()>& action);
   void report_failure(int number, const Failure& failure);
   // Empty if the run may be restarted, else why not.

@@ -2,12 +2,14 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "core/errors.h"
 #include "core/files.h"
 #include "launcher/command_line.h"
 #include "launcher/console.h"
 #include "launcher/environment_facts.h"
+#include "launcher/program_job.h"
 #include "launcher/run_lock.h"
 #include "launcher/supervisor.h"
 #include "launcher/worker_program.h"
@@ -86,11 +88,76 @@ void draw_report(const RunFolder& run, ExitCode code, Console& console) {
   }
 }
 
+std::vector<std::string> command_words(const char* command, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words{"lockstep", command};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return words;
+}
+
+// What the worker needs to know as a rank that makes or joins the run itself.
+std::vector<std::string> foreign_words(const TrainFlags& flags, bool resume) {
+  std::vector<std::string> words{"train"};
+  if (resume) words.push_back("--resume");
+  words.push_back(flags.target);
+  words.insert(words.end(), flags.overrides.begin(), flags.overrides.end());
+  if (!flags.run_folder.empty()) words.insert(words.end(), {"--run-folder", flags.run_folder});
+  if (flags.dry_run_steps > 0) words.insert(words.end(), {"--dry-run", std::to_string(flags.dry_run_steps)});
+  return words;
+}
+
+// torchrun, a cluster or the user's own mpirun made us a rank: become the worker.
+[[noreturn]] void train_as_rank(const TrainFlags& flags, bool resume) {
+  // Found at the first torch call; the store's client warns of each attempt to connect.
+  setenv("TORCH_CPP_LOG_LEVEL", "ERROR", 0);
+  std::signal(SIGUSR1, SIG_IGN);  // asked to stop before there is anything to stop
+  exec_worker(foreign_words(flags, resume));
+}
+
+// On nodes other than the first: its ranks join the run that rank 0 makes.
+int train_on_further_node(const TrainFlags& flags, bool resume) {
+  SignalWatch signals;
+  Console console;
+  JobOptions job;
+  job.node = *flags.node;
+  job.program = foreign_words(flags, resume);
+  job.program.insert(job.program.begin(), worker_path());
+  job.is_worker = true;
+  return run_job(std::move(job), signals, console);
+}
+
+JobNode node_of(const TrainFlags& flags, const LaunchPlan& plan) {
+  JobNode node = flags.node.value_or(JobNode{});
+  if (!flags.node) {
+    node.ranks_per_node = plan.ranks;
+    node.secret = random_secret();
+  }
+  node.max_restarts = plan.max_restarts;
+  return node;
+}
+
+// So that a port in use is found before anything is made.
+void check_master(const TrainFlags& flags) {
+  if (!flags.node) return;
+  JobNode node = *flags.node;
+  bind_master(node);
+}
+
+// torchrun's --log-dir: the logs stay in the run folder, and a link leads there.
+void link_logs(const TrainFlags& flags, const RunFolder& run) {
+  if (flags.log_link.empty()) return;
+  make_folders(flags.log_link);
+  const fs::path link = fs::path(flags.log_link) / (run.root.parent_path().filename().string() + "-" + run.root.filename().string());
+  std::error_code taken;
+  fs::create_directory_symlink(fs::absolute(run.root / "logs"), link, taken);  // the link of an earlier start will do
+}
+
 int supervise(const RunFolder& run, const LaunchPlan& plan, const StartChoice& start, const TrainFlags& flags,
               SignalWatch& signals) {
   Console console;
   console.line("run folder " + run.root.string() + "; starting with " + start.why);
-  SuperviseOptions options{run, plan, start, {launcher_path(), worker_path()}, next_attempt(run), flags.dry_run_steps};
+  SuperviseOptions options{run, plan, start, {launcher_path(), worker_path()}, next_attempt(run), flags.dry_run_steps,
+                           node_of(flags, plan)};
+  link_logs(flags, run);
   const ExitCode code = Supervisor(std::move(options), signals, console).run();
   draw_report(run, code, console);
   say_how_it_ended(run, code, console);
@@ -98,41 +165,21 @@ int supervise(const RunFolder& run, const LaunchPlan& plan, const StartChoice& s
   return static_cast<int>(code);
 }
 
-std::vector<std::string> command_words(const char* command, const std::vector<std::string>& arguments) {
-  std::vector<std::string> words{"lockstep", command};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  return words;
-}
-
-// A launcher of the user's own made us a rank: become the worker.
-[[noreturn]] void train_as_rank(const TrainFlags& flags, const Variables& variables) {
-  const auto world = variables.find("WORLD_SIZE");
-  if (variables.count("OMPI_COMM_WORLD_RANK") + variables.count("PMIX_RANK") + variables.count("LOCKSTEP_RANK") == 0 &&
-      world != variables.end() && world->second != "1") {
-    throw EnvironmentError("RANK and WORLD_SIZE=" + world->second + " are set: ranks of torchrun's kind need a rendezvous "
-                           "which this version does not have",
-                           "run `lockstep train CONFIG --nproc-per-node N` without torchrun, or use mpirun");
-  }
-  std::vector<std::string> words{"train", flags.target};
-  words.insert(words.end(), flags.overrides.begin(), flags.overrides.end());
-  if (!flags.run_folder.empty()) words.insert(words.end(), {"--run-folder", flags.run_folder});
-  if (flags.dry_run_steps > 0) words.insert(words.end(), {"--dry-run", std::to_string(flags.dry_run_steps)});
-  exec_worker(words);
-}
-
 }  // namespace
 
 int train_command(const std::vector<std::string>& arguments) {
   const TrainFlags flags = read_train_flags("train", arguments);
   const Variables variables = current_variables();
-  if (is_rank(variables)) train_as_rank(flags, variables);
+  if (is_rank(variables)) train_as_rank(flags, false);
+  if (flags.node && flags.node->rank > 0) return train_on_further_node(flags, false);
   if (!flags.run_folder.empty()) refuse_run({flags.run_folder});
+  check_master(flags);
   SignalWatch signals;
   int code = 0;
   const auto plan = ask_for_plan(flags, false, signals, code);
   if (!plan) return code;
   const std::string mpirun = find_mpirun(variables);
-  const StartChoice start = choose_start(*plan, variables, mpirun);
+  const StartChoice start = choose_start(*plan, variables, mpirun, flags.node.has_value());
   const RunFolder run = make_run_folder(flags, *plan);
   const auto lock = lock_run(run);
   refuse_run(run);  // another launcher may have been quicker
@@ -144,10 +191,9 @@ int train_command(const std::vector<std::string>& arguments) {
 int resume_command(const std::vector<std::string>& arguments) {
   TrainFlags flags = read_train_flags("resume", arguments);
   const Variables variables = current_variables();
-  if (is_rank(variables)) {
-    throw ConfigError("resume starts its ranks itself, but a launcher made this process a rank",
-                      "run `lockstep resume " + flags.target + " --ranks N` without mpirun or srun");
-  }
+  if (is_rank(variables)) train_as_rank(flags, true);
+  if (flags.node && flags.node->rank > 0) return train_on_further_node(flags, true);
+  check_master(flags);
   const RunFolder run = RunFolder::find(flags.target);
   flags.target = run.root.string();
   const auto lock = lock_run(run);
@@ -156,7 +202,7 @@ int resume_command(const std::vector<std::string>& arguments) {
   const auto plan = ask_for_plan(flags, true, signals, code);
   if (!plan) return code;
   const std::string mpirun = find_mpirun(variables);
-  const StartChoice start = choose_start(*plan, variables, mpirun);
+  const StartChoice start = choose_start(*plan, variables, mpirun, flags.node.has_value());
   const RunStatus status = read_status(run);
   if (status.state == "done" && status.step >= plan->steps && flags.dry_run_steps == 0) {
     std::fprintf(stderr, "this run is done: step %lld of %lld\n", static_cast<long long>(status.step),

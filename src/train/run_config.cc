@@ -27,7 +27,7 @@ void LaunchOptions::fields(FieldVisitor& visit) {
   visit("nodes", nodes, Range{1, 4096}, "machines");
   visit("ranks_per_node", ranks_per_node, Range{1, 1024}, "worker processes a machine; auto: 1 on CPU");
   visit("threads_per_rank", threads_per_rank, Range{1, 1024}, "slots that run at once in a rank; auto: cores / ranks");
-  visit("with", with, OneOf{{"auto", "mpirun", "srun", "env"}}, "what starts the ranks");
+  visit("with", with, OneOf{{"auto", "mpirun", "srun", "local", "env"}}, "what starts the ranks");
   visit("max_restarts", max_restarts, Range{0, 1000}, "restarts after a rank died");
 }
 

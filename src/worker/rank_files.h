@@ -9,7 +9,7 @@
 
 namespace lockstep {
 
-// `state` is running, done, stopped or failed. Rank 0 only.
+// `state` is running, done, stopped or failed. Rank 0 only. Throws EnvironmentError.
 void write_status(const RankPlace& place, const std::string& state, int64_t step, int exit_code);
 
 // The first error of a rank. Never throws: it is called while something is already wrong.

@@ -1,8 +1,8 @@
 // `train`: one rank of a run.
 //
 // The launcher writes config.yaml and plan.json and starts `train --run-folder P --attempt N` once
-// per rank. Started directly by a foreign mpirun as `train CONFIG …`, rank 0 does the launcher's
-// part and tells the others the folder.
+// per rank. Started by torchrun, a cluster or a foreign mpirun as `train CONFIG …` (or `train
+// --resume RUN`), rank 0 does the launcher's part (foreign_start.h).
 #include <cstdlib>
 
 #include <fmt/format.h>
@@ -14,10 +14,10 @@
 #include "ddp/communicators.h"
 #include "ddp/slot_threads.h"
 #include "train/loop.h"
-#include "train/prepare.h"
 #include "worker/arguments.h"
 #include "worker/commands.h"
 #include "worker/compute_environment.h"
+#include "worker/foreign_start.h"
 #include "worker/rank_files.h"
 
 namespace lockstep {
@@ -25,7 +25,7 @@ namespace {
 
 // The rank that the launcher's environment names, for what goes wrong before ranks are connected.
 int rank_from_environment() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK"})
+  for (const char* name : {"LOCKSTEP_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "RANK"})
     if (const char* text = std::getenv(name)) return std::atoi(text);
   return 0;
 }
@@ -43,8 +43,8 @@ struct StepOnExit {
   ~StepOnExit() { step = session.state().step; }
 };
 
-// Trains and reports the outcome. The communicator dies with the session.
-int run(const RankPlace& place, std::unique_ptr<Communicator> communicator, bool dry_run, int64_t& step) {
+// Trains and writes down the outcome. The communicator dies with the session.
+Outcome run(const RankPlace& place, std::unique_ptr<Communicator> communicator, bool dry_run, int64_t& step) {
   const std::string plan_file = place.folder.plan().string();
   RunPlan plan = plan_from_json(read_file(plan_file, 64 << 20), plan_file);
   if (communicator->size() != plan.ranks)
@@ -64,22 +64,36 @@ int run(const RankPlace& place, std::unique_ptr<Communicator> communicator, bool
     write_status(place, stopped ? "stopped" : "done", session.state().step, static_cast<int>(stopped ? ExitCode::kStopped : ExitCode::kDone));
   }
   session.communicator().close();
-  return 0;
+  return outcome;
+}
+
+// Whether our supervisor started this rank: then it judges by status.json.
+enum class Parent { kSupervisor, kOther };
+
+// What the process returns after an agreed stop. mpirun ends the job when a rank exits non-zero, and
+// the supervisor knows from status.json; whoever else started the rank learns it from the exit code.
+int code_of(Outcome outcome, Parent parent, bool mpi) {
+  const bool tells = outcome == Outcome::kStopped && parent == Parent::kOther && !mpi;
+  return static_cast<int>(tells ? ExitCode::kStopped : ExitCode::kDone);
 }
 
 // Whatever leaves a rank is written down for the launcher before the peers are taken along.
-int run_reporting_errors(const RankPlace& place, std::unique_ptr<Communicator> communicator, bool dry_run) {
+int run_reporting_errors(const RankPlace& place, std::unique_ptr<Communicator> communicator, bool dry_run, Parent parent) {
   const int rank = communicator->rank();
+  const bool mpi = communicator->name() == "mpi", closes = parent == Parent::kOther && rank == 0;
   int64_t step = 0;
   const auto fail = [&](const Error& error) {
     write_error(place, rank, error, step);
     log_error(error.message().substr(std::string("error: ").size()));  // the log puts it back
     flush_log();
+    if (closes) close_run(place, static_cast<int>(error.code()), &error, step);
     return static_cast<int>(error.code());
   };
-  // Peers learn of it by this process's exit code: mpirun ends the job when a rank exits non-zero.
+  // Peers learn of it by this process's end: its connections close, or mpirun ends the job.
   try {
-    return run(place, std::move(communicator), dry_run, step);
+    const int code = code_of(run(place, std::move(communicator), dry_run, step), parent, mpi);
+    if (closes) close_run(place, code, nullptr, step);
+    return code;
   } catch (const Error& error) {
     return fail(error);
   } catch (const std::bad_alloc&) {
@@ -89,50 +103,36 @@ int run_reporting_errors(const RankPlace& place, std::unique_ptr<Communicator> c
   }
 }
 
-// The launcher's part, for ranks that something else started. Rank 0 alone plans and writes.
-RankPlace make_place(const Arguments& arguments, Communicator& communicator, bool& dry_run) {
-  std::string root;
-  const auto dry = arguments.integer("--dry-run");
-  dry_run = dry.has_value();
-  if (communicator.rank() == 0) {
-    std::vector<std::string> overrides = arguments.overrides();
-    overrides.push_back("launch.ranks_per_node=" + std::to_string(communicator.size()));
-    PrepareOptions options;
-    options.make_data = true;
-    options.dry_run_steps = dry;
-    const Prepared prepared = prepare_run(arguments.one_positional("config"), overrides, options);
-    const auto wanted = arguments.value("--run-folder");
-    const RunFolder folder = wanted ? RunFolder{*wanted} : RunFolder::make_new(prepared.plan.folder, prepared.plan.name);
-    if (folder.holds_run()) throw ConfigError(*wanted + " holds a run already", "go on with it: lockstep resume " + *wanted);
-    make_folders(folder.root);
-    write_file_atomic(folder.config(), prepared.config_yaml);
-    write_file_atomic(folder.plan(), plan_line(prepared, folder.root.string()) + "\n");
-    root = folder.root.string();
-    std::printf("run folder: %s\n", root.c_str());
-  }
-  return {RunFolder{all_gather_strings(communicator, root, "name of the run folder").front()}, 0};
+// `train CONFIG` or `train --resume RUN`, started by something else than our supervisor.
+int train_as_foreign_rank(const Arguments& arguments) {
+  const ExchangeOptions exchange = look_at_exchange(arguments);
+  pin_isa(exchange.isa);
+  auto communicator = connect(exchange.backend, exchange.timeout_seconds);
+  const int rank = communicator->rank();
+  // Ctrl-C at a terminal reaches mpirun, which ends its ranks itself; torchrun passes it on.
+  install_stop_handlers(/*ignore_interrupt=*/communicator->name() == "mpi");
+  set_up_log({LogLevel::kInfo, rank, {}});
+  const JoinedRun joined = join_run(arguments, *communicator);
+  make_folders(joined.place.folder.attempt(joined.place.attempt));
+  set_up_log({LogLevel::kInfo, rank, joined.place.folder.rank_log(joined.place.attempt, rank)});
+  return run_reporting_errors(joined.place, std::move(communicator), arguments.has("--dry-run"), Parent::kOther);
 }
 
 }  // namespace
 
 int train_command(const Words& words) {
-  const Arguments arguments(words, {{"--run-folder", true}, {"--attempt", true}, {"--dry-run", true}});
+  const Arguments arguments(words, {{"--run-folder", true}, {"--attempt", true}, {"--dry-run", true}, {"--resume", true},
+                                    {"--tell-nodes", false}});
   install_stop_handlers(/*ignore_interrupt=*/true);
   set_up_compute_thread();
-  if (!arguments.positionals().empty()) {
-    auto communicator = connect("auto", 600);
-    set_up_log({LogLevel::kInfo, communicator->rank(), {}});
-    bool dry_run = false;
-    const RankPlace place = make_place(arguments, *communicator, dry_run);
-    make_folders(place.folder.attempt(place.attempt));
-    return run_reporting_errors(place, std::move(communicator), dry_run);
-  }
+  if (!arguments.has("--attempt")) return train_as_foreign_rank(arguments);
   const RankPlace place{RunFolder{arguments.required("--run-folder", "train")}, static_cast<int>(arguments.integer("--attempt").value_or(0))};
   make_folders(place.folder.attempt(place.attempt));
   std::unique_ptr<Communicator> communicator;
   try {
     const RunPlan plan = plan_from_json(read_file(place.folder.plan(), 64 << 20), place.folder.plan().string());
     communicator = connect(load_config(place.folder.config().string(), {}).config->ddp.backend, plan.timeout_seconds);
+    if (arguments.has("--tell-nodes")) tell_place(place, *communicator);
   } catch (const Error& error) {
     write_error(place, rank_from_environment(), error, 0);
     throw;
@@ -141,7 +141,7 @@ int train_command(const Words& words) {
   // The launcher sends the stderr of ranks other than 0 into their log files.
   if (rank == 0) set_up_log({LogLevel::kInfo, 0, place.folder.rank_log(place.attempt, 0)});
   else set_up_log({LogLevel::kInfo, -1, {}});
-  return run_reporting_errors(place, std::move(communicator), arguments.has("--dry-run"));
+  return run_reporting_errors(place, std::move(communicator), arguments.has("--dry-run"), Parent::kSupervisor);
 }
 
 }  // namespace lockstep

@@ -128,7 +128,7 @@ TEST(Communicators, TheTableListsItsKinds) {
   std::vector<std::string> names;
   const auto table = communicators();
   for (const Kind& kind : table.rows()) names.push_back(kind.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"single", "threads", "mpi"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"single", "threads", "mpi", "tcp"}));
   EXPECT_THROW(make_communicator("threads", {}), ConfigError);
   EXPECT_THROW(make_communicator("pigeons", {}), ConfigError);
 }
@@ -147,8 +147,20 @@ TEST(Communicators, AutoFollowsWhoStartedTheRanks) {
   EXPECT_EQ(choose_backend("single", environment), "single");
   variables = {{"SLURM_STEP_ID", "0"}, {"PMIX_RANK", "3"}};
   EXPECT_EQ(choose_backend("auto", environment), "mpi");
-  variables = {{"WORLD_SIZE", "2"}, {"RANK", "0"}};
+  variables = {{"WORLD_SIZE", "2"}};
   EXPECT_THROW(choose_backend("auto", environment), EnvironmentError);
+  variables = {{"WORLD_SIZE", "1"}, {"RANK", "0"}};
+  EXPECT_EQ(choose_backend("auto", environment), "single");
+  variables = {{"WORLD_SIZE", "2"}, {"RANK", "0"}};
+  EXPECT_THROW(choose_backend("auto", environment), EnvironmentError);  // nowhere to meet
+  variables.insert({{"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", "29500"}});
+  EXPECT_EQ(choose_backend("auto", environment), "tcp");
+  EXPECT_THROW(choose_backend("mpi", environment), ConfigError);
+  variables["OMPI_COMM_WORLD_RANK"] = "1";
+  EXPECT_EQ(choose_backend("auto", environment), "mpi");
+  EXPECT_THROW(choose_backend("tcp", environment), ConfigError);
+  variables["LOCKSTEP_RANK"] = "0";  // our own child, in a shell that mpirun started
+  EXPECT_EQ(choose_backend("auto", environment), "tcp");
 }
 
 TEST(DdpOptions, ReducesByTheTreeOnCpu) {
