@@ -105,7 +105,8 @@ ensure_built() {
   local lock
   exec {lock}>"$build/.lock"
   if ! flock -n "$lock"; then
-    say "Another build is running in $build; waiting for it."
+    # Ranks of one job come here together: the first builds and talks, the others wait without a word.
+    [[ ${RANK:-${OMPI_COMM_WORLD_RANK:-0}} == 0 ]] && say "Another build is running in $build; waiting for it."
     flock "$lock"
   fi
   if ! build_is_current "$1"; then

@@ -26,6 +26,8 @@ Examples
   lockstep train my.yaml train.steps=500 optimizer.lr=3e-4 'task.model.hidden=[64, 128]'
   lockstep train my.yaml --dry-run 2               two steps, one evaluation, one save and load
   mpirun -n 4 lockstep train my.yaml               under a launcher of your own
+  torchrun --nproc-per-node 4 --no-python lockstep train my.yaml
+  lockstep train my.yaml --nnodes 2 --node-rank 0 --master-addr 10.0.0.1 --nproc-per-node 4
 
 Flags
   --ranks N             ranks (processes) in all; also --nproc-per-node N, as torchrun has it
@@ -33,7 +35,11 @@ Flags
   --dry-run N           N steps, then one evaluation, one save and load
   --max-restarts N      restarts after a rank died or hung (launch.max_restarts)
   --profile STEPS       a Chrome trace a rank and a table of operators: 5 (steps) or 100-104
-  --standalone          accepted for torchrun's users: one node is the default
+  --nnodes N --node-rank R --master-addr A [--master-port P] --nproc-per-node M [--rdzv-id SECRET]
+                        one of N nodes with M ranks each: the same command on every node, over a shared folder
+  --log-dir D           puts a link to the run's logs into D; every rank has a log file anyway
+  --standalone --tee --redirects
+                        accepted for torchrun's users: nothing is left to do for them
 
 Overrides follow Hydra: a.b=3 sets, +a.b=3 adds, ~a.b goes back to the default.
 Ctrl-C once, SIGTERM or SIGUSR1: all ranks finish their step, save and end (exit 75). Ctrl-C twice:
@@ -56,6 +62,27 @@ Flags
 
 Overrides may change launch, log, checkpoint, data.threads, ddp's bucket, overlap and timeout, and
 train.steps under a constant schedule. For anything else start a new run with `init: {from: RUN}`.
+)";
+
+const char* const kLaunch = R"(lockstep launch [flags] -- PROGRAM [ARGUMENTS...]
+
+Examples
+  lockstep launch --nproc-per-node 4 -- ./my_program input.txt
+  lockstep launch --nproc-per-node 2 --max-restarts 3 -- python3 train.py
+  lockstep launch --with mpirun --nproc-per-node 2 -- ./mpi_program
+  lockstep launch --nnodes 2 --node-rank 0 --master-addr 10.0.0.1 --nproc-per-node 8 -- ./my_program
+
+Sets RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, GROUP_RANK, MASTER_ADDR and MASTER_PORT, as torchrun
+does. When a rank fails the others are ended; the exit code is that of the first one that failed.
+
+Flags (torchrun's, with - or _; also as PET_ variables)
+  --nproc-per-node N    ranks here (cpu: one a core)
+  --nnodes N  --node-rank R  --master-addr A  --master-port P
+                        one of N nodes; run the same command on each
+  --max-restarts N      start all ranks again after a failure
+  --log-dir D --redirects 1|2|3
+                        stdout, stderr or both into D/attempt_N/LOCAL_RANK/
+  --with W              auto (srun inside a Slurm job, else local), local, mpirun, srun
 )";
 
 const char* const kPlan = R"(lockstep plan CONFIG [key=value ...] [flags]

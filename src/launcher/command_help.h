@@ -7,6 +7,7 @@ extern const char* const kExamples;
 extern const char* const kOverviewEnd;
 extern const char* const kTrain;
 extern const char* const kResume;
+extern const char* const kLaunch;
 extern const char* const kPlan;
 extern const char* const kSweep;
 extern const char* const kSample;

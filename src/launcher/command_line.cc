@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <thread>
 
 #include <CLI/CLI.hpp>
 
@@ -102,7 +103,8 @@ int64_t to_number(const std::string& text, const std::string& flag, int64_t leas
   char* end = nullptr;
   const long value = std::strtol(text.c_str(), &end, 10);
   if (text.empty() || *end != '\0' || value < least || value > most)
-    throw ConfigError(flag + " wants a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", not '" + text + "'");
+    throw ConfigError(flag + " wants a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", not '" + text + "'",
+                      "`lockstep train --help` lists torchrun's flags");
   return value;
 }
 
@@ -220,6 +222,65 @@ SweepFlags read_sweep_flags(const std::vector<std::string>& arguments) {
     else throw ConfigError("'" + word + "' is no override", "overrides look like train.steps=100; " + help_hint("sweep"));
   }
   if (flags.target.empty()) throw ConfigError("sweep needs its file", "try `lockstep sweep configs/sudoku/sweep.yaml --print`");
+  return flags;
+}
+
+namespace {
+
+// torchrun's word for the streams of all ranks: 0 none, 1 stdout, 2 stderr, 3 both.
+int to_streams(const std::string& text, const char* flag) {
+  if (text.empty()) return 0;
+  if (text.find(':') != std::string::npos)
+    throw ConfigError(std::string(flag) + " " + text + ": streams of single ranks cannot be chosen", "give 0, 1, 2 or 3 for all ranks");
+  return static_cast<int>(to_number(text, flag, 0, 3));
+}
+
+// Where the program begins: behind `--`, else at the first word that is neither a flag nor the value of one.
+size_t find_program(const std::vector<std::string>& words) {
+  const auto marks = std::find(words.begin(), words.end(), "--");
+  size_t at = 0;
+  while (at < words.size() && words[at].starts_with("-")) {
+    if (words[at] == "--") return at + 1;
+    const bool alone = words[at] == "--standalone" || words[at] == "--no-python" || words[at].find('=') != std::string::npos;
+    at += alone ? 1 : 2;
+  }
+  if (at >= words.size() && marks != words.end()) return static_cast<size_t>(marks - words.begin()) + 1;
+  return std::min(at, words.size());
+}
+
+}  // namespace
+
+LaunchFlags read_launch_flags(const std::vector<std::string>& arguments) {
+  const size_t begin = find_program(with_dashes(arguments));
+  std::vector<std::string> words(arguments.begin(), arguments.begin() + static_cast<std::ptrdiff_t>(begin));
+  if (!words.empty() && words.back() == "--") words.pop_back();
+  LaunchFlags flags;
+  flags.program.assign(arguments.begin() + static_cast<std::ptrdiff_t>(begin), arguments.end());
+  TorchrunFlags torchrun;
+  bool no_python = false;
+  CLI::App app;
+  add_torchrun_flags(app, torchrun);
+  app.add_option("--with", flags.with)->check(CLI::IsMember({"auto", "local", "mpirun", "srun"}));
+  app.add_flag("--no-python", no_python);  // torchrun's; here no program is taken for a Python script
+  parse(app, "launch", words);
+  set_from_environment(torchrun);
+  if (flags.program.empty()) throw ConfigError("launch needs a program", "lockstep launch --nproc-per-node 4 -- ./program arguments");
+  if (to_streams(torchrun.tee, "--tee") != 0)
+    throw ConfigError("--tee cannot write to the terminal and to files at once", "use --redirects with --log-dir, or neither");
+  if (const auto node = job_node(torchrun)) {
+    flags.node = *node;
+  } else {
+    flags.node.ranks_per_node = torchrun.per_node.empty() ? 1
+                                : torchrun.per_node == "auto" || torchrun.per_node == "cpu"
+                                    ? static_cast<int64_t>(std::max(1u, std::thread::hardware_concurrency()))
+                                    : to_count(torchrun.per_node, "--nproc-per-node");
+    if (!torchrun.master_port.empty()) flags.node.master_port = static_cast<int>(to_number(torchrun.master_port, "--master-port", 0, 65'535));
+    flags.node.secret = torchrun.id;
+    flags.node.max_restarts = torchrun.restarts.empty() ? 0 : to_number(torchrun.restarts, "--max-restarts", 0, 1'000'000);
+  }
+  flags.redirects = to_streams(torchrun.redirects, "--redirects");
+  flags.log_folder = torchrun.log_folder;
+  if (flags.redirects != 0 && flags.log_folder.empty()) throw ConfigError("--redirects needs --log-dir", "name a folder for the files");
   return flags;
 }
 

@@ -35,6 +35,17 @@ struct SweepFlags {
 };
 SweepFlags read_sweep_flags(const std::vector<std::string>& arguments);
 
+// `launch [flags] -- PROGRAM …`.
+struct LaunchFlags {
+  JobNode node;
+  std::string with = "auto";  // auto | local | mpirun | srun
+  std::string log_folder;
+  int redirects = 0;
+  std::vector<std::string> program;
+};
+// Throws ConfigError. The program begins behind `--`, or at the first word that is no flag.
+LaunchFlags read_launch_flags(const std::vector<std::string>& arguments);
+
 struct ReportFlags {
   std::vector<std::string> runs;
   std::string output;  // "" = RUN/report.html

@@ -21,6 +21,7 @@ const std::vector<CommandEntry>& commands() {
   static const std::vector<CommandEntry> list{
       {"train", "train a model: the whole run, on as many ranks as the config asks for", help::kTrain, train_command},
       {"resume", "go on with a run from its newest checkpoint, on any number of ranks", help::kResume, resume_command},
+      {"launch", "torchrun's job for any program: ranks here, by mpirun or by srun", help::kLaunch, launch_command},
       {"plan", "what a run would do: ranks, batches, steps, memory, files", help::kPlan, plan_command},
       {"sweep", "many runs over a grid, a list or random points, ranked", help::kSweep, sweep_command},
       by_worker("sample", "draw samples from a run, or solve a puzzle with it", help::kSample),

@@ -26,6 +26,7 @@ std::string overview();
 
 // What the launcher does itself, besides train_command.h.
 int plan_command(const std::vector<std::string>& arguments);
+int launch_command(const std::vector<std::string>& arguments);
 int report_command(const std::vector<std::string>& arguments);
 int runs_command(const std::vector<std::string>& arguments);
 int sweep_command(const std::vector<std::string>& arguments);

@@ -38,8 +38,8 @@ Socket open_log(const JobOptions& options, int64_t local, const char* name) {
 std::vector<Command> rank_commands(const JobOptions& options) {
   std::vector<Command> commands;
   for (int64_t local = 0; local < (options.local ? options.node.ranks_per_node : 1); ++local) {
-    Command command{options.program, {}};
-    if (options.local) command.environment = rank_variables(options.node, local, -1);
+    Command command{options.program, options.environment};
+    for (auto& variable : rank_variables(options.node, local, -1)) command.environment.push_back(std::move(variable));
     if (std::getenv("OMP_NUM_THREADS") == nullptr) command.environment.emplace_back("OMP_NUM_THREADS", "1");
     if (options.is_worker) command.environment.emplace_back("TORCH_CPP_LOG_LEVEL", "ERROR");
     if (options.is_worker && options.node.restart > 0) command.environment.emplace_back("LOCKSTEP_MEET_SECONDS", kMeetSeconds);

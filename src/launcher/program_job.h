@@ -21,6 +21,7 @@ struct JobOptions {
   bool is_worker = false;            // Lockstep's own: its exit codes say whether to start again
   bool local = true;                 // false: `program` is mpirun or srun, one process
   std::string log_folder;            // "" = none; else LOCAL_RANK/stdout.log and stderr.log below attempt_N
+  std::vector<std::pair<std::string, std::string>> environment;  // set in addition
   int redirects = 0;                 // torchrun's: 1 stdout, 2 stderr, 3 both into log_folder
 };
 

@@ -19,4 +19,8 @@ int run_as_rank(const std::vector<std::string>& words);
 // The rank that a launcher gave this process, 0 if none did.
 int rank_from_environment();
 
+// `lockstep as-torch-rank PROGRAM ARGS...`: what mpirun and srun start for `lockstep launch`. Becomes
+// PROGRAM with RANK, WORLD_SIZE, LOCAL_RANK and so on as torchrun has them, from theirs.
+int run_as_torch_rank(const std::vector<std::string>& words);
+
 }  // namespace lockstep

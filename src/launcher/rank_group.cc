@@ -7,7 +7,7 @@
 namespace lockstep {
 namespace {
 
-constexpr double kLastWordsSeconds = 3;
+constexpr double kLastWordsSeconds = 1;  // they see the end of its connections at once
 
 }  // namespace
 

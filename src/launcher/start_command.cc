@@ -40,12 +40,6 @@ std::string find_in_path(const std::string& path, const std::vector<std::string>
 
 const std::vector<std::string> kMpirunNames{"mpirun", "mpirun.openmpi", "orterun"};
 
-// One thread a rank computes for each slot; libraries must neither add their own nor spin.
-std::vector<std::pair<std::string, std::string>> rank_environment() {
-  return {{"OMP_NUM_THREADS", "1"},      {"MKL_NUM_THREADS", "1"}, {"OPENBLAS_NUM_THREADS", "1"},
-          {"OMP_WAIT_POLICY", "passive"}, {"GOMP_SPINCOUNT", "0"},  {"KMP_BLOCKTIME", "0"}};
-}
-
 std::vector<std::string> rank_words(const AttemptFiles& files, const Programs& programs) {
   std::vector<std::string> words{programs.launcher, "as-rank", files.pipe.string(), files.logs.string(),
                                  programs.worker,   "train",   "--run-folder",      files.run.string(),
@@ -60,9 +54,9 @@ std::vector<std::string> rank_words(const AttemptFiles& files, const Programs& p
 
 // Open MPI's settings for ranks on this machine alone. No daemon, no network, no host file: a
 // cluster's defaults must not move a local run elsewhere.
-std::vector<std::string> mpirun_words(const LaunchPlan& plan, const AttemptFiles& files, const std::string& mpirun) {
+std::vector<std::string> mpirun_words(const LaunchPlan& plan, const std::filesystem::path& folder, const std::string& mpirun) {
   const std::string count = std::to_string(plan.ranks);
-  const std::string scratch = files.scratch.string();
+  const std::string scratch = folder.string();
   std::vector<std::string> words{mpirun, "-n", count, "--host", "localhost:" + count, "--bind-to", "none"};
   const auto set = [&](const char* name, const std::string& value) {
     words.insert(words.end(), {"--mca", name, value});
@@ -94,6 +88,11 @@ std::vector<std::string> srun_words(const LaunchPlan& plan) {
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> rank_environment() {
+  return {{"OMP_NUM_THREADS", "1"},      {"MKL_NUM_THREADS", "1"}, {"OPENBLAS_NUM_THREADS", "1"},
+          {"OMP_WAIT_POLICY", "passive"}, {"GOMP_SPINCOUNT", "0"},  {"KMP_BLOCKTIME", "0"}};
+}
 
 Variables current_variables() {
   Variables variables;
@@ -153,6 +152,15 @@ StartChoice choose_start(const LaunchPlan& plan, const Variables& variables, con
   return {StartWay::kDirect, "no launcher, since there is 1 rank", ""};
 }
 
+std::vector<std::string> starter_words(const StartChoice& choice, const LaunchPlan& plan, const fs::path& scratch) {
+  return choice.way == StartWay::kSrun ? srun_words(plan) : mpirun_words(plan, scratch, choice.mpirun);
+}
+
+std::vector<std::pair<std::string, std::string>> starter_variables(const StartChoice& choice) {
+  if (choice.way != StartWay::kMpirun || geteuid() != 0) return {};
+  return {{"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}};
+}
+
 bool cross_memory_attach_works() {
   char from = 1, to = 0;
   const iovec local{&to, 1}, remote{&from, 1};
@@ -172,15 +180,10 @@ Command start_command(const StartChoice& choice, const LaunchPlan& plan, const A
       command.environment.emplace_back("LOCKSTEP_WORLD_SIZE", "1");
       break;
     case StartWay::kLocal: throw InternalError("local ranks have a command each");
-    case StartWay::kSrun: command.words = srun_words(plan); break;
-    case StartWay::kMpirun:
-      command.words = mpirun_words(plan, files, choice.mpirun);
-      if (geteuid() == 0) {
-        command.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT", "1");
-        command.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-      }
-      break;
+    case StartWay::kSrun:
+    case StartWay::kMpirun: command.words = starter_words(choice, plan, files.scratch); break;
   }
+  for (auto& variable : starter_variables(choice)) command.environment.push_back(std::move(variable));
   add_rank();
   return command;
 }

@@ -61,6 +61,15 @@ Command start_command(const StartChoice& choice, const LaunchPlan& plan, const A
 // The commands of kLocal, one a rank of this node. `master`: where rank 0 will listen.
 std::vector<Command> local_commands(const JobNode& node, const AttemptFiles& files, const Programs& programs, int master);
 
+// mpirun's or srun's words in front of any program (`lockstep launch`). `scratch`: for mpirun's files.
+std::vector<std::string> starter_words(const StartChoice& choice, const LaunchPlan& plan, const std::filesystem::path& scratch);
+
+// One thread a rank computes for each slot; libraries must neither add their own nor spin.
+std::vector<std::pair<std::string, std::string>> rank_environment();
+
+// What mpirun wants to be told if we are root.
+std::vector<std::pair<std::string, std::string>> starter_variables(const StartChoice& choice);
+
 // False where the kernel or a container forbids one process to read another's memory, which
 // Open MPI's shared memory transport would use for large messages.
 bool cross_memory_attach_works();

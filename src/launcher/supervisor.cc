@@ -23,6 +23,7 @@ namespace {
 
 constexpr int kPollMilliseconds = 100;
 constexpr double kAskAgainSeconds = 1.0;  // a rank that just started may have missed the signal
+constexpr double kMeetingSeconds = 3.0;
 constexpr int kMaxRestartsWithoutProgress = 3;
 constexpr size_t kLogLines = 10;
 
@@ -161,6 +162,7 @@ Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch, con
     if (status.state == "done") return {End::kDone, {}};
     if (status.state == "stopped") return {End::kStopped, {}};
   }
+  if (asked_seconds_ > 0 && starter.code == static_cast<int>(ExitCode::kStopped)) return {End::kStopped, {}};
   Evidence evidence;
   evidence.hung = hung;
   evidence.hung_seconds = hung ? watch.silent_seconds(*hung) : 0;
@@ -183,7 +185,10 @@ void Supervisor::ask_to_stop(const RankWatch& watch, RankGroup& ranks) {
                    std::string(signals_.first() == SIGINT ? " (Ctrl-C again ends at once, unsaved)" : ""));
     asked_seconds_ = now - kAskAgainSeconds;
   }
-  if (!watch.all_seen() || now - asked_seconds_ < kAskAgainSeconds) return;
+  if (first_asked_seconds_ == 0) first_asked_seconds_ = now;
+  // Ranks that wait for those of another node have no pages yet; they can be told to give it up.
+  const bool meeting = options_.node.nodes > 1 && now - first_asked_seconds_ > kMeetingSeconds;
+  if ((!watch.all_seen() && !meeting) || now - asked_seconds_ < kAskAgainSeconds) return;
   for (const RankState& rank : watch.ranks())
     if (rank.gone || rank.page.phase == Phase::kDone) return;  // they are on their way out
   ranks.signal(SIGUSR1);

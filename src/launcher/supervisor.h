@@ -68,6 +68,7 @@ class Supervisor {
   Console& console_;
   int restarts_ = 0;
   int restarts_without_progress_ = 0;
+  double first_asked_seconds_ = 0;
   double asked_seconds_ = 0;  // when the ranks were last asked to stop, 0: never
 };
 

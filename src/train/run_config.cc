@@ -116,9 +116,6 @@ void check_together(const RunConfig& c) {
     throw ConfigError("checkpoint.keep_best is '" + c.checkpoint.keep_best + "', and nothing is evaluated",
                       "name an evaluation that gives this score in the evaluate list");
   if (c.train.ema.decay >= 1) throw ConfigError("train.ema.decay is 1: the average would never move");
-  if (c.launch.nodes > 1)
-    throw ConfigError("launch.nodes is " + std::to_string(c.launch.nodes) + ", and this version starts ranks on one node",
-                      "set launch.nodes=1, or start the ranks yourself: mpirun ... lockstep train CONFIG");
 }
 
 // Plug-ins must be open before kinds are read, so their list is looked up in the raw tree.

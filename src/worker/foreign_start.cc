@@ -142,7 +142,7 @@ JoinedRun prepare(const Arguments& arguments, Communicator& communicator) {
 
 using Json = nlohmann::ordered_json;
 
-Json place_json(const RankPlace& place) { return {{"root", place.folder.root.string()}, {"attempt", place.attempt}}; }
+Json place_json(const RankPlace& place) { return {{"root", fs::absolute(place.folder.root).string()}, {"attempt", place.attempt}}; }
 
 RankPlace parse_place(const std::string& text) {
   const Json json = Json::parse(text, nullptr, false);

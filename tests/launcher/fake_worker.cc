@@ -37,7 +37,7 @@ std::string variable(const char* name, const char* fallback) {
   return value != nullptr ? value : fallback;
 }
 
-int rank() { return std::atoi(variable("OMPI_COMM_WORLD_RANK", variable("LOCKSTEP_RANK", "0").c_str()).c_str()); }
+int rank() { return std::atoi(variable("OMPI_COMM_WORLD_RANK", variable("LOCKSTEP_RANK", variable("RANK", "0").c_str()).c_str()).c_str()); }
 
 std::string flag(const std::vector<std::string>& words, const std::string& name) {
   for (size_t i = 0; i + 1 < words.size(); ++i)

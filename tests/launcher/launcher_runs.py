@@ -176,8 +176,12 @@ class Normal(RunTest):
         self.assertIn(b"fake training on a terminal\r\n", text)
         self.assertNotIn("on a terminal", self.lockstep("train", "x.yaml").err)
 
-    def test_ranks_of_torchrun_are_refused(self):
-        self.expect(self.lockstep("train", "x.yaml", RANK="0", WORLD_SIZE="2"), 3, "WORLD_SIZE=2", "without torchrun")
+    def test_a_rank_of_torchrun_goes_on_as_that_rank(self):
+        result = self.lockstep("train", "x.yaml", "a.b=1", RANK="1", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT="29500")
+        self.expect(result, 0)
+        self.assertEqual(result.out, "foreign rank 1: train x.yaml a.b=1\n")
+        result = self.lockstep("resume", "run", RANK="0", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT="29500")
+        self.assertEqual(result.out, "foreign rank 0: train --resume run\n")
 
     def test_slurm_jobs_start_ranks_by_srun(self):
         bin_folder = os.path.join(self.folder, "bin")
@@ -289,7 +293,10 @@ class Failures(RunTest):
 class NoMpirun(RunTest):
     def test_two_ranks_without_mpirun(self):
         result = self.lockstep("train", "x.yaml", "--ranks", "2", "--run-folder", "run", LOCKSTEP_MPIRUN="/nowhere/mpirun")
-        self.expect(result, 3, "mpirun was not found", "scripts/setup", "launch.ranks_per_node=1")
+        self.expect_run(result, 0, "local processes, since there are 2 ranks and no mpirun", "done: 5 of 5 steps")
+        shutil.rmtree(os.path.join(self.folder, "run"))
+        result = self.lockstep("train", "x.yaml", "--ranks", "2", "--run-folder", "run", LOCKSTEP_MPIRUN="/nowhere/mpirun", FAKE_WITH="mpirun")
+        self.expect(result, 3, "mpirun was not found", "scripts/setup", "launch.with=local")
         self.assertFalse(os.path.exists(os.path.join(self.folder, "run")))
 
     def test_the_worker_is_missing(self):
@@ -402,9 +409,10 @@ class CommandLine(RunTest):
             (["train", "x.yaml", "--ranks", "2", "--nproc-per-node", "2"], ["twice"]),
             (["train", "x.yaml", "--nproc-per-node", "two"], ["--nproc-per-node", "'two'"]),
             (["train", "x.yaml", "y.yaml"], ["'y.yaml' is no override"]),
-            (["train", "x.yaml", "--nnodes", "2"], ["--nnodes 2", "one node", "mpirun --hostfile"]),
-            (["train", "x.yaml", "--rdzv_endpoint=a:1"], ["--rdzv-endpoint", "rendezvous"]),
-            (["train", "x.yaml", "--tee", "3"], ["--tee", "lockstep logs"]),
+            (["train", "x.yaml", "--nnodes", "2"], ["--nnodes 2 needs --node-rank"]),
+            (["train", "x.yaml", "--nnodes", "2", "--node-rank", "2", "--master-addr", "a", "--nproc-per-node", "1"], ["--node-rank", "0 to 1"]),
+            (["train", "x.yaml", "--nnodes", "1:4"], ["--nnodes 1:4", "cannot change"]),
+            (["launch"], ["launch needs a program"]),
             (["resume", "x", "--run-folder", "y"], ["--run-folder"]),
             (["plan"], ["plan needs a config file"]),
             (["runs", "nowhere"], ["there is no folder nowhere"]),

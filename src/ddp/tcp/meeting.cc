@@ -1,5 +1,6 @@
 #include "ddp/tcp/meeting.h"
 
+#include <c10/util/Logging.h>
 #include <fmt/format.h>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
@@ -12,12 +13,15 @@
 #include "core/stop_flag.h"
 #include "ddp/communicator.h"
 
+C10_DECLARE_int(caffe2_log_level);
+
 namespace lockstep {
 
 namespace {
 
 constexpr const char* kWhat = "the meeting of the ranks";
 constexpr double kPollSeconds = 0.02;
+constexpr double kRefusalSeconds = 0.5;  // rank 0 keeps the store open so long for the others to read why
 
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -98,6 +102,7 @@ Meeting::Meeting(const JobPlace& place, double timeout_seconds)
     }
     nap();
   }
+  FLAGS_caffe2_log_level = 2;  // what the store's client would print, our errors say
   try {
     store_->store = open_store(master, seconds_left(), serves ? &listener : nullptr);
   } catch (const std::exception& error) {
@@ -112,49 +117,65 @@ double Meeting::seconds_left() const { return end_seconds_ - now_seconds(); }
 
 std::string Meeting::get(const std::string& key) { return text_of(store_->store->get(store_->prefix + key)); }
 
-void Meeting::refuse(const std::string& fact) { store_->store->set(store_->prefix + "refused", bytes_of(fact)); }
+// All others shall fail with the same words, and soon.
+void Meeting::refuse(const Error& error) {
+  c10d::TCPStore& store = *store_->store;
+  store.set(store_->prefix + "refused", bytes_of(fmt::format("{} {}", static_cast<int>(error.code()), error.fact())));
+  if (place_.rank == 0 && !place_.agent_store) std::this_thread::sleep_for(std::chrono::duration<double>(kRefusalSeconds));
+}
 
 void Meeting::throw_if_refused() {
-  if (store_->store->check({store_->prefix + "refused"}))
-    throw ConfigError("the ranks cannot work together: " + get("refused"), "start all ranks of one job in the same way");
+  if (!store_->store->check({store_->prefix + "refused"})) return;
+  const std::string text = get("refused");
+  const size_t space = std::min(text.find(' '), text.size());
+  const bool late = text.substr(0, space) == std::to_string(static_cast<int>(ExitCode::kRanks));
+  throw Error(late ? ExitCode::kRanks : ExitCode::kUsage, "the ranks cannot work together: " + text.substr(std::min(space + 1, text.size())),
+              "start all ranks of one job in the same way", {});
+}
+
+void Meeting::take_seat() {
+  c10d::TCPStore& store = *store_->store;
+  if (store.add(fmt::format("{}seat/{}", store_->prefix, place_.rank), 1) > 1)
+    throw ConfigError(fmt::format("two processes were started as rank {}", place_.rank),
+                      "give every process its own RANK, and every node its own --node-rank");
+  const auto mine = bytes_of(std::to_string(place_.size));
+  const std::string size = text_of(store.compareSet(store_->prefix + "size", {}, mine));
+  if (size != std::to_string(place_.size))
+    throw ConfigError(fmt::format("rank {} was started with WORLD_SIZE {}, others with {}", place_.rank, place_.size, size),
+                      "start as many ranks as WORLD_SIZE says, with the same number everywhere");
+}
+
+// The next card that is missing, waited for.
+RankCard Meeting::wait_for_card(int rank) {
+  c10d::TCPStore& store = *store_->store;
+  const auto key = [&](int r) { return fmt::format("{}card/{}", store_->prefix, r); };
+  while (!store.check({key(rank)})) {
+    throw_if_refused();
+    if (seconds_left() <= 0) {
+      std::vector<int> late;
+      for (int r = 0; r < place_.size; ++r)
+        if (!store.check({key(r)})) late.push_back(r);
+      throw late_error(kWhat, place_.rank, timeout_seconds_, late);
+    }
+    nap();
+  }
+  return parse_card(text_of(store.get(key(rank))), rank);
 }
 
 std::vector<RankCard> Meeting::exchange_cards(const RankCard& mine) {
-  c10d::TCPStore& store = *store_->store;
-  const auto key = [&](int rank) { return fmt::format("{}card/{}", store_->prefix, rank); };
   try {
-    if (store.add(fmt::format("{}seat/{}", store_->prefix, place_.rank), 1) > 1) {
-      const std::string fact = fmt::format("two processes were started as rank {}", place_.rank);
-      refuse(fact);
-      throw EnvironmentError(fact, "give every process its own RANK, and every node its own --node-rank");
-    }
-    const int size = std::stoi("0" + text_of(store.compareSet(store_->prefix + "size", {}, bytes_of(std::to_string(place_.size)))));
-    if (size != place_.size) {
-      refuse(fmt::format("rank {} was started with WORLD_SIZE {}, others with {}", place_.rank, place_.size, size));
+    try {
+      take_seat();
+      store_->store->set(fmt::format("{}card/{}", store_->prefix, place_.rank), bytes_of(card_text(mine)));
+      std::vector<RankCard> cards;
+      for (int r = 0; r < place_.size; ++r) cards.push_back(wait_for_card(r));
       throw_if_refused();
+      return cards;
+    } catch (const Error& error) {
+      refuse(error);
+      throw;
     }
-    store.set(key(place_.rank), bytes_of(card_text(mine)));
-    std::vector<RankCard> cards;
-    while (static_cast<int>(cards.size()) < place_.size) {
-      const int next = static_cast<int>(cards.size());
-      if (store.check({key(next)})) {
-        cards.push_back(parse_card(text_of(store.get(key(next))), next));
-        continue;
-      }
-      throw_if_refused();
-      if (seconds_left() <= 0) {
-        std::vector<int> late;
-        for (int r = 0; r < place_.size; ++r)
-          if (!store.check({key(r)})) late.push_back(r);
-        throw late_error(kWhat, place_.rank, timeout_seconds_, late);
-      }
-      nap();
-    }
-    throw_if_refused();
-    return cards;
-  } catch (const Error&) {
-    throw;
-  } catch (const std::exception& error) {
+  } catch (const c10::Error& error) {
     throw CommError(fmt::format("rank 0 ended while rank {} was at '{}' ({})", place_.rank, kWhat, reason(error)),
                     "see the log of rank 0");
   }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/errors.h"
 #include "core/sockets.h"
 #include "ddp/tcp/job_place.h"
 
@@ -35,15 +36,16 @@ class Meeting {
   const Address& own_address() const { return own_address_; }
 
   // Collective. The cards of all ranks, in rank order. Throws CommError naming the ranks that do
-  // not come, ConfigError if ranks disagree on WORLD_SIZE, EnvironmentError if two processes claim
-  // to be the same rank.
+  // not come, ConfigError if ranks disagree on WORLD_SIZE or two processes claim to be the same rank.
   std::vector<RankCard> exchange_cards(const RankCard& mine);
 
  private:
   struct Store;
   std::string get(const std::string& key);
-  void refuse(const std::string& fact);
+  void refuse(const Error& error);
   void throw_if_refused();
+  void take_seat();
+  RankCard wait_for_card(int rank);
   double seconds_left() const;
 
   const JobPlace place_;
