@@ -114,7 +114,7 @@ class Test:
             (self.work / folder).mkdir(parents=True)
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith(("OMPI_", "PMIX_", "SLURM_", "LOCKSTEP_", "PET_"))
-                            and name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+                            and name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")}
         self.environment |= {processes.MARK: str(self.work), "TMPDIR": str(self.work / "tmp"), "LC_ALL": "C.UTF-8"}
         for name in ("LOCKSTEP_MPIRUN", "OMPI_MCA_plm_rsh_agent"):
             if name in os.environ:
