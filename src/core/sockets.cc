@@ -146,21 +146,33 @@ Address own_address_towards(const Address& to) {
 Address local_address(const Socket& socket) { return of_call(getsockname, socket.descriptor()); }
 Address peer_address(const Socket& socket) { return of_call(getpeername, socket.descriptor()); }
 
-Socket listen_at(const Address& address, const std::string& help) {
-  Socket listener(socket(address.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!listener) throw EnvironmentError(std::string("cannot make a socket: ") + std::strerror(errno));
-  const int on = 1;
-  setsockopt(listener.descriptor(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(listener.descriptor(), reinterpret_cast<const sockaddr*>(&address.bytes), address.length) == 0 &&
-      listen(listener.descriptor(), kBacklog) == 0)
-    return listener;
-  const int number = errno;
+namespace {
+
+[[noreturn]] void throw_bind_error(const Address& address, const std::string& help, int number) {
   const std::string port = std::to_string(address.port());
   if (number == EADDRINUSE) throw EnvironmentError("port " + port + " of " + address.host() + " is in use", help);
   if (number == EADDRNOTAVAIL)
     throw EnvironmentError(address.host() + " is no address of this machine, which is to listen there",
                            "the master address must be one of the machine of rank 0 (node rank 0)");
   throw EnvironmentError("cannot listen at " + address.text() + ": " + std::strerror(number), help);
+}
+
+}  // namespace
+
+Socket bind_at(const Address& address, const std::string& help) {
+  Socket listener(socket(address.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!listener) throw EnvironmentError(std::string("cannot make a socket: ") + std::strerror(errno));
+  const int on = 1;
+  setsockopt(listener.descriptor(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(listener.descriptor(), reinterpret_cast<const sockaddr*>(&address.bytes), address.length) != 0)
+    throw_bind_error(address, help, errno);
+  return listener;
+}
+
+Socket listen_at(const Address& address, const std::string& help) {
+  Socket listener = bind_at(address, help);
+  if (listen(listener.descriptor(), kBacklog) != 0) throw_bind_error(address, help, errno);
+  return listener;
 }
 
 std::optional<Socket> try_connect(const Address& to, const std::optional<Address>& from, double seconds) {

@@ -51,8 +51,11 @@ Address own_address_towards(const Address& to);
 Address local_address(const Socket& socket);
 Address peer_address(const Socket& socket);
 
-// Listens on this address only (port 0: any free one). Throws EnvironmentError if the port is in
-// use or the address is not ours, with `help` as what to do about a port in use.
+// Takes this address (port 0: any free one) without listening yet: whoever connects is refused, not
+// left waiting. Throws EnvironmentError if the port is in use or the address is not ours, with `help`
+// as what to do about a port in use.
+Socket bind_at(const Address& address, const std::string& help);
+// Listens on this address only.
 Socket listen_at(const Address& address, const std::string& help);
 
 // One attempt. Nothing if nobody listens there or the deadline passes. `from`: the own address to use.

@@ -10,7 +10,7 @@ namespace lockstep {
 
 Socket bind_master(JobNode& node) {
   const std::string port = std::to_string(node.master_port);
-  Socket socket = listen_at(resolve(node.master_address, node.master_port),
+  Socket socket = bind_at(resolve(node.master_address, node.master_port),
                             "another job may be running there (`ss -ltnp 'sport = :" + port +
                                 "'` shows it): choose another --master-port, the same on all nodes");
   node.master_port = local_address(socket).port();

@@ -22,9 +22,9 @@ namespace {
 
 using harness::message_of;
 
-// A place to meet at: rank 0 gets the listening socket, so that no port can be in use.
+// A place to meet at: rank 0 gets the bound socket, so that no port can be in use.
 std::vector<JobPlace> places(int size) {
-  Socket socket = listen_at(resolve("127.0.0.1", 0), "");
+  Socket socket = bind_at(resolve("127.0.0.1", 0), "");
   std::vector<JobPlace> out(size);
   for (int r = 0; r < size; ++r) {
     out[r].rank = out[r].local_rank = r;

@@ -7,6 +7,7 @@ one those cases are skipped and counted, and env_ranks.py, which sets the same v
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,6 +37,12 @@ def env_ranks(count, *flags):
     return [sys.executable, "-B", ENV_RANKS, *flags, str(count)]
 
 
+def remove_torchruns_own(test):
+    """Folders for error files that torchrun makes and does not always remove."""
+    for path in (test.work / "tmp").glob("torchelastic_*"):
+        shutil.rmtree(path)
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -63,6 +70,7 @@ def folder_of(result):
 def same_bits(test, config, steps, reference, starter, *words):
     result = harness.Running(test, [*starter(), test.lockstep, "train", config, *words]).wait().expect(0)
     folder = folder_of(result)
+    remove_torchruns_own(test)
     tiny_run.check_steps_once(folder, steps)
     processes.check_nothing_left(folder, test.work)
     assert json.loads((folder / "status.json").read_text())["state"] == "done"
@@ -189,6 +197,7 @@ def env_stopped(test, config, steps, reference, starter, *words):
     result = running.wait(60)
     assert result.code != 0, result.text()
     processes.wait_until_gone(test.work, 10)
+    remove_torchruns_own(test)
     status = json.loads((folder / "status.json").read_text())
     assert (status["state"], status["exit_code"]) == ("stopped", STOPPED), f"{status}\n{result.text()}"
     harness.Running(test, [*env_ranks(2), test.lockstep, "resume", folder]).wait().expect(0)
@@ -198,8 +207,8 @@ def env_stopped(test, config, steps, reference, starter, *words):
 
 def env_killed(test, config, steps, reference, starter):
     """A rank dies under a launcher that starts all again (--max-restarts): the second attempt resumes."""
-    running = harness.Running(test, [*starter(), test.lockstep, "train", config, "run.name=restarted"])
-    runs = test.work / "runs" / "restarted"
+    running = harness.Running(test, [*starter(), test.lockstep, "train", config, f"run.folder={test.work}/runs/restarted"])
+    runs = test.work / "runs" / "restarted" / "tiny"
     end = time.monotonic() + 60
     while not (found := list(runs.glob("*"))):
         assert running.alive() and time.monotonic() < end, running.wait(1).text()
@@ -208,12 +217,11 @@ def env_killed(test, config, steps, reference, starter):
     assert tiny_run.wait_for_step(running, folder, steps // 2), running.wait().text()
     processes.send(ranks_of(test)[1].pid, signal.SIGKILL)
     result = running.wait(90).expect(0, "rank 1 ended", "resumed from")
+    remove_torchruns_own(test)
     assert len(list(runs.glob("*"))) == 1, "a second run folder was made"
     tiny_run.check_steps_once(folder, steps)
     note = tiny_run.compare_runs(reference, folder)
-    tiny_run_names = [path.name for path in (folder / "logs").iterdir()]
-    assert "attempt-1" in tiny_run_names, f"{tiny_run_names}\n{result.text()}"
-    runs.rename(test.work / "runs" / f"restarted-{next(test.numbers)}")
+    assert (folder / "logs" / "attempt-1").exists(), result.text()
     return note
 
 
@@ -285,7 +293,7 @@ def main():
         test.case(f"local processes, {ranks} ranks", local, *both, ranks)
     test.case("torchrun, static meeting", same_bits, *both,
               lambda: [*torchrun(), "--nproc-per-node=2", f"--master-port={free_port()}", "--no-python"])
-    test.case("local processes, 3 ranks, all-reduce is not needed", local, *both, 3)
+    test.case("local processes, 3 ranks", local, *both, 3)
     test.case("without mpirun", without_mpirun, *both)
     test.case("two nodes", two_nodes, *both)
     test.case("two nodes, one is stopped", node_stopped, *both)

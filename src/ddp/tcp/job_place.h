@@ -6,7 +6,7 @@
 //   MASTER_ADDR, MASTER_PORT      where the ranks meet: an address of rank 0's machine
 //   TORCHELASTIC_USE_AGENT_STORE  True: torchrun itself serves the store there
 //   TORCHELASTIC_RESTART_COUNT    how often torchrun has started the ranks before
-//   LOCKSTEP_MASTER_SOCKET        rank 0: a descriptor that listens there already
+//   LOCKSTEP_MASTER_SOCKET        rank 0: a descriptor bound there already
 //   LOCKSTEP_SECRET               what strangers on the machine do not know
 //   LOCKSTEP_MEET_SECONDS         how long to wait for the others at the start, if not the timeout
 #pragma once

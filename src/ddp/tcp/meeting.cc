@@ -48,7 +48,8 @@ std::string port_help(int port) {
                      "(--master-port)", port);
 }
 
-// The store does not look at names; numbers spare it a second look-up.
+// Numbers instead of names spare the store a second look-up. The socket must not listen yet: a client
+// that connects before anybody serves would wait for an answer without a deadline.
 c10::intrusive_ptr<c10d::TCPStore> open_store(const Address& master, double timeout_seconds, Socket* listener) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(master.port());
@@ -90,7 +91,7 @@ Meeting::Meeting(const JobPlace& place, double timeout_seconds)
   Socket listener;
   if (serves) {
     own_address_ = master.with_port(0);
-    listener = place.master_socket >= 0 ? Socket(place.master_socket) : listen_at(master, port_help(master.port()));
+    listener = place.master_socket >= 0 ? Socket(place.master_socket) : bind_at(master, port_help(master.port()));
   }
   // Found out here and not in the store's client, which would fill the terminal with warnings.
   while (!serves && !try_connect(master, std::nullopt, std::max(seconds_left(), 0.1))) {
