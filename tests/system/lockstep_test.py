@@ -117,7 +117,17 @@ def sharded(test, config):
         test.case(f"sharded optimizer: {ranks} ranks x {threads} threads", one, ranks, threads)
     test.case("sharded optimizer: no overlap, large buckets", one, 3, 1, "ddp.overlap=false", "ddp.bucket_megabytes=25",
               "checkpoint.asynchronous=false")
+    test.case("sharded optimizer: fp16 weights", sharded_masters, test, config)
     test.case("sharded optimizer: the plan says what is saved", plan_of_shares, test, config)
+
+
+def sharded_masters(test, config):
+    """Low-precision weights beside sharded optimizers: the float32 masters come together before they are rounded."""
+    words = [*FOUR_BLOCKS, "precision={compute: fp16_weights, loss_scale: {growth_steps: 2}}", "train.steps=6",
+             "checkpoint.every_steps=3", "evaluate=[]", "checkpoint.keep_best=''"]
+    whole = tiny_run.train(test, config, "masters", *words, ranks=1)
+    shares = tiny_run.train(test, config, "masters-shared", *words, *SHARDED, ranks=3)
+    return whole_and_shares(whole, shares)
 
 
 def own_mpirun(test, config, steps, reference):
