@@ -39,6 +39,14 @@ struct Auto {
   bool operator==(const Auto&) const = default;
 };
 
+// One value for all, or a list with one for each (stages of a network …); neither: the default.
+template <class T>
+struct OneOrList {
+  std::optional<T> one;
+  std::vector<T> each;
+  bool operator==(const OneOrList&) const = default;
+};
+
 // Inclusive limits of a number (of every element of a list).
 struct Range {
   double low = -std::numeric_limits<double>::infinity();
@@ -81,8 +89,8 @@ struct ChoiceList {
 using FieldValue =
     std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*, std::vector<double>*,
                  std::vector<std::string>*, std::optional<int64_t>*, std::optional<double>*,
-                 std::optional<std::string>*, Auto<int64_t>*, Auto<bool>*, Auto<double>*, Choice*, ChoiceList,
-                 Section, SectionList>;
+                 std::optional<std::string>*, Auto<int64_t>*, Auto<bool>*, Auto<double>*, OneOrList<int64_t>*,
+                 OneOrList<bool>*, Choice*, ChoiceList, Section, SectionList>;
 
 struct Field {
   std::string name;
@@ -171,10 +179,11 @@ class KindList {
       if (row.name == name) return &row;
     return nullptr;
   }
-  // Adds the rows of another list, behind those that are there. Throws ConfigError for a name twice.
+  // Adds the rows of another list, behind those that are there. Of equal names the first stays: lists
+  // that share a kind must give it the same options.
   void append(const KindList& more) {
     for (const Kind& row : more.rows()) {
-      if (find(row.name) != nullptr) throw ConfigError(what_ + " '" + row.name + "' is defined twice");
+      if (find(row.name) != nullptr) continue;
       rows_.push_back(row);
     }
   }

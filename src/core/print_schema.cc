@@ -40,6 +40,7 @@ std::string element(const char* type, const Rule& rule) {
 // null is the default of every key.
 std::string or_null(const std::string& schema) { return R"("anyOf":[)" + schema + R"(,{"type":"null"}])"; }
 std::string or_auto(const std::string& schema) { return or_null(schema + R"(,{"const":"auto"})"); }
+std::string one_or_list(const std::string& schema) { return or_null(schema + R"(,{"type":"array","items":)" + schema + "}"); }
 std::string list_of(const std::string& schema) { return or_null(R"({"type":"array","items":)" + schema + "}"); }
 
 class SchemaWriter final : public FieldVisitor {
@@ -60,6 +61,8 @@ class SchemaWriter final : public FieldVisitor {
             [&](Auto<bool>*) { return or_auto(element("boolean", rule)); },
             [&](Auto<int64_t>*) { return or_auto(element("integer", rule)); },
             [&](Auto<double>*) { return or_auto(element("number", rule)); },
+            [&](OneOrList<bool>*) { return one_or_list(element("boolean", rule)); },
+            [&](OneOrList<int64_t>*) { return one_or_list(element("integer", rule)); },
             [&](std::vector<int64_t>*) { return list_of(element("integer", rule)); },
             [&](std::vector<double>*) { return list_of(element("number", rule)); },
             [&](std::vector<std::string>*) { return list_of(element("string", rule)); },

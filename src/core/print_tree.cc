@@ -64,6 +64,23 @@ Text text_of(const std::vector<T>& values) {
   return out;
 }
 
+Text text_of(const std::vector<bool>& values) {
+  Text out{"[", "["};
+  for (size_t i = 0; i < values.size(); ++i) {
+    const char* word = values[i] ? "true" : "false";
+    out.yaml += std::string(i ? ", " : "") + word;
+    out.json += std::string(i ? "," : "") + word;
+    out.items.push_back(word);
+  }
+  out.yaml += "]";
+  out.json += "]";
+  return out;
+}
+template <class T>
+Text text_of(const OneOrList<T>& value) {
+  return value.one || value.each.empty() ? text_of(value.one) : text_of(value.each);
+}
+
 template <class T>
 struct TypeWords;
 template <> struct TypeWords<bool> { static constexpr const char* kText = "true or false"; };
@@ -74,6 +91,8 @@ template <class T> struct TypeWords<std::optional<T>> : TypeWords<T> {};
 template <> struct TypeWords<Auto<bool>> { static constexpr const char* kText = "auto, true or false"; };
 template <> struct TypeWords<Auto<int64_t>> { static constexpr const char* kText = "auto or integer"; };
 template <> struct TypeWords<Auto<double>> { static constexpr const char* kText = "auto or number"; };
+template <> struct TypeWords<OneOrList<bool>> { static constexpr const char* kText = "true or false, or a list"; };
+template <> struct TypeWords<OneOrList<int64_t>> { static constexpr const char* kText = "integer, or a list"; };
 template <> struct TypeWords<std::vector<int64_t>> { static constexpr const char* kText = "list of integers"; };
 template <> struct TypeWords<std::vector<double>> { static constexpr const char* kText = "list of numbers"; };
 template <> struct TypeWords<std::vector<std::string>> { static constexpr const char* kText = "list of texts"; };

@@ -96,6 +96,8 @@ class Reader final : public FieldVisitor {
             [&](Auto<int64_t>* out) { with_auto(node, path, *out, [&] { return read_integer(node, path, rule); }); },
             [&](Auto<bool>* out) { with_auto(node, path, *out, [&] { return read_bool(node, path); }); },
             [&](Auto<double>* out) { with_auto(node, path, *out, [&] { return read_double(node, path, rule); }); },
+            [&](OneOrList<int64_t>* out) { one_or_list(node, path, *out, rule, "integers", read_integer); },
+            [&](OneOrList<bool>* out) { one_or_list(node, path, *out, rule, "true or false", read_a_bool); },
             [&](Choice* out) { choice(node, path, *out); },
             [&](const ChoiceList& out) { choices(node, path, out); },
             [&](const Section& out) { read_fields(node, out.visit, path, sources_); },
@@ -142,6 +144,21 @@ class Reader final : public FieldVisitor {
     for (size_t i = 0; i < node.items.size(); ++i)
       values.push_back(read_one(node.items[i], join(path, std::to_string(i)), rule));
     out = std::move(values);
+  }
+
+  static bool read_a_bool(const Node& node, const std::string& path, const Rule&) { return read_bool(node, path); }
+
+  // Null goes back to the default: neither.
+  template <class T, class Read>
+  void one_or_list(const Node& node, const std::string& path, OneOrList<T>& out, const Rule& rule, const char* what,
+                   Read read_one) {
+    if (node.type == Node::Type::kSequence) {
+      OneOrList<T> values;
+      list(node, path, values.each, rule, what, read_one);
+      out = std::move(values);
+    } else {
+      scalar(node, path, out, [&] { return OneOrList<T>{read_one(node, path, rule), {}}; });
+    }
   }
 
   // The elements of a list of maps (or kinds).

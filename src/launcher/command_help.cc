@@ -125,14 +125,24 @@ const char* const kSample = R"(lockstep sample RUN|CONFIG [flags]
 Examples
   lockstep sample runs/sudoku_quickstart --puzzle 53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79
   lockstep sample runs/sudoku_quickstart --puzzle puzzles.txt        81 characters a line, . or 0 blank
+  lockstep sample runs/shapes --count 64 --output grid.png --sampler dpmpp_2m --steps 20
+  lockstep sample runs/shapes --count 1000 --output folder sampler.eta=0.5
 
 Flags
-  --puzzle P|FILE       what to complete; without it grids are drawn from nothing
   --count N             how many to draw
-  --board               draws boards on stderr as well
-  --output FILE.png     a picture
+  --output FILE         a picture (.png); images: also tensors (.safetensors) or a folder of pictures
   --seed N              of what is random (default: run.seed)
   --weights FILE        other weights than those of the newest checkpoint
+  --threads N           threads that draw (default: all cores)
+Sudoku
+  --puzzle P|FILE       what to complete; without it grids are drawn from nothing
+  --board               draws boards on stderr as well
+Images
+  --sampler KIND        ddpm, ddim or dpmpp_2m with its defaults, instead of the config's section sampler
+  --steps K             network passes a picture (sampler.steps)
+  --batch N             pictures that share a pass
+  --noise FILE          start from its tensor noise [B,C,H,W]; step_noise [K,B,C,H,W] for samplers with noise
+  --trajectory          all states as well, in the .safetensors file
 
 Sudoku: prints one solved line a puzzle, in order, on stdout.
 )";
@@ -226,6 +236,15 @@ Examples
   lockstep forward my.yaml --weights model.safetensors --inputs in.safetensors --output out.safetensors --gradients
 
 Runs the model on tensors from a safetensors file: for checking it against another framework.
+)";
+
+const char* const kExport = R"(lockstep export schedule CONFIG --output S.safetensors [key=value ...]
+
+Examples
+  lockstep export schedule configs/images/cifar10.yaml --output schedule.safetensors
+  lockstep export schedule - --output s.safetensors task.kind=image_diffusion task.diffusion.beta_schedule=cosine
+
+schedule: the 13 buffers of a Gaussian diffusion (betas, alphas_cumprod, ... loss_weight), float32.
 )";
 
 const char* const kOptimize = R"(lockstep optimize --inputs I --output O [key=value ...]

@@ -19,6 +19,7 @@ extern const char* const kLogs;
 extern const char* const kData;
 extern const char* const kConfig;
 extern const char* const kForward;
+extern const char* const kExport;
 extern const char* const kOptimize;
 extern const char* const kEnv;
 

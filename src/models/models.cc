@@ -1,7 +1,9 @@
 #include "models/models.h"
 
+#include "models/class_unet.h"
 #include "models/seed_conv.h"
 #include "models/sudoku_net.h"
+#include "models/unet.h"
 
 namespace lockstep {
 
@@ -14,6 +16,17 @@ const SudokuModelTable& sudoku_models() {
     rows.add<SeedConvOptions>(
         "seed_conv", "residual convolutions with a position and a value head, for objective seed",
         [](const SeedConvOptions& options, uint64_t seed) { return std::make_unique<SeedConv>(options, seed); });
+    return rows;
+  }();
+  return table;
+}
+
+const DenoiserTable& denoisers() {
+  static const DenoiserTable table = [] {
+    DenoiserTable rows("model");
+    rows.add<UnetOptions>("unet", "UNet with linear and full attention, tensor names of denoising-diffusion-pytorch",
+                          make_unet);
+    rows.add<ClassUnetOptions>("class_unet", "class-conditional UNet for classifier-free guidance", make_class_unet);
     return rows;
   }();
   return table;

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "core/kinds.h"
-#include "models/model.h"
+#include "models/denoiser.h"
 
 namespace lockstep {
 
@@ -13,5 +13,11 @@ namespace lockstep {
 //   seed_conv   convolutions with a position and a value head, objective seed (models/seed_conv.h)
 using SudokuModelTable = Table<Model, uint64_t>;
 const SudokuModelTable& sudoku_models();
+
+// Networks of `task: {kind: image_diffusion}`, made from a seed.
+//   unet        denoising-diffusion-pytorch's UNet (models/unet.h)
+//   class_unet  its class-conditional one (models/class_unet.h)
+using DenoiserTable = Table<Denoiser, uint64_t>;
+const DenoiserTable& denoisers();
 
 }  // namespace lockstep

@@ -24,7 +24,7 @@ void hand_out(const std::vector<Grid>& grids, const std::vector<Grid>& starts, c
     std::string line;
     for (const uint8_t digit : grid) line += static_cast<char>('0' + digit);
     request.result(line);
-    if (request.board) std::fprintf(stderr, "%s\n", draw_grid(grid.data()).c_str());
+    if (request.has("--board")) std::fprintf(stderr, "%s\n", draw_grid(grid.data()).c_str());
     const bool fine = is_solved_grid(grid.data());
     valid += fine;
     passing += passes_seed_check(grid);
@@ -32,7 +32,7 @@ void hand_out(const std::vector<Grid>& grids, const std::vector<Grid>& starts, c
       boards.push_back({fine ? "valid" : "breaks the rules", starts[i], grid, sudoku_conflicts(grid)});
   }
   log_info(fmt::format("{} of {} grids keep all rules of Sudoku; {} have no digit twice in a unit", valid, grids.size(), passing));
-  if (!request.picture.empty()) write_png(request.picture, draw_sudoku_boards({{"drawn step by step", boards}}));
+  if (!request.output.empty()) write_png(request.output, draw_sudoku_boards({{"drawn step by step", boards}}));
 }
 
 }  // namespace
@@ -44,7 +44,7 @@ void sample_seed_grids(const SeedConv& model, const SampleRequest& request) {
 }
 
 void complete_seed_puzzles(const SeedConv& model, const SampleRequest& request) {
-  const std::vector<SudokuBoard> puzzles = read_sudoku_puzzles(request.puzzle);
+  const std::vector<SudokuBoard> puzzles = read_sudoku_puzzles(request.value("--puzzle"));
   hand_out(sample_seed(model, puzzles, request.seed, 0), puzzles, request);
 }
 

@@ -10,6 +10,7 @@
 #include "tasks/seed_evaluations.h"
 #include "tasks/seed_loss.h"
 #include "tasks/seed_sampling.h"
+#include "tasks/sudoku_commands.h"
 #include "tensor/safetensors.h"
 
 namespace lockstep {
@@ -98,11 +99,13 @@ class SeedTask : public Task {
     return outputs;
   }
 
+  std::vector<SampleFlag> sample_flags() const override { return sudoku_sample_flags(); }
+
   void sample(Model& model, const SampleRequest& request) const override {
-    if (request.puzzle.empty()) {
-      sample_seed_grids(as_seed_conv(model), request);
-    } else {
+    if (asks_for_puzzles(request)) {
       complete_seed_puzzles(as_seed_conv(model), request);
+    } else {
+      sample_seed_grids(as_seed_conv(model), request);
     }
   }
 

@@ -32,14 +32,22 @@ void write_picture(const std::string& path, const std::string& heading, std::vec
 
 }  // namespace
 
+bool asks_for_puzzles(const SampleRequest& request) {
+  if (!request.output.empty() && !request.output.ends_with(".png"))
+    throw ConfigError("--output must end in .png", "", {"command line", 1, 1, "--output " + request.output});
+  if (!request.has("--puzzle")) return false;
+  if (request.value("--puzzle").empty()) throw DataError("--puzzle is empty", "give 81 characters, or a file");
+  return true;
+}
+
 void solve_puzzles(const SudokuPredict& predict, const SampleRequest& request) {
-  const std::vector<SudokuBoard> puzzles = read_sudoku_puzzles(request.puzzle);
+  const std::vector<SudokuBoard> puzzles = read_sudoku_puzzles(request.value("--puzzle"));
   const std::vector<SudokuSolution> solutions = solve_sudokus(predict, puzzles, request.seed, 0, {});
   std::vector<DrawnBoard> boards;
   for (size_t i = 0; i < puzzles.size(); ++i) {
     const SudokuSolution& solution = solutions[i];
     request.result(digits(solution.board));
-    if (request.board) std::fprintf(stderr, "%s\n", draw_grid(solution.board.data()).c_str());
+    if (request.has("--board")) std::fprintf(stderr, "%s\n", draw_grid(solution.board.data()).c_str());
     const bool valid = is_solved_grid(solution.board.data());
     const std::string outcome = fmt::format("{} passes, confidence {:.3f}", solution.passes, solution.confidence);
     if (!valid) {
@@ -51,7 +59,7 @@ void solve_puzzles(const SudokuPredict& predict, const SampleRequest& request) {
     }
     boards.push_back({outcome, puzzles[i], solution.board, sudoku_conflicts(solution.board)});
   }
-  if (!request.picture.empty()) write_picture(request.picture, "solved by the network", std::move(boards));
+  if (!request.output.empty()) write_picture(request.output, "solved by the network", std::move(boards));
 }
 
 void sample_grids(const SudokuPredict& predict, const SampleRequest& request) {
@@ -62,13 +70,13 @@ void sample_grids(const SudokuPredict& predict, const SampleRequest& request) {
   int64_t valid = 0;
   for (const SudokuBoard& grid : grids) {
     request.result(digits(grid));
-    if (request.board) std::fprintf(stderr, "%s\n", draw_grid(grid.data()).c_str());
+    if (request.has("--board")) std::fprintf(stderr, "%s\n", draw_grid(grid.data()).c_str());
     const bool fine = is_solved_grid(grid.data());
     valid += fine;
     boards.push_back({fine ? "valid" : "breaks the rules", {}, grid, sudoku_conflicts(grid)});
   }
   log_info(fmt::format("{} of {} grids keep all rules of Sudoku", valid, grids.size()));
-  if (!request.picture.empty()) write_picture(request.picture, "drawn from nothing", std::move(boards));
+  if (!request.output.empty()) write_picture(request.output, "drawn from nothing", std::move(boards));
 }
 
 }  // namespace lockstep

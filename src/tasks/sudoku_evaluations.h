@@ -7,22 +7,9 @@
 
 #include "core/kinds.h"
 #include "tasks/task.h"
+#include "tasks/validation_loss_options.h"
 
 namespace lockstep {
-
-// Nats per hidden cell on held-out grids, m ~ U{1..81} of them hidden: sample id hides 1 + id mod 81
-// cells, always the same. No model can average below 0.6204 (sudoku_masks.h).
-struct SudokuValidationLossOptions {
-  int64_t every_steps = 0;
-  int64_t samples = 972;
-  int64_t batch = 27;
-
-  void fields(FieldVisitor& visit) {
-    visit("every_steps", every_steps, at_least(0), "steps between evaluations, 0 = at the end");
-    visit("samples", samples, at_least(1), "held-out grids, at most; a multiple of 81 covers all numbers of hidden cells");
-    visit("batch", batch, Range{1, 4096}, "grids a forward pass");
-  }
-};
 
 // Share of held-out puzzles solved exactly, by level. Scores: solve_rate.LEVEL (guess and check),
 // solve_rate_plain.LEVEL, passes.LEVEL and passes_plain.LEVEL (mean). Draws the first puzzles.
@@ -73,8 +60,9 @@ using SudokuEvaluationTable = Table<Evaluation, const SudokuEvaluationInput&>;
 // Rows: validation_loss, solve, samples.
 const SudokuEvaluationTable& sudoku_evaluations();
 
-// Throw ConfigError without validation data or with too few puzzles of a level.
-std::unique_ptr<Evaluation> make_sudoku_validation_loss(const SudokuValidationLossOptions& options,
+// Nats per hidden cell; no model can average below 0.6204 (sudoku_masks.h). All three
+// throw ConfigError without validation data or with too few puzzles of a level.
+std::unique_ptr<Evaluation> make_sudoku_validation_loss(const ValidationLossOptions& options,
                                                         const SudokuEvaluationInput& input);
 std::unique_ptr<Evaluation> make_sudoku_solve(const SudokuSolveOptions& options, const SudokuEvaluationInput& input);
 std::unique_ptr<Evaluation> make_sudoku_samples(const SudokuSamplesOptions& options, const SudokuEvaluationInput& input);

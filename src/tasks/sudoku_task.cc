@@ -105,12 +105,14 @@ class SudokuTask : public Task {
     return outputs;
   }
 
+  std::vector<SampleFlag> sample_flags() const override { return sudoku_sample_flags(); }
+
   void sample(Model& model, const SampleRequest& request) const override {
     const SudokuPredict predict = predict_with(as_masked_grid(model));
-    if (request.puzzle.empty()) {
-      sample_grids(predict, request);
-    } else {
+    if (asks_for_puzzles(request)) {
       solve_puzzles(predict, request);
+    } else {
+      sample_grids(predict, request);
     }
   }
 

@@ -14,7 +14,7 @@ namespace {
 
 class SudokuValidationLoss : public Evaluation {
  public:
-  SudokuValidationLoss(const SudokuValidationLossOptions& options, const Dataset& data, uint64_t seed)
+  SudokuValidationLoss(const ValidationLossOptions& options, const Dataset& data, uint64_t seed)
       : data_(data), seed_(seed), batch_(options.batch), samples_(std::min(options.samples, data.size())) {}
 
   std::vector<std::string> score_names() const override { return {"validation_loss"}; }
@@ -48,7 +48,7 @@ class SudokuValidationLoss : public Evaluation {
 
 }  // namespace
 
-std::unique_ptr<Evaluation> make_sudoku_validation_loss(const SudokuValidationLossOptions& options,
+std::unique_ptr<Evaluation> make_sudoku_validation_loss(const ValidationLossOptions& options,
                                                         const SudokuEvaluationInput& input) {
   if (input.validation == nullptr)
     throw ConfigError("evaluation validation_loss needs validation data", "set data.validation");

@@ -67,14 +67,28 @@ class Evaluation {
   virtual bool draw(const std::vector<EvaluationChunk>& chunks, const std::string& png_path) const { return false; }
 };
 
+// A flag of `lockstep sample` that a task understands, beside the common ones of SampleRequest.
+struct SampleFlag {
+  std::string name;  // with dashes
+  bool has_value = false;
+};
+
 // What `lockstep sample RUN …` asks for.
 struct SampleRequest {
-  std::string puzzle;    // --puzzle: a puzzle or a file of puzzles; "" = draw from nothing
-  std::string picture;   // --output FILE.png; "" = no picture
-  int64_t count = 8;     // --count: samples to draw without a puzzle
-  bool board = false;    // --board: draw boards as text on stderr
+  std::string output;     // --output: a file or folder; "" = none
+  int64_t count = 8;      // --count: samples to draw
   uint64_t seed = 17;
+  Choice sampler;         // the config's `sampler` section
+  std::map<std::string, std::string> flags;  // of Task::sample_flags(), as given
   std::function<void(const std::string&)> result;  // called with each line for stdout, in order
+  // Runs work(model, i) for i in [0, n) on the command's threads, each with a replica of its own,
+  // gradients off and precision.compute in force; returns when all are done.
+  using Work = std::function<void(Model& model, int64_t i)>;
+  std::function<void(int64_t n, const Work& work)> for_each;
+
+  bool has(const std::string& flag) const { return flags.contains(flag); }
+  // The flag's value, or "".
+  std::string value(const std::string& flag) const { return has(flag) ? flags.at(flag) : std::string(); }
 };
 
 class Task {
@@ -100,8 +114,16 @@ class Task {
   // `lockstep forward`: named inputs → named outputs (design.md 5), in evaluation mode. "loss" is
   // among the outputs if the inputs define one; gradients are the caller's business.
   virtual NamedTensors forward(Model& model, const NamedTensors& inputs) const = 0;
-  // `lockstep sample`: draws from the model, or completes what the user gave. Throws DataError for
-  // an input that does not fit, ConfigError for a request this task does not know.
+  // `lockstep export schedule`: the constants of this task's diffusion, by upstream's names. Throws
+  // ConfigError if it has none.
+  virtual NamedTensors schedule_tables() const {
+    throw ConfigError("task.kind names a task without a diffusion schedule", "set task.kind=image_diffusion");
+  }
+  // The flags of `lockstep sample` that sample() understands.
+  virtual std::vector<SampleFlag> sample_flags() const { return {}; }
+  // `lockstep sample`: draws from the model, or completes what the user gave. `model` is one of
+  // those that request.for_each hands out. Throws DataError for an input that does not fit,
+  // ConfigError for a request this task does not know.
   virtual void sample(Model& model, const SampleRequest& request) const = 0;
 };
 

@@ -1,18 +1,15 @@
 #include "train/evaluate.h"
 
-#include <atomic>
 #include <cstring>
-#include <exception>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include <ATen/ATen.h>
 
 #include "core/errors.h"
-#include "ddp/slot_threads.h"
+#include "ddp/slots.h"
 #include "train/chunk_tree.h"
-#include "train/precision.h"
+#include "train/model_threads.h"
 
 namespace lockstep {
 namespace {
@@ -93,38 +90,21 @@ void unpack(const std::vector<char>& bytes, std::vector<EvaluationChunk>& chunks
   }
 }
 
-// This rank's chunks, computed by one thread per replica. Which thread computes which chunk is
-// left to chance: a chunk's numbers do not depend on it.
+// This rank's chunks, computed by one thread per replica.
 std::vector<std::pair<int64_t, EvaluationChunk>> compute_own(const Evaluation& evaluation,
                                                              const std::vector<Model*>& replicas,
                                                              const std::string& compute, ChunkRange range, ChunkTree& tree,
                                                              const std::function<void()>& alive) {
   std::vector<std::pair<int64_t, EvaluationChunk>> own;
   for (int64_t i = range.begin; i < range.end; ++i) own.push_back({i, {}});
-  std::atomic<size_t> next{0};
   std::mutex mutex;
-  std::exception_ptr failure;
-  const auto work = [&](Model* model) {
-    set_up_compute_thread();
-    const at::NoGradGuard no_grad;
-    try {
-      for (size_t i; (i = next.fetch_add(1)) < own.size();) {
-        const AutocastGuard autocast(compute);
-        own[i].second = evaluation.chunk(*model, own[i].first);
-        const std::lock_guard lock(mutex);
-        tree.add(own[i].first, own[i].first + 1, std::exchange(own[i].second.sums, {}));
-        alive();
-      }
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!failure) failure = std::current_exception();
-    }
-  };
-  std::vector<std::thread> threads;
-  for (size_t i = 1; i < replicas.size(); ++i) threads.emplace_back(work, replicas[i]);
-  work(replicas.front());
-  for (std::thread& thread : threads) thread.join();
-  if (failure) std::rethrow_exception(failure);
+  for_each_on_models(replicas, compute, static_cast<int64_t>(own.size()), [&](Model& model, int64_t i) {
+    auto& [index, chunk] = own[static_cast<size_t>(i)];
+    chunk = evaluation.chunk(model, index);
+    const std::lock_guard lock(mutex);
+    tree.add(index, index + 1, std::exchange(chunk.sums, {}));
+    alive();
+  });
   return own;
 }
 

@@ -25,6 +25,7 @@ DataFacts look_at_data(const RunConfig& config, const Kinds& kinds) {
   DataFacts facts;
   if (!config.data.train.empty()) {
     const auto train = with_context("opening data.train", [&] { return open_data(kinds, config, config.data.train); });
+    kinds.tasks.make(config.task)->check(*train);  // before any rank is started
     facts.train_samples = train->size();
     facts.train_hash = train->content_hash();
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/files.h"
+#include "models/samplers.h"
 #include "train/profile.h"
 
 namespace lockstep {
@@ -77,6 +78,7 @@ RunConfig::RunConfig(const Kinds& kinds)
     : task(kinds.tasks, kinds.tasks.rows().front().name),
       optimizer(kinds.optimizers, "adamw"),
       schedule(kinds.schedules, "constant"),
+      sampler(sampler_kinds(), "ddim"),
       kinds_(&kinds) {
   data.make = Choice(kinds.makers, "none");
   for (const Kind& kind : kinds.datasets.rows()) data.known_kinds.push_back(kind.name);
@@ -93,6 +95,7 @@ void RunConfig::fields(FieldVisitor& visit) {
   visit("task", task, "what is trained");
   visit("optimizer", optimizer, "how weights are updated");
   visit("schedule", schedule, "learning rate over time");
+  visit("sampler", sampler, "how `lockstep sample` draws images");
   visit("train", train, "length and batch of the training");
   visit("checkpoint", checkpoint, "when states are saved");
   visit("evaluate", evaluate, kinds_->evaluations, "scores and pictures at intervals");

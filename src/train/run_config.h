@@ -106,6 +106,7 @@ struct RunConfig {
   Choice task;
   Choice optimizer;
   Choice schedule;
+  Choice sampler;  // what `lockstep sample` draws images with
   TrainOptions train;
   CheckpointOptions checkpoint;
   std::vector<Choice> evaluate;

@@ -19,6 +19,7 @@ int sample_command(const Words& words);
 int evaluate_command(const Words& words);
 int fid_command(const Words& words);
 int forward_command(const Words& words);
+int export_command(const Words& words);
 int optimize_command(const Words& words);
 int env_command(const Words& words);
 

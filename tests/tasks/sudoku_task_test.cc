@@ -137,7 +137,7 @@ Choice choose(const char* kind, const T& options) {
 TEST(SudokuEvaluations, ValidationLossOfAnUntrainedNetworkIsAboutLogNine) {
   const SmallTask small;
   const ToyDataset data = toy_data(9);
-  SudokuValidationLossOptions options;
+  ValidationLossOptions options;
   options.batch = 4;
   const auto evaluation = small.task->evaluation(choose("validation_loss", options), &data, {17, 0});
   EXPECT_EQ(evaluation->num_chunks(), 3);
@@ -235,14 +235,14 @@ TEST(SudokuTask, SamplePrintsOneLineAPuzzleInOrder) {
   for (uint8_t digit : toy_grid(0)) whole += char('0' + digit);
   std::string puzzle = whole;
   puzzle[7] = '.';
-  request.puzzle = puzzle;
-  request.picture = ::testing::TempDir() + "/solved.png";
+  request.flags["--puzzle"] = puzzle;
+  request.output = ::testing::TempDir() + "/solved.png";
   small.task->sample(*small.model, request);
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0].size(), 81u);
   lines[0][7] = whole[7];
   EXPECT_EQ(lines[0], whole);
-  EXPECT_TRUE(std::filesystem::exists(request.picture));
+  EXPECT_TRUE(std::filesystem::exists(request.output));
   request = {};
   request.count = 2;
   request.result = [&](const std::string& line) { lines.push_back(line); };

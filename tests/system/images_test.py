@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Pictures: the promise of equal bits on any number of ranks and after a kill, equal sample files, and the commands."""
+import signal
+
+import harness
+import processes
+import safetensors_file
+import tiny_run
+
+CONFIG = """\
+run: {{name: pictures, folder: {work}/runs, seed: 3, cpu_isa: native}}
+launch: {{ranks_per_node: 1, threads_per_rank: 1, with: auto, max_restarts: 0}}
+ddp: {{slots: 8, timeout_seconds: 60}}
+data: {{kind: images, train: [{work}/shapes/train-*.h5], validation: [{work}/shapes/validation.h5], threads: 1}}
+task:
+  kind: image_diffusion
+  image_size: 8
+  model: {{kind: unet, dim: 8, dim_mults: [1, 2], attn_heads: 2, attn_dim_head: 8, dropout: 0.1, self_condition: true}}
+  diffusion: {{timesteps: 100, offset_noise_strength: 0.1, immiscible: true}}
+optimizer: {{kind: adam, lr: 1.0e-3, beta2: 0.99}}
+train: {{steps: 8, global_batch: 16, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1, warmup: false}}}}
+checkpoint: {{every_steps: 4, keep: 100}}
+evaluate:
+  - {{kind: validation_loss, every_steps: 4, samples: 10, batch: 4}}
+  - {{kind: grid, every_steps: 4, images: 9, batch: 4, sampler: {{kind: ddim, steps: 4, eta: 0.5}}}}
+log: {{every_steps: 1}}
+"""
+
+
+def pictures(folder):
+    return {path.name: path.read_bytes() for path in (folder / "samples").glob("*.png")}
+
+
+def same_on(test, config, reference, ranks, threads):
+    folder = tiny_run.train(test, config, f"ranks-{ranks}-{threads}", ranks=ranks, threads=threads)
+    assert pictures(folder) == pictures(reference), "pictures differ"
+    return tiny_run.compare_runs(reference, folder)
+
+
+def kill_and_resume(test, config, reference):
+    folder = test.work / "runs" / "killed"
+    running = test.start("train", config, "--run-folder", folder, *tiny_run.launch_words(2))
+    assert tiny_run.wait_for_step(running, folder, 5), running.wait().text()
+    for process in [*processes.find(folder)]:
+        processes.send(process.pid, signal.SIGKILL)
+    running.wait(60)
+    processes.wait_until_gone(test.work, 15)
+    test.run("resume", folder, *tiny_run.launch_words(1, 2)).expect(0)
+    assert pictures(folder) == pictures(reference), "pictures differ after a kill"
+    return tiny_run.compare_runs(reference, folder)
+
+
+def commands(test, run):
+    out = test.work / "out.safetensors"
+    test.run("sample", run, "--count", "3", "--sampler", "dpmpp_2m", "--steps", "5", "--output", out, limit=60).expect(0)
+    first = safetensors_file.read(out)["images"]
+    assert tuple(first.shape) == (3, 3, 8, 8), first.shape
+    test.run("sample", run, "--count", "5", "--batch", "3", "--sampler", "dpmpp_2m", "--steps", "5", "--output", out,
+             limit=60).expect(0)
+    more = safetensors_file.read(out)["images"].values()
+    worst = max(abs(a - b) for a, b in zip(first.values(), more))
+    assert worst < 1e-4, f"a picture depends on how many are drawn: {worst}"
+    test.run("sample", run, "--count", "2", "--output", test.work / "single", "sampler.steps=3", limit=60).expect(0)
+    assert sorted(path.name for path in (test.work / "single").iterdir()) == ["000000.png", "000001.png"]
+    test.run("export", "schedule", "-", "--output", out, "task.kind=image_diffusion", limit=30).expect(0)
+    assert len(safetensors_file.read(out)) == 13
+    test.run("sample", run, "--output", out, "--puzzle", "x", limit=30).expect(2)
+    test.run("sample", run, limit=30).expect(2)
+    test.run("sample", run, "--output", out, "--sampler", "ddim", "--steps", "101", limit=30).expect(2)
+    return "numbered pictures, folder, schedule, four errors"
+
+
+def main():
+    test = harness.Test(__doc__)
+    test.run("data", "make", "shapes", test.work / "shapes", "train_images=64", "validation_images=16", "image_size=8",
+             limit=60).expect(0)
+    config = test.work / "pictures.yaml"
+    config.write_text(CONFIG.format(work=test.work))
+    reference = tiny_run.train(test, config, "reference")
+    assert sorted(pictures(reference)) == ["step-00000004.png", "step-00000008.png"], sorted(pictures(reference))
+    for ranks, threads in ((2, 1), (4, 1), (1, 2)):
+        test.case(f"{ranks} ranks, {threads} slot threads", same_on, test, config, reference, ranks, threads)
+    test.case("kill -9, resume on one rank", kill_and_resume, test, config, reference)
+    test.case("sample and export", commands, test, reference)
+    test.finish()
+
+
+if __name__ == "__main__":
+    main()
