@@ -2,6 +2,7 @@
 
 #include "tasks/seed_evaluations.h"
 #include "tasks/sudoku_evaluations.h"
+#include "tasks/sudoku2vec_task.h"
 #include "tasks/sudoku_task.h"
 
 namespace lockstep {
@@ -10,12 +11,14 @@ TaskTable task_kinds() {
   TaskTable table("task");
   table.add<SudokuTaskOptions>("sudoku", "Sudoku grids: masked diffusion, or the seed's step-by-step objective",
                                [](const SudokuTaskOptions& options) { return make_sudoku_task(options); });
+  table.add<Sudoku2VecTaskOptions>("sudoku2vec", "digit embeddings by attention, for the seed's network",
+                                   [](const Sudoku2VecTaskOptions& options) { return make_sudoku2vec_task(options); });
   return table;
 }
 
 KindList evaluation_kinds() {
   KindList all("evaluation");
-  for (const KindList* rows : std::initializer_list<const KindList*>{&sudoku_evaluations(), &seed_evaluations()}) all.append(*rows);
+  for (const KindList* rows : std::initializer_list<const KindList*>{&sudoku_evaluations(), &seed_evaluations(), &sudoku2vec_evaluations()}) all.append(*rows);
   return all;
 }
 
