@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One training step of the Sudoku seed: Lockstep against PyTorch eager and torch.compile, in turn on one machine.
 
-    python3 bench/peers/seed_step.py build/bin/seed_step_bench RESULT.json [--case NAME] [--rounds N] [--no-compile]
+    python3 bench/peers/seed_step.py build/bin/seed_step_bench RESULT.json [--case NAME] [--rounds N] [--no-compile] [--no-bf16]
 
 Needs: torch==2.11.0 and a C++ compiler for torch.compile. One thread each; in every round each program does
 some steps, then the next one, so that other work on the machine hits all alike; medians over rounds. The
@@ -87,11 +87,13 @@ def lockstep_round(program, case, compute):
     return json.loads(subprocess.run(words, check=True, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}).stdout.splitlines()[-1])
 
 
-def measure(program, case, rounds, compiled):
+def measure(program, case, rounds, compiled, bf16):
     runs = {"lockstep": lambda: lockstep_round(program, case, "fp32"), "lockstep bf16": lambda: lockstep_round(program, case, "bf16")}
+    if not bf16:
+        del runs["lockstep bf16"]
     first = {}
     for name, options in {"eager": (False, False), "eager bf16": (False, True), "compile": (True, False)}.items():
-        if name == "compile" and not compiled:
+        if (name == "compile" and not compiled) or ("bf16" in name and not bf16):
             continue
         peer = Peer(case, *options)
         start = time.perf_counter()
@@ -119,12 +121,13 @@ def main():
     parser.add_argument("--case", default="")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--no-bf16", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cases = {}
     for name, case in CASES.items():
         if options.case in name:
-            cases[name] = measure(options.program, case, options.rounds, not options.no_compile)
+            cases[name] = measure(options.program, case, options.rounds, not options.no_compile, not options.no_bf16)
             print(name, json.dumps(cases[name], indent=1), flush=True)
     facts = {"torch": torch.__version__, "machine": platform.processor() or platform.machine(), "threads": 1,
              "rounds": options.rounds, "load_average": [round(x, 1) for x in os.getloadavg()],
