@@ -4,6 +4,7 @@
 #include "tasks/image_evaluations.h"
 #include "tasks/seed_evaluations.h"
 #include "tasks/sudoku_evaluations.h"
+#include "tasks/sudoku2vec_task.h"
 #include "tasks/sudoku_task.h"
 
 namespace lockstep {
@@ -11,6 +12,8 @@ TaskTable task_kinds() {
   TaskTable table("task");
   table.add<SudokuTaskOptions>("sudoku", "Sudoku grids: masked diffusion, or the seed's step-by-step objective",
                                [](const SudokuTaskOptions& options) { return make_sudoku_task(options); });
+  table.add<Sudoku2VecTaskOptions>("sudoku2vec", "digit embeddings by attention, for the seed's network",
+                                   [](const Sudoku2VecTaskOptions& options) { return make_sudoku2vec_task(options); });
   table.add<ImageDiffusionOptions>("image_diffusion", "Gaussian diffusion of pictures", make_image_diffusion_task);
   return table;
 }
@@ -28,7 +31,8 @@ std::vector<SampleFlag> all_sample_flags() {
 
 KindList evaluation_kinds() {
   KindList all("evaluation");
-  for (const KindList* rows : std::initializer_list<const KindList*>{&sudoku_evaluations(), &seed_evaluations(), &image_evaluations()})
+  for (const KindList* rows : std::initializer_list<const KindList*>{&sudoku_evaluations(), &seed_evaluations(),
+                                                                     &sudoku2vec_evaluations(), &image_evaluations()})
     all.append(*rows);
   return all;
 }

@@ -10,6 +10,7 @@ using TaskTable = Table<Task>;
 
 // The built-in tasks:
 //   sudoku           masked diffusion, or the seed's objective (tasks/sudoku_task.h)
+//   sudoku2vec       digit embeddings for the seed's network (tasks/sudoku2vec_task.h)
 //   image_diffusion  Gaussian diffusion of pictures (tasks/image_diffusion_task.h)
 // Plug-ins add rows to the returned table before the config is read.
 TaskTable task_kinds();

@@ -132,6 +132,7 @@ void visit_plan(Plan& p, Visit visit) {
   visit("checkpoint_bytes", p.checkpoint_bytes);
   visit("optimizer_bytes", p.optimizer_bytes);
   visit("optimizer_bytes_a_rank", p.optimizer_bytes_a_rank);
+  visit("notes", p.notes);
   visit("config_hash", p.config_hash);
 }
 
@@ -188,6 +189,7 @@ std::string explain(const RunPlan& p, const RunConfig& config) {
                              megabytes(copies * p.parameters * 4 + p.optimizer_bytes_a_rank)));
   line("checkpoints", fmt::format("{} every {} steps, {} kept", megabytes(p.checkpoint_bytes),
                                   config.checkpoint.every_steps, config.checkpoint.keep));
+  for (const std::string& note : p.notes) line("note", note);
   line("config hash", p.config_hash);
   return out;
 }

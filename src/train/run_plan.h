@@ -46,6 +46,7 @@ struct RunPlan {
   double epochs = 0;                 // steps · B / N
   int64_t data_threads = 1;
   DataFacts data;
+  std::vector<std::string> notes;  // what the machine does without (fallbacks.h)
   std::string config_hash;
   int64_t parameters = 0;            // filled where a model was made
   int64_t checkpoint_bytes = 0;

@@ -53,6 +53,8 @@ Outcome run(const RankPlace& place, std::unique_ptr<Communicator> communicator, 
   LoadedConfig loaded = load_config(place.folder.config().string(), {});
   Session session(std::move(loaded), std::move(plan), place, std::move(communicator));
   const StepOnExit note_step{session, step};
+  if (session.is_first() && session.state().step == 0)
+    for (const std::string& note : session.plan().notes) log_info(note);
   if (session.is_first()) write_status(place, "running", session.state().step, 0);
   const Outcome outcome = train(session);
   if (session.is_first()) {

@@ -18,6 +18,9 @@ GROUPS = {
     "bf16": ["precision.compute=bf16"],
     "two micro-batches": ["train.global_batch=32", "train.micro_batch=2"],
     "reference kernels": ["task.model.implementation=reference"],
+    "seed objective": ["task={kind: sudoku, objective: seed, k_max: 3, sequence: {order: fresh}, model: {kind: seed_conv, "
+                       "hidden_dim: 8, num_layers: 1, num_groups: 4, embedding_dim: 4}}",
+                       "evaluate=[{kind: seed_validation, every_steps: 25, samples: 10, batch: 3}]"],
     "bf16, two micro-batches": ["precision.compute=bf16", "train.global_batch=32", "train.micro_batch=2"],
     "fp16": ["precision={compute: fp16, loss_scale: {growth_steps: 2}}"],
     "bf16 weights, two micro-batches": ["precision.compute=bf16_weights", "train.global_batch=32", "train.micro_batch=2"],
@@ -34,6 +37,7 @@ SHORT = {
     "bf16": [(3, 2, []), (8, 1, ["data.threads=4"])],
     "two micro-batches": [(2, 2, ["data.threads=4"]), (3, 1, ["ddp.bucket_megabytes=25"])],
     "reference kernels": [(4, 2, [])],
+    "seed objective": [(2, 1, []), (4, 1, ["data.threads=4"])],
     "bf16, two micro-batches": [],
     "fp16": [(3, 1, [])],
     "bf16 weights, two micro-batches": [(2, 2, [])],
