@@ -143,6 +143,7 @@ Images
   --batch N             pictures that share a pass
   --noise FILE          start from its tensor noise [B,C,H,W]; step_noise [K,B,C,H,W] for samplers with noise
   --trajectory          all states as well, in the .safetensors file
+  --interpolate FILE    between its tensors x1 and x2 [B,C,H,W]: --mix L (0 to 1) of x2, noised to --time T
 
 Sudoku: prints one solved line a puzzle, in order, on stdout.
 )";

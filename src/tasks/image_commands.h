@@ -18,6 +18,12 @@ at::Tensor classes_input(const NamedTensors& inputs, int64_t batch, const Denois
 // See image_diffusion_task.h. Throws DataError.
 NamedTensors forward_images(const ImageDiffusion& images, Denoiser& model, const NamedTensors& inputs);
 
+// `--interpolate FILE` with tensors x1 and x2 f32 [B, C, H, W] in [-1, 1] (and noise1, noise2, step_noise
+// [t, B, C, H, W] to fix what is random): both noised to --time, mixed (--mix of x2), and denoised from
+// there by DDPM; f32 around [-1, 1]. `total` hears of the number of passes first. Throws DataError.
+at::Tensor interpolate_images(const ImageDiffusion& images, Denoiser& model, const SampleRequest& request,
+                              const std::function<void(int64_t)>& total, const std::function<void()>& after_step);
+
 std::vector<SampleFlag> image_sample_flags();
 // Draws request.count pictures, or those of --noise, and writes request.output: a .safetensors file
 // with `images` = (x+1)/2 (and `trajectory`, the states x with the start first), a .png grid, or a

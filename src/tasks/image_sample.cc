@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -149,7 +150,8 @@ void write(const Drawn& drawn, Form form, const std::string& output) {
 }  // namespace
 
 std::vector<SampleFlag> image_sample_flags() {
-  return {{"--noise", true}, {"--trajectory", false}, {"--batch", true}};
+  return {{"--noise", true}, {"--trajectory", false}, {"--batch", true},
+          {"--interpolate", true}, {"--time", true}, {"--mix", true}};
 }
 
 void sample_images(const ImageDiffusion& images, Denoiser& model, const SampleRequest& request) {
@@ -157,11 +159,21 @@ void sample_images(const ImageDiffusion& images, Denoiser& model, const SampleRe
   if (request.has("--trajectory") && (form != Form::kTensors || !request.has("--noise")))
     throw ConfigError("--trajectory needs --noise and an --output that ends in .safetensors", "",
                       on_command_line("--trajectory"));
+  for (const char* flag : {"--time", "--mix"})
+    if (request.has(flag) && !request.has("--interpolate"))
+      throw ConfigError(std::string(flag) + " needs --interpolate", "", on_command_line(flag));
   if (request.count < 1) throw ConfigError("--count needs at least one sample");
   const DenoiserFacts& facts = model.facts();
   images.diffusion.check(facts);
   Drawn drawn;
-  if (request.has("--noise")) {
+  if (request.has("--interpolate")) {
+    std::optional<Passes> passes;
+    request.for_each(1, [&](Model& replica, int64_t) {
+      drawn.x = interpolate_images(images, as_denoiser(replica), request, [&](int64_t total) { passes.emplace(total); },
+                                   [&] { passes->add(); });
+    });
+    passes->finish();
+  } else if (request.has("--noise")) {
     const auto plan = sampler_kinds().make(request.sampler, images.diffusion.schedule());
     const GivenNoise given = read_noise(request.value("--noise"), facts, *plan);
     const int64_t batch = batch_of(request);

@@ -62,6 +62,12 @@ def commands(test, run):
     assert worst < 1e-4, f"a picture depends on how many are drawn: {worst}"
     test.run("sample", run, "--count", "2", "--output", test.work / "single", "sampler.steps=3", limit=60).expect(0)
     assert sorted(path.name for path in (test.work / "single").iterdir()) == ["000000.png", "000001.png"]
+    pair = test.work / "pair.safetensors"
+    safetensors_file.write(pair, {name: safetensors_file.tensor("F32", (1, 3, 8, 8), [value] * 192)
+                                  for name, value in (("x1", -0.5), ("x2", 0.5))})
+    test.run("sample", run, "--interpolate", pair, "--mix", "0.3", "--time", "6", "--output", out, limit=60).expect(0)
+    assert tuple(safetensors_file.read(out)["images"].shape) == (1, 3, 8, 8)
+    test.run("sample", run, "--interpolate", pair, "--mix", "2", "--output", out, limit=30).expect(2)
     test.run("export", "schedule", "-", "--output", out, "task.kind=image_diffusion", limit=30).expect(0)
     assert len(safetensors_file.read(out)) == 13
     test.run("sample", run, "--output", out, "--puzzle", "x", limit=30).expect(2)
