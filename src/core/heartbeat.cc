@@ -9,8 +9,10 @@
 #include <atomic>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <system_error>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -116,8 +118,11 @@ Heartbeat HeartbeatPage::read() const {
   const auto* page = static_cast<const Page*>(page_);
   Heartbeat beat;
   if (page->magic.load(std::memory_order_acquire) != kMagic || page->version.load() != kVersion) return beat;
-  constexpr int kAttempts = 1000;  // a rank killed inside write() leaves the sequence odd for ever
+  // A rank killed inside write() leaves the sequence odd for ever; one that only lost its core there goes
+  // on within milliseconds, also on a crowded machine.
+  constexpr int kAttempts = 500, kSpins = 100;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (attempt >= kSpins) std::this_thread::sleep_for(std::chrono::microseconds(100));
     const uint64_t before = page->sequence.load(std::memory_order_acquire);
     beat.pid = page->pid.load(std::memory_order_relaxed);
     beat.step = page->step.load(std::memory_order_relaxed);

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <system_error>
 #include <tuple>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -55,6 +56,20 @@ void collect_runs(const fs::path& folder, int levels, std::vector<fs::path>& run
 bool RunFolder::holds_run() const {
   std::error_code ignored;
   return fs::is_regular_file(config(), ignored) && fs::is_regular_file(plan(), ignored);
+}
+
+void RunFolder::remove_unfinished() const {
+  std::error_code error;
+  std::vector<std::filesystem::path> found;
+  using Walk = std::filesystem::recursive_directory_iterator;
+  for (auto entry = Walk(root, error); !error && entry != Walk(); entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(".tmp-") || name.starts_with(".step-")) {
+      found.push_back(entry->path());
+      entry.disable_recursion_pending();
+    }
+  }
+  for (const std::filesystem::path& path : found) std::filesystem::remove_all(path, error);
 }
 
 std::string RunFolder::step_name(int64_t step) { return fmt::format("step-{:08}", step); }

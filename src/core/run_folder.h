@@ -33,6 +33,10 @@ struct RunFolder {
   // True if a run was started here (config.yaml and plan.json exist).
   bool holds_run() const;
 
+  // Removes files and checkpoints that were being written when their writer died. For the holder of
+  // the lock while no rank is alive; what cannot be removed stays.
+  void remove_unfinished() const;
+
   // "step-00000300".
   static std::string step_name(int64_t step);
   // FOLDER/NAME/20260101-120000, made, with -2, -3 … appended if taken. Throws EnvironmentError.

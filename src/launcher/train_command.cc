@@ -159,6 +159,7 @@ int supervise(const RunFolder& run, const LaunchPlan& plan, const StartChoice& s
                            node_of(flags, plan)};
   link_logs(flags, run);
   const ExitCode code = Supervisor(std::move(options), signals, console).run();
+  run.remove_unfinished();  // a rank may have been killed while it wrote
   draw_report(run, code, console);
   say_how_it_ended(run, code, console);
   std::printf("run folder: %s\n", run.root.c_str());
@@ -182,6 +183,7 @@ int train_command(const std::vector<std::string>& arguments) {
   const StartChoice start = choose_start(*plan, variables, mpirun, flags.node.has_value());
   const RunFolder run = make_run_folder(flags, *plan);
   const auto lock = lock_run(run);
+  run.remove_unfinished();
   refuse_run(run);  // another launcher may have been quicker
   write_file_atomic(run.environment(), environment_facts(mpirun, command_words("train", arguments)));
   write_run_files(run, *plan);
@@ -197,6 +199,7 @@ int resume_command(const std::vector<std::string>& arguments) {
   const RunFolder run = RunFolder::find(flags.target);
   flags.target = run.root.string();
   const auto lock = lock_run(run);
+  run.remove_unfinished();
   SignalWatch signals;
   int code = 0;
   const auto plan = ask_for_plan(flags, true, signals, code);

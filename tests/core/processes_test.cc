@@ -2,8 +2,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <atomic>
 #include <cstring>
+#include <stop_token>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -57,16 +57,13 @@ TEST_F(Pages, HaveTheDocumentedBytes) {
 TEST_F(Pages, NeverShowHalfAWrite) {
   HeartbeatPage rank(folder_ / "p", true);
   const HeartbeatPage supervisor(folder_ / "p", false);
-  std::atomic<bool> stop{false};
-  std::thread writer([&] {
-    for (int64_t step = 0; !stop; ++step) rank.write(step, static_cast<Phase>(step % 7));
+  const std::jthread writer([&](const std::stop_token& stop) {  // ends with its scope, also after a failure
+    for (int64_t step = 0; !stop.stop_requested(); ++step) rank.write(step, static_cast<Phase>(step % 7));
   });
   for (int i = 0; i < 20'000; ++i) {
     const Heartbeat beat = supervisor.read();
     ASSERT_EQ(static_cast<int64_t>(beat.phase), beat.step % 7);
   }
-  stop = true;
-  writer.join();
 }
 
 TEST_F(Pages, ThatAreMissingOrTooShortAreEnvironmentErrors) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/errors.h"
+#include "core/files.h"
 #include "tests/core/temporary_folder.h"
 
 namespace lockstep {
@@ -43,6 +44,20 @@ TEST_F(RunFolders, RefuseNamesThatLeaveTheFolder) {
 TEST_F(RunFolders, AreFoundFromThemselvesAndFromAbove) {
   const fs::path run = make_run("sudoku/20260101-120000");
   for (const fs::path& path : {run, run.parent_path(), folder_}) EXPECT_EQ(RunFolder::find(path).root, run);
+}
+
+TEST_F(RunFolders, LoseWhatWasBeingWrittenAndNothingElse) {
+  const RunFolder run{make_run("sudoku/20260101-120000")};
+  for (const char* kept : {"checkpoints/step-00000005", "samples"}) fs::create_directories(run.root / kept);
+  write_file_atomic(run.lock(), "1 host\n");
+  fs::create_directories(run.checkpoints() / ".step-00000010");
+  write_file_atomic(run.checkpoints() / ".step-00000010" / "state.json", "{}");
+  write_file_atomic(run.root / ".tmp-12-3-config.yaml", "half");
+  run.remove_unfinished();
+  EXPECT_FALSE(fs::exists(run.checkpoints() / ".step-00000010"));
+  EXPECT_FALSE(fs::exists(run.root / ".tmp-12-3-config.yaml"));
+  for (const fs::path& kept : {run.checkpoint(5), run.samples(), run.lock(), run.config(), run.plan()})
+    EXPECT_TRUE(fs::exists(kept)) << kept;
 }
 
 TEST_F(RunFolders, TheNewestIsMeantFromAbove) {
