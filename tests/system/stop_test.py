@@ -40,7 +40,9 @@ def stopped_by(test, config, steps, reference, number, ranks, moment):
     if moment == "start":
         while not (folder / "plan.json").exists() and running.alive():
             time.sleep(0.005)
-        time.sleep(test.random.uniform(0, 0.5))
+        end = time.monotonic() + test.random.uniform(0, 0.5)
+        while time.monotonic() < end and tiny_run.newest_step(folder) < 1:  # a fast machine would be done by then
+            time.sleep(0.005)
     else:
         assert tiny_run.wait_for_step(running, folder, moment), running.wait().text()
         time.sleep(test.random.uniform(0, 0.05))
