@@ -5,19 +5,16 @@
 // One thread. Prints one line of JSON: seconds of each step, wall clock and CPU time of this process (which
 // other work on the machine disturbs less), after one step that is not counted. K_MAX 1 is one forward a
 // grid (C18). bench/peers/seed_step.py runs it and its peers in turn.
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <ctime>
 #include <string>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "bench/clocks.h"
+#include "bench/trained_arenas.h"
 #include "data/sudoku_puzzles.h"
-#include "optim/clip.h"
-#include "optim/optimizers.h"
 #include "tasks/seed_loss.h"
 #include "tasks/seed_states.h"
 #include "train/precision.h"
@@ -25,16 +22,6 @@
 using namespace lockstep;
 
 namespace {
-
-double cpu_seconds() {
-  timespec now;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-double wall_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 Grid made_grid(int64_t id) {
   const Stream stream(1, Purpose::kDataMaking);
@@ -45,13 +32,7 @@ Grid made_grid(int64_t id) {
 class Training {
  public:
   Training(const SeedConvOptions& options, int64_t k_max, int64_t batch, const std::string& compute)
-      : model_(options, 1), layout_(ArenaLayout::of(model_.parameters())), weights_(layout_), gradients_(layout_),
-        optimizers_(optimizers()), k_max_(k_max), compute_(compute) {
-    weights_.load(model_.parameters(), "", "the initial weights");
-    model_.alias_parameters(weights_.views());
-    for (size_t i = 0; i < layout_.entries.size(); ++i) model_.parameters()[i].tensor.mutable_grad() = gradients_.views()[i];
-    Choice choice(optimizers_, "adamw");
-    optimizer_ = optimizers_.make(choice, layout_);
+      : model_(options, 1), arenas_(model_, "adamw"), k_max_(k_max), compute_(compute) {
     for (int64_t id = 0; id < batch; ++id) {
       grids_.push_back(made_grid(id));
       orders_.push_back(seed_order(1, id, 0));
@@ -65,25 +46,19 @@ class Training {
       builder.add_sequence(grids_[id], orders_[id], window.start, window.count);
     }
     const SeedStates states = builder.finish();
-    gradients_.flat().zero_();
+    arenas_.clear_gradients();
     at::Tensor loss;
     {
       const AutocastGuard autocast(compute_);
       loss = seed_loss(model_.logits(states.cells, states.times), states).sum() / states.steps;
     }
-    loss.backward();
-    UpdateTerms terms{.lr = 1e-3};
-    terms.gradient.clip = clip_coefficient(gradient_norm(gradients_), 1.0);
-    optimizer_->step(weights_, gradients_, terms);
+    arenas_.descend(loss, 1e-3);
     return loss.item<double>();
   }
 
  private:
   SeedConv model_;
-  ArenaLayout layout_;
-  Arena weights_, gradients_;
-  decltype(optimizers()) optimizers_;
-  std::unique_ptr<Optimizer> optimizer_;
+  TrainedArenas arenas_;
   int64_t k_max_;
   std::string compute_;
   std::vector<Grid> grids_;
@@ -103,16 +78,6 @@ int main(int argc, char** argv) {
   options.num_layers = std::atoll(argv[2]);
   options.embedding_dim = std::atoll(argv[3]);
   Training training(options, std::atoll(argv[4]), std::atoll(argv[5]), argc > 7 ? argv[7] : "fp32");
-  double loss = training.step(0);
-  std::string wall, cpu;
-  const int64_t steps = std::atoll(argv[6]);
-  for (int64_t number = 1; number <= steps; ++number) {
-    const double wall_start = wall_seconds(), cpu_start = cpu_seconds();
-    loss = training.step(number);
-    const char* comma = number == 1 ? "" : ", ";
-    wall += comma + std::to_string(wall_seconds() - wall_start);
-    cpu += comma + std::to_string(cpu_seconds() - cpu_start);
-  }
-  std::printf("{\"wall\": [%s], \"cpu\": [%s], \"loss\": %f}\n", wall.c_str(), cpu.c_str(), loss);
+  print_step_seconds(std::atoll(argv[6]), [&](int64_t number) { return training.step(number); });
   return 0;
 }

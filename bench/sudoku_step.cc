@@ -5,23 +5,17 @@
 // CPU seconds of this process, one thread: comparable on a machine that others use too.
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "bench/clocks.h"
 #include "models/kernel_isa.h"
 #include "models/sudoku_net.h"
 
 using namespace lockstep;
 
 namespace {
-
-double cpu_seconds() {
-  timespec now;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
 
 template <class Body>
 double milliseconds(int repeats, Body&& body) {

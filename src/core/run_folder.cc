@@ -1,10 +1,13 @@
 #include "core/run_folder.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <ctime>
+#include <fstream>
 #include <system_error>
 #include <tuple>
 #include <vector>
@@ -56,6 +59,28 @@ void collect_runs(const fs::path& folder, int levels, std::vector<fs::path>& run
 bool RunFolder::holds_run() const {
   std::error_code ignored;
   return fs::is_regular_file(config(), ignored) && fs::is_regular_file(plan(), ignored);
+}
+
+int RunFolder::next_attempt() const {
+  int next = 0;
+  std::error_code error;
+  const std::string prefix = "attempt-";
+  for (std::filesystem::directory_iterator it(root / "logs", error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename();
+    int number = -1;
+    if (name.rfind(prefix, 0) != 0) continue;
+    std::from_chars(name.data() + prefix.size(), name.data() + name.size(), number);
+    next = std::max(next, number + 1);
+  }
+  return next;
+}
+
+std::unique_ptr<FileLock> RunFolder::take_lock(const std::string& help) const {
+  auto taken = std::make_unique<FileLock>(lock(), help);
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  std::ofstream(lock(), std::ios::trunc) << ::getpid() << ' ' << host << '\n';
+  return taken;
 }
 
 void RunFolder::remove_unfinished() const {

@@ -3,9 +3,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 
 namespace lockstep {
+
+class FileLock;
 
 struct RunFolder {
   std::filesystem::path root;
@@ -33,6 +36,10 @@ struct RunFolder {
   // True if a run was started here (config.yaml and plan.json exist).
   bool holds_run() const;
 
+  // One more than the largest attempt that has a log folder.
+  int next_attempt() const;
+  // Takes .lock and writes our process id and host into it. Throws LockedError with `help`.
+  std::unique_ptr<FileLock> take_lock(const std::string& help) const;
   // Removes files and checkpoints that were being written when their writer died. For the holder of
   // the lock while no rank is alive; what cannot be removed stays.
   void remove_unfinished() const;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "data/checked_dataset.h"
 #include "data/sudoku_grid.h"
 
 namespace lockstep {
@@ -26,22 +27,9 @@ void check_declared(const ShardList& list) {
   if (!has_solution) throw DataError("the dataset has no array 'solution'", help, place);
 }
 
-class GridsDataset final : public Dataset {
+class GridsDataset final : public CheckedDataset {
  public:
-  GridsDataset(const ShardList& list, const ArraysOptions& options)
-      : inner_((check_declared(list), make_arrays_dataset(list, options))), shards_(list.shards) {}
-
-  int64_t size() const override { return inner_->size(); }
-  const std::vector<ArrayInfo>& arrays() const override { return inner_->arrays(); }
-  std::string content_hash() const override { return inner_->content_hash(); }
-
-  Batch read(std::span<const int64_t> ids) const override {
-    Batch batch = inner_->read(ids);
-    check_range(batch, "solution", 1);
-    if (batch.arrays.contains("puzzle")) check_range(batch, "puzzle", 0);
-    if (batch.arrays.contains("order")) check_orders(batch);
-    return batch;
-  }
+  using CheckedDataset::CheckedDataset;
 
   void check_samples(const Batch& batch) const override {
     const auto* solutions = batch.array("solution").const_data_ptr<uint8_t>();
@@ -57,6 +45,12 @@ class GridsDataset final : public Dataset {
   }
 
  private:
+  void check(Batch& batch) const override {
+    check_range(batch, "solution", 1);
+    if (batch.arrays.contains("puzzle")) check_range(batch, "puzzle", 0);
+    if (batch.arrays.contains("order")) check_orders(batch);
+  }
+
   // Digits go into embeddings and shifts, so their range is checked on every read.
   void check_range(const Batch& batch, const std::string& name, uint8_t low) const {
     const auto* cells = batch.array(name).const_data_ptr<uint8_t>();
@@ -83,20 +77,14 @@ class GridsDataset final : public Dataset {
   }
 
   [[noreturn]] void refuse(int64_t id, const std::string& why) const {
-    int64_t local = id;
-    size_t shard = 0;
-    while (local >= shards_[shard].entry.samples) local -= shards_[shard++].entry.samples;
-    throw DataError(fmt::format("sample {} of the shard: {}", local, why), "make or convert the dataset again",
-                    {shards_[shard].path.string()});
+    CheckedDataset::refuse(id, ": " + why, "make or convert the dataset again");
   }
-
-  std::unique_ptr<Dataset> inner_;
-  std::vector<ShardPath> shards_;
 };
 
 }  // namespace
 
 std::unique_ptr<Dataset> make_grids_dataset(const ShardList& list, const ArraysOptions& options) {
+  check_declared(list);
   return std::make_unique<GridsDataset>(list, options);
 }
 

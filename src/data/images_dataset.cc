@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "core/philox.h"
+#include "data/checked_dataset.h"
 #include "data/dataset_index.h"
 #include "data/dtypes.h"
 
@@ -33,45 +34,29 @@ void check_declared(const ShardList& list) {
   if (!has_images) throw DataError("the dataset has no array 'images'", help, place);
 }
 
-class ImagesDataset final : public Dataset {
+class ImagesDataset final : public CheckedDataset {
  public:
-  ImagesDataset(const ShardList& list, const ArraysOptions& options)
-      : inner_((check_declared(list), make_arrays_dataset(list, options))), shards_(list.shards) {}
-
-  int64_t size() const override { return inner_->size(); }
-  const std::vector<ArrayInfo>& arrays() const override { return inner_->arrays(); }
-  std::string content_hash() const override { return inner_->content_hash(); }
-
-  Batch read(std::span<const int64_t> ids) const override {
-    Batch batch = inner_->read(ids);
-    if (const auto labels = batch.arrays.find("labels"); labels != batch.arrays.end()) check_labels(batch, labels->second);
-    return batch;
-  }
+  using CheckedDataset::CheckedDataset;
 
  private:
+  void check(Batch& batch) const override {
+    if (const auto labels = batch.arrays.find("labels"); labels != batch.arrays.end()) check_labels(batch, labels->second);
+  }
+
   // Labels become indices, so their sign is checked on every read; their limit is the model's to know.
   void check_labels(const Batch& batch, at::Tensor& labels) const {
     labels = labels.to(at::kLong);
     const auto* values = labels.const_data_ptr<int64_t>();
     for (size_t row = 0; row < batch.ids.size(); ++row)
-      if (values[row] < 0) refuse(batch.ids[row], values[row]);
+      if (values[row] < 0)
+        refuse(batch.ids[row], fmt::format(" has label {}", values[row]), "labels count from 0; convert the dataset again");
   }
-
-  [[noreturn]] void refuse(int64_t id, int64_t label) const {
-    int64_t local = id;
-    size_t shard = 0;
-    while (local >= shards_[shard].entry.samples) local -= shards_[shard++].entry.samples;
-    throw DataError(fmt::format("sample {} of the shard has label {}", local, label), "labels count from 0; convert the dataset again",
-                    {shards_[shard].path.string()});
-  }
-
-  std::unique_ptr<Dataset> inner_;
-  std::vector<ShardPath> shards_;
 };
 
 }  // namespace
 
 std::unique_ptr<Dataset> make_images_dataset(const ShardList& list, const ArraysOptions& options) {
+  check_declared(list);
   return std::make_unique<ImagesDataset>(list, options);
 }
 

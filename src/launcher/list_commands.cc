@@ -95,7 +95,7 @@ int runs_command(const std::vector<std::string>& arguments) {
 int logs_command(const std::vector<std::string>& arguments) {
   const LogsFlags flags = read_logs_flags(arguments);
   const RunFolder run = RunFolder::find(flags.run);
-  const int attempt = flags.attempt ? static_cast<int>(*flags.attempt) : next_attempt(run) - 1;
+  const int attempt = flags.attempt ? static_cast<int>(*flags.attempt) : run.next_attempt() - 1;
   if (attempt < 0) throw ConfigError(run.root.string() + " has no logs: it was never started");
   int rank = 0;
   std::error_code missing;

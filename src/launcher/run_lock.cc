@@ -41,9 +41,7 @@ std::unique_ptr<FileLock> lock_run(const RunFolder& run, double patience_seconds
   const double end = monotonic_seconds() + patience_seconds;
   for (;;) {
     try {
-      auto lock = std::make_unique<FileLock>(run.lock(), "");
-      std::ofstream(run.lock(), std::ios::trunc) << getpid() << ' ' << this_host() << '\n';
-      return lock;
+      return run.take_lock("");
     } catch (const LockedError&) {
       const Holder holder = read_holder(run);
       if (!is_dead(holder) || monotonic_seconds() > end) {

@@ -1,7 +1,6 @@
 #include "launcher/status_file.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <nlohmann/json.hpp>
 
@@ -45,20 +44,6 @@ std::string newest_checkpoint(const RunFolder& run) {
     if (name.rfind("step-", 0) == 0 && fs::exists(it->path() / "MANIFEST.json", missing)) newest = std::max(newest, name);
   }
   return newest;
-}
-
-int next_attempt(const RunFolder& run) {
-  int next = 0;
-  std::error_code error;
-  const std::string prefix = "attempt-";
-  for (fs::directory_iterator it(run.root / "logs", error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename();
-    int number = -1;
-    if (name.rfind(prefix, 0) != 0) continue;
-    std::from_chars(name.data() + prefix.size(), name.data() + name.size(), number);
-    next = std::max(next, number + 1);
-  }
-  return next;
 }
 
 }  // namespace lockstep

@@ -25,7 +25,4 @@ void write_status(const RunFolder& run, const RunStatus& status);
 // Name of the newest complete checkpoint ("step-00000300"), "" if there is none.
 std::string newest_checkpoint(const RunFolder& run);
 
-// One more than the largest attempt that has a log folder.
-int next_attempt(const RunFolder& run);
-
 }  // namespace lockstep

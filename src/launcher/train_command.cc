@@ -155,7 +155,7 @@ int supervise(const RunFolder& run, const LaunchPlan& plan, const StartChoice& s
               SignalWatch& signals) {
   Console console;
   console.line("run folder " + run.root.string() + "; starting with " + start.why);
-  SuperviseOptions options{run, plan, start, {launcher_path(), worker_path()}, next_attempt(run), flags.dry_run_steps,
+  SuperviseOptions options{run, plan, start, {launcher_path(), worker_path()}, run.next_attempt(), flags.dry_run_steps,
                            node_of(flags, plan)};
   link_logs(flags, run);
   const ExitCode code = Supervisor(std::move(options), signals, console).run();

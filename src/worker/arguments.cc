@@ -4,6 +4,7 @@
 
 #include "core/config_node.h"
 #include "core/errors.h"
+#include "data/parallel_for.h"
 
 namespace lockstep {
 namespace {
@@ -68,6 +69,12 @@ std::string Arguments::required(const std::string& flag, const std::string& comm
   const auto found = value(flag);
   if (!found) throw ConfigError(command + " needs " + flag, "see lockstep " + command + " --help");
   return *found;
+}
+
+int64_t Arguments::threads() const {
+  const int64_t threads = integer("--threads").value_or(num_threads(0));
+  if (threads < 1) throw ConfigError("--threads needs at least one");
+  return threads;
 }
 
 std::optional<int64_t> Arguments::integer(const std::string& flag) const {

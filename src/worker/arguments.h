@@ -28,6 +28,8 @@ class Arguments {
   // The value, or ConfigError "COMMAND needs FLAG …".
   std::string required(const std::string& flag, const std::string& command) const;
   std::optional<int64_t> integer(const std::string& flag) const;
+  // --threads, at least 1; without it all cores this process may use.
+  int64_t threads() const;
   // The only positional. Throws ConfigError naming `what` if there is none, or more than one.
   std::string one_positional(const std::string& what) const;
   void no_overrides() const;

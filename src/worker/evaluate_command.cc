@@ -1,6 +1,5 @@
 // `evaluate`: the scores of a checkpoint, by the evaluations of its config or of overrides.
 #include <cstdio>
-#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -31,10 +30,8 @@ void draw(const Evaluation& evaluation, const EvaluationResult& result, const fs
 int evaluate_command(const Words& words) {
   const Arguments arguments(words, {{"--weights", true}, {"--json"}, {"--output", true}, {"--threads", true}});
   const std::string path = arguments.one_positional("run folder or config");
-  const int64_t threads = arguments.integer("--threads").value_or(std::max(1u, std::thread::hardware_concurrency()));
-  if (threads < 1) throw ConfigError("--threads needs at least one");
   const TrainedModel trained =
-      load_trained_model(path, arguments.value("--weights").value_or(""), arguments.overrides(), threads);
+      load_trained_model(path, arguments.value("--weights").value_or(""), arguments.overrides(), arguments.threads());
   const RunConfig& config = *trained.loaded.config;
   if (config.evaluate.empty())
     throw ConfigError("the config's evaluate list is empty", "name evaluations: 'evaluate=[{kind: solve}]'");

@@ -3,7 +3,6 @@
 // Under mpirun every rank takes part; rank 0 prints. The number does not depend on ranks or threads.
 #include <cstdio>
 #include <cstdlib>
-#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,7 @@
 #include "core/files.h"
 #include "core/log.h"
 #include "core/progress.h"
+#include "data/parallel_for.h"
 #include "ddp/communicators.h"
 #include "ddp/slot_threads.h"
 #include "tasks/stored_features.h"
@@ -101,7 +101,7 @@ void print(const FeatureStatistics& a, const FeatureStatistics& b, const FidScor
 }
 
 int64_t default_threads(Communicator& communicator) {
-  return communicator.size() > 1 ? 1 : std::max(1u, std::thread::hardware_concurrency());
+  return communicator.size() > 1 ? 1 : num_threads(0);
 }
 
 }  // namespace

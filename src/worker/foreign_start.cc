@@ -3,13 +3,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <condition_variable>
-#include <fstream>
 #include <mutex>
 #include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "core/log.h"
 #include "ddp/tcp/job_place.h"
@@ -77,20 +75,12 @@ std::vector<std::string> rank_overrides(const Communicator& communicator) {
   return {"launch.nodes=" + std::to_string(communicator.size() / per_node), "launch.ranks_per_node=" + std::to_string(per_node)};
 }
 
+// The run is ours alone from here on; no rank of it is alive.
 std::unique_ptr<FileLock> lock_folder(const RunFolder& folder) {
   make_folders(folder.root);
-  auto lock = std::make_unique<FileLock>(folder.lock(), "wait for it, or stop it with SIGTERM");
-  char host[256] = "";
-  gethostname(host, sizeof host - 1);
-  std::ofstream(folder.lock(), std::ios::trunc) << getpid() << ' ' << host << '\n';
+  auto lock = folder.take_lock("wait for it, or stop it with SIGTERM");
+  folder.remove_unfinished();
   return lock;
-}
-
-int next_attempt(const RunFolder& folder) {
-  int next = 0;
-  std::error_code error;
-  while (fs::exists(folder.attempt(next), error)) ++next;
-  return next;
 }
 
 // The run to go on with: asked for by --resume, or left by an earlier attempt of torchrun.
@@ -117,7 +107,7 @@ JoinedRun prepare(const Arguments& arguments, Communicator& communicator) {
     run.lock = lock_folder(run.place.folder);
     if (arguments.has("--resume")) overrides.insert(overrides.begin(), arguments.overrides().begin(), arguments.overrides().end());
     prepared = prepare_resume(run.place.folder, overrides, options);
-    run.place.attempt = next_attempt(run.place.folder);
+    run.place.attempt = run.place.folder.next_attempt();
   } else {
     overrides.insert(overrides.begin(), arguments.overrides().begin(), arguments.overrides().end());
     const auto wanted = arguments.value("--run-folder");

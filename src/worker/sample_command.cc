@@ -1,6 +1,5 @@
 // `sample`: draws from a trained model, or completes what the user gives.
 #include <cstdio>
-#include <thread>
 
 #include "core/errors.h"
 #include "train/model_threads.h"
@@ -47,10 +46,8 @@ std::map<std::string, std::string> task_flags(const Arguments& arguments, const 
 int sample_command(const Words& words) {
   const Arguments arguments(words, known_flags());
   const std::string path = arguments.one_positional("run folder or config");
-  const int64_t threads = arguments.integer("--threads").value_or(std::max(1u, std::thread::hardware_concurrency()));
-  if (threads < 1) throw ConfigError("--threads needs at least one");
   const TrainedModel trained =
-      load_trained_model(path, arguments.value("--weights").value_or(""), overrides_of(arguments), threads);
+      load_trained_model(path, arguments.value("--weights").value_or(""), overrides_of(arguments), arguments.threads());
   const RunConfig& config = *trained.loaded.config;
   std::vector<Model*> replicas;
   for (const auto& replica : trained.replicas) replicas.push_back(replica.get());
