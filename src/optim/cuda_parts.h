@@ -1,0 +1,23 @@
+// What the CUDA plug-in gives to this folder: the optimizer's kernels, as function pointers.
+//
+// liblockstep_cuda.so exports `lockstep_optim_cuda` (optim_cuda.cc); whoever opens it hands the result to
+// set_cuda_parts(). Every pointer has the parameters of its twin in lockstep::cpu.
+#pragma once
+
+namespace lockstep::optim {
+
+inline constexpr int kCudaPartsAbi = 1;
+
+struct CudaParts {
+  void* (*current_stream)();  // of LibTorch on the current device, a cudaStream_t
+};
+
+// Once, before the first arena on a GPU; null takes them away (tests).
+void set_cuda_parts(const CudaParts* parts);
+// Throws EnvironmentError if the plug-in was not opened.
+const CudaParts& cuda_parts();
+
+}  // namespace lockstep::optim
+
+// Null for another abi.
+extern "C" const lockstep::optim::CudaParts* lockstep_optim_cuda(int abi);
