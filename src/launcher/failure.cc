@@ -117,6 +117,19 @@ std::optional<Failure> told_by_starter(const Evidence& evidence) {
   return failure;
 }
 
+// A shell's code above 128 stands for a signal. mpirun passes on its rank's and, if the rank died while it was still being
+// started, says no more than that.
+std::optional<Failure> killed_unnamed(const Evidence& evidence) {
+  const int signal = evidence.starter.code - 128;
+  if (evidence.direct || evidence.starter.signal != 0 || signal <= 0 || signal >= NSIG) return std::nullopt;
+  const auto unseen = [](const RankState& state) { return !state.seen; };
+  if (std::count_if(evidence.ranks.begin(), evidence.ranks.end(), unseen) == 1)
+    return killed(evidence, std::find_if(evidence.ranks.begin(), evidence.ranks.end(), unseen)->rank, signal);
+  Failure failure = killed(evidence, -1, signal);
+  failure.fact = "a rank was killed by " + signal_name(signal) + "; " + evidence.starter_name + " did not say which";
+  return failure;
+}
+
 Failure of_starter(const Evidence& evidence) {
   if (evidence.direct && evidence.starter.signal != 0) return killed(evidence, 0, evidence.starter.signal);
   Failure failure = of_rank(evidence, evidence.direct ? 0 : -1, Failure::Kind::kExit);
@@ -161,6 +174,7 @@ Failure find_cause(const Evidence& evidence) {
     return error_of(evidence, first);
   }
   if (told) return *told;
+  if (const auto unnamed = killed_unnamed(evidence)) return *unnamed;
   return of_starter(evidence);
 }
 

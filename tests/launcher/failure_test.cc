@@ -108,6 +108,22 @@ TEST(Failure, IsMpirunIfItWasKilledItself) {
   EXPECT_TRUE(cause.may_restart());
 }
 
+TEST(Failure, IsARankIfMpirunPassesOnItsSignalWithoutItsName) {
+  Evidence seen = evidence();
+  seen.starter = {137, 0};
+  Failure cause = find_cause(seen);
+  EXPECT_EQ(cause.fact, "a rank was killed by SIGKILL; mpirun did not say which");
+  EXPECT_EQ(cause.signal, SIGKILL);
+  EXPECT_EQ(cause.rank, -1);
+  EXPECT_TRUE(cause.may_restart());
+
+  seen.ranks[1] = RankState{};
+  seen.ranks[1].rank = 1;
+  cause = find_cause(seen);
+  EXPECT_EQ(cause.rank, 1);
+  EXPECT_EQ(cause.fact, "rank 1 was killed by SIGKILL before its first step");
+}
+
 TEST(Failure, OfARankThatNeverCameSaysHowLongItWasAwaited) {
   Evidence seen = evidence();
   RankState never;
