@@ -239,13 +239,30 @@ Examples
 Runs the model on tensors from a safetensors file: for checking it against another framework.
 )";
 
-const char* const kExport = R"(lockstep export schedule CONFIG --output S.safetensors [key=value ...]
+const char* const kExport = R"(lockstep export RUN|CHECKPOINT|CONFIG --output FILE [flags] [key=value ...]
 
 Examples
+  lockstep export runs/cifar10 --output ema.safetensors                    averaged weights, upstream's names
+  lockstep export runs/cifar10 --weights model --output last.safetensors   the last weights
+  lockstep export runs/cifar10 --output unet.onnx                          the network, open batch
+  lockstep export runs/cifar10 --output unet.onnx --trtexec --bf16 --batches 1,16,64
   lockstep export schedule configs/images/cifar10.yaml --output schedule.safetensors
-  lockstep export schedule - --output s.safetensors task.kind=image_diffusion task.diffusion.beta_schedule=cosine
 
-schedule: the 13 buffers of a Gaussian diffusion (betas, alphas_cumprod, ... loss_weight), float32.
+Formats
+  safetensors           weights of any task, by the names of their own framework
+  onnx                  image_diffusion (unet, class_unet): opset 17, one file below 2 GB, above with FILE.data
+  export schedule       the 13 buffers of a Gaussian diffusion (betas, alphas_cumprod, ... loss_weight), float32
+
+Flags
+  --format F            without it the output's extension decides
+  --weights W           ema (the default of a run that has them), model, initial, or a .safetensors file
+  --force               replace what is there
+  --guidance            onnx, class_unet: guidance_scale as an input
+  --external-data       onnx: tensors into FILE.data, whatever the size
+  --trtexec [--fp16|--bf16] [--batches MIN,BEST,MAX]
+                        onnx: print TensorRT's command line, and run it if trtexec is on the PATH
+
+All of it: docs/export.md
 )";
 
 const char* const kOptimize = R"(lockstep optimize --inputs I --output O [key=value ...]

@@ -15,23 +15,9 @@ class ClassUnet : public Denoiser {
  public:
   ClassUnet(const ClassUnetOptions& options, uint64_t seed) : options_(options) {
     const int64_t dim = options.dim;
-    if (dim % 2 != 0) throw ConfigError(fmt::format("task.model.dim is {}, and the time's features need an even number", dim));
-    if (options.dim_mults.empty()) throw ConfigError("task.model.dim_mults is empty", "name at least one stage: [1]");
-    if (options.dim_mults.size() > 16) throw ConfigError("task.model.dim_mults has more than 16 stages");
-    const size_t stages = options.dim_mults.size();
+    const UnetShape shape = class_unet_shape(options);
     const LayerMaker make([this](const std::string& name, at::Tensor initial) { return parameter(name, initial); },
                           seed);
-    UnetShape shape;
-    shape.input_channels = options.channels;
-    shape.init_dim = options.init_dim.value_or(dim);
-    shape.out_dim = options.out_dim.value_or(options.channels * (options.learned_variance ? 2 : 1));
-    for (const int64_t times : options.dim_mults) shape.stage_dims.push_back(dim * times);
-    shape.condition_dim = 8 * dim;  // time and class
-    shape.full_attention.assign(stages, false);
-    shape.attention.assign(stages, {4, 32, false, "fn.fn.", "fn.norm"});
-    shape.middle_attention = {options.attn_heads, options.attn_dim_head, false, "fn.fn.", "fn.norm"};
-    shape.strided_down = true;
-
     no_class_ = make.normal("null_classes_emb", {dim});
     body_.make_first(make, shape);
     time1_ = Linear(make, "time_mlp.1", dim, 4 * dim);
@@ -44,7 +30,7 @@ class ClassUnet : public Denoiser {
     facts_.channels = options.channels;
     facts_.out_channels = shape.out_dim;
     facts_.learned_variance = options.learned_variance;
-    facts_.divisor = int64_t{1} << (stages - 1);
+    facts_.divisor = int64_t{1} << (shape.stage_dims.size() - 1);
     facts_.num_classes = options.num_classes;
     facts_.class_drop = options.cond_drop_prob;
   }
@@ -76,6 +62,25 @@ at::Tensor without_parallel(const at::Tensor& change, const at::Tensor& directio
 at::Tensor spread(const at::Tensor& x) { return x.flatten(1).std(1, /*unbiased=*/true).reshape({-1, 1, 1, 1}); }
 
 }  // namespace
+
+UnetShape class_unet_shape(const ClassUnetOptions& options) {
+  const int64_t dim = options.dim;
+  if (dim % 2 != 0) throw ConfigError(fmt::format("task.model.dim is {}, and the time's features need an even number", dim));
+  if (options.dim_mults.empty()) throw ConfigError("task.model.dim_mults is empty", "name at least one stage: [1]");
+  if (options.dim_mults.size() > 16) throw ConfigError("task.model.dim_mults has more than 16 stages");
+  const size_t stages = options.dim_mults.size();
+  UnetShape shape;
+  shape.input_channels = options.channels;
+  shape.init_dim = options.init_dim.value_or(dim);
+  shape.out_dim = options.out_dim.value_or(options.channels * (options.learned_variance ? 2 : 1));
+  for (const int64_t times : options.dim_mults) shape.stage_dims.push_back(dim * times);
+  shape.condition_dim = 8 * dim;  // time and class
+  shape.full_attention.assign(stages, false);
+  shape.attention.assign(stages, {4, 32, false, "fn.fn.", "fn.norm"});
+  shape.middle_attention = {options.attn_heads, options.attn_dim_head, false, "fn.fn.", "fn.norm"};
+  shape.strided_down = true;
+  return shape;
+}
 
 std::unique_ptr<Denoiser> make_class_unet(const ClassUnetOptions& options, uint64_t seed) {
   return std::make_unique<ClassUnet>(options, seed);

@@ -10,6 +10,7 @@
 
 #include "core/fields.h"
 #include "models/denoiser.h"
+#include "models/unet_body.h"
 
 namespace lockstep {
 
@@ -39,6 +40,9 @@ struct ClassUnetOptions {
     visit("dropout", dropout, Range{0, 0.999}, "share of activations dropped in training");
   }
 };
+
+// The trunk that `options` describe. Throws ConfigError for options that do not fit together.
+UnetShape class_unet_shape(const ClassUnetOptions& options);
 
 // Initial weights from one generator seeded with `seed`. Throws ConfigError for options that do not
 // fit together.

@@ -29,8 +29,6 @@ std::vector<bool> full_stages(const OneOrList<bool>& option, size_t stages) {
   return full;
 }
 
-bool has_fourier_time(const UnetOptions& o) { return o.learned_sinusoidal_cond || o.random_fourier_features; }
-
 void check(const UnetOptions& o) {
   if (o.dim_mults.empty()) throw ConfigError("task.model.dim_mults is empty", "name at least one stage: [1]");
   if (o.dim_mults.size() > 16) throw ConfigError("task.model.dim_mults has more than 16 stages");
@@ -43,21 +41,9 @@ void check(const UnetOptions& o) {
 class Unet : public Denoiser {
  public:
   Unet(const UnetOptions& options, uint64_t seed) : options_(options) {
-    check(options);
-    const size_t stages = options.dim_mults.size();
+    const UnetShape shape = unet_shape(options);
     const LayerMaker make([this](const std::string& name, at::Tensor initial) { return parameter(name, initial); },
                           seed);
-    UnetShape shape;
-    shape.input_channels = options.channels * (options.self_condition ? 2 : 1);
-    shape.init_dim = options.init_dim.value_or(options.dim);
-    shape.out_dim = options.out_dim.value_or(options.channels * (options.learned_variance ? 2 : 1));
-    for (const int64_t times : options.dim_mults) shape.stage_dims.push_back(options.dim * times);
-    shape.condition_dim = 4 * options.dim;
-    shape.full_attention = full_stages(options.full_attn, stages);
-    const auto heads = for_stages<int64_t>(options.attn_heads, 4, stages, "attn_heads");
-    const auto dim_head = for_stages<int64_t>(options.attn_dim_head, 32, stages, "attn_dim_head");
-    for (size_t i = 0; i < stages; ++i) shape.attention.push_back({heads[i], dim_head[i]});
-    shape.middle_attention = shape.attention.back();
     body_.make_first(make, shape);
     make_time(make);
     body_.make_stages(make, shape);
@@ -67,7 +53,7 @@ class Unet : public Denoiser {
     facts_.self_condition = options.self_condition;
     facts_.learned_variance = options.learned_variance;
     facts_.for_diffusion = !has_fourier_time(options);
-    facts_.divisor = int64_t{1} << (stages - 1);
+    facts_.divisor = int64_t{1} << (shape.stage_dims.size() - 1);
   }
 
   at::Tensor predict(const DenoiserInput& input) override {
@@ -105,6 +91,25 @@ class Unet : public Denoiser {
 };
 
 }  // namespace
+
+bool has_fourier_time(const UnetOptions& o) { return o.learned_sinusoidal_cond || o.random_fourier_features; }
+
+UnetShape unet_shape(const UnetOptions& options) {
+  check(options);
+  const size_t stages = options.dim_mults.size();
+  UnetShape shape;
+  shape.input_channels = options.channels * (options.self_condition ? 2 : 1);
+  shape.init_dim = options.init_dim.value_or(options.dim);
+  shape.out_dim = options.out_dim.value_or(options.channels * (options.learned_variance ? 2 : 1));
+  for (const int64_t times : options.dim_mults) shape.stage_dims.push_back(options.dim * times);
+  shape.condition_dim = 4 * options.dim;
+  shape.full_attention = full_stages(options.full_attn, stages);
+  const auto heads = for_stages<int64_t>(options.attn_heads, 4, stages, "attn_heads");
+  const auto dim_head = for_stages<int64_t>(options.attn_dim_head, 32, stages, "attn_dim_head");
+  for (size_t i = 0; i < stages; ++i) shape.attention.push_back({heads[i], dim_head[i]});
+  shape.middle_attention = shape.attention.back();
+  return shape;
+}
 
 std::unique_ptr<Denoiser> make_unet(const UnetOptions& options, uint64_t seed) {
   return std::make_unique<Unet>(options, seed);

@@ -9,9 +9,16 @@
 #include <memory>
 
 #include "models/denoiser.h"
+#include "models/unet_body.h"
 #include "models/unet_options.h"
 
 namespace lockstep {
+
+// The trunk that `options` describe, for who builds it another way (interop/onnx_unet.h). Throws ConfigError
+// for options that do not fit together.
+UnetShape unet_shape(const UnetOptions& options);
+// True if the time goes in as sines of trained or random frequencies (`time_mlp.0.weights`).
+bool has_fourier_time(const UnetOptions& options);
 
 // Initial weights from one generator seeded with `seed`. Throws ConfigError for options that do not
 // fit together.

@@ -145,11 +145,14 @@ at::Tensor Attention::attend_linear(const at::Tensor& qkv) const {
   return at::matmul(context.transpose(-1, -2), q).reshape({batch, shape.heads * shape.dim_head, height, width});
 }
 
-at::Tensor sinusoidal_features(const at::Tensor& t, int64_t dim, double theta) {
+at::Tensor sinusoidal_frequencies(int64_t dim, double theta) {
   const int64_t half = dim / 2;
   const double rate = std::log(theta) / static_cast<double>(half - 1);
-  const at::Tensor frequencies = at::exp(at::arange(half, at::kLong) * -rate);
-  const at::Tensor angles = t.unsqueeze(1) * frequencies.unsqueeze(0);
+  return at::exp(at::arange(half, at::kLong) * -rate);
+}
+
+at::Tensor sinusoidal_features(const at::Tensor& t, int64_t dim, double theta) {
+  const at::Tensor angles = t.unsqueeze(1) * sinusoidal_frequencies(dim, theta).unsqueeze(0);
   return at::cat({angles.sin(), angles.cos()}, -1);
 }
 

@@ -19,6 +19,14 @@ fs::path checkpoint_of(const fs::path& path) {
   return *newest;
 }
 
+// The weights that `weights` ("ema", "model" or "") means.
+NamedTensors weights_of(CheckpointContent& content, const std::string& weights, const fs::path& checkpoint, std::string& which) {
+  if (weights == "ema" && content.ema.empty())
+    throw ConfigError("the run keeps no averaged weights: " + checkpoint.string() + " has none", "use --weights model");
+  which = weights.empty() ? (content.ema.empty() ? "model" : "ema") : weights;
+  return std::move(which == "ema" ? content.ema : content.model);
+}
+
 }  // namespace
 
 TrainedModel load_trained_model(const std::string& run_or_config, const std::string& weights,
@@ -26,27 +34,39 @@ TrainedModel load_trained_model(const std::string& run_or_config, const std::str
   TrainedModel out;
   NamedTensors values;
   std::string config = run_or_config;
+  const bool by_name = weights.empty() || weights == "ema" || weights == "model";
+  if (run_or_config != "-" && !fs::exists(run_or_config))
+    throw ConfigError("there is no run, checkpoint or config '" + run_or_config + "'", "lockstep runs lists the runs");
   if (run_or_config != "-" && fs::is_directory(run_or_config)) {
     const fs::path checkpoint = checkpoint_of(fs::canonical(run_or_config));
     config = (checkpoint.parent_path().parent_path() / "config.yaml").string();
-    if (weights.empty()) {
+    if (by_name) {
       CheckpointContent content = load_checkpoint(checkpoint);
-      values = content.ema.empty() ? content.model : content.ema;
+      values = weights_of(content, weights, checkpoint, out.which);
       out.step = content.state.step;
       out.source = checkpoint.string();
     }
-  } else if (weights.empty()) {
+  } else if (by_name) {
     throw ConfigError("a config alone has no weights", "give a run folder, or --weights FILE.safetensors");
   }
-  if (!weights.empty()) {
+  const bool initial = weights == "initial";
+  if (initial) {
+    out.source = config;
+    out.which = weights;
+  } else if (!by_name) {
     values = load_safetensors(weights);
     out.source = weights;
+    out.which = "file";
   }
   out.loaded = load_config(config, overrides);
   out.task = out.loaded.kinds->tasks.make(out.loaded.config->task);
   for (int64_t i = 0; i < replicas; ++i) {
     out.replicas.push_back(out.task->make_model(static_cast<uint64_t>(out.loaded.config->run.seed)));
-    out.replicas.back()->load(values, out.source);
+    if (initial) {
+      out.task->initialise(*out.replicas.back());
+    } else {
+      out.replicas.back()->load(values, out.source);
+    }
   }
   return out;
 }
