@@ -24,10 +24,15 @@ class TrainedArenas {
   // Backward, clipping to a norm of 1, update.
   void descend(const at::Tensor& loss, double lr) {
     loss.backward();
+    update(lr);
+  }
+  // Clipping to a norm of 1, update.
+  void update(double lr) {
     UpdateTerms terms{.lr = lr};
-    terms.gradient.clip = clip_coefficient(gradient_norm(gradients_), 1.0);
+    terms.gradient.clip = clip_coefficient(norm(), 1.0);
     optimizer_->step(weights_, gradients_, terms);
   }
+  double norm() const { return gradient_norm(gradients_); }
   void clear_gradients() { gradients_.flat().zero_(); }
 
  private:

@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
 """One training step of the Sudoku seed: Lockstep against PyTorch eager and torch.compile, in turn on one machine.
 
-    python3 bench/peers/seed_step.py build/bin/seed_step_bench RESULT.json [--case NAME] [--rounds N] [--no-compile] [--no-bf16]
+    python3 bench/peers/seed_step.py build/bin RESULT.json [--case NAME]... [--rounds N] [--no-compile] [--no-bf16]
 
-Needs: torch==2.11.0 and a C++ compiler for torch.compile. One thread each; in every round each program does
-some steps, then the next one, so that other work on the machine hits all alike; medians over rounds. The
-peers run the seed's own loop: K_MAX whole forwards with masks, AdamW (fused), clipping at 1. `compile`
-compiles the forward itself (the seed compiled a wrapper that its loss never called).
+Needs: torch==2.11.0, safetensors==0.8.0, and a C++ compiler for torch.compile. One thread each. Programs stay
+up; in every round each does one step, then the next one, so that other work on the machine hits all alike.
+Medians over rounds, and medians of the ratios of each round, of wall clock and of CPU seconds (user and system).
+
+Before anything is timed, loss and gradient norm for the same weights and sequences are compared. Beside
+the times stand the operations of a step and the least time they can take at this machine's measured roof.
+
+The peers run the seed's own loop: K_MAX whole forwards with masks, AdamW (fused), clipping at 1. `compile`
+compiles the forward itself (the seed compiled a wrapper that its loss never called), without caches of earlier
+compilations.
 """
 import argparse
 import json
@@ -15,124 +21,145 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
+os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/tasks/golden"))
-from make_seed_conv import Net, make_sequences  # noqa: E402
+import torch  # noqa: E402
 
-# name: hidden_dim, num_layers, embedding_dim, k_max, batch, steps a round
+import seed_peer  # noqa: E402
+
+# Name of a case (C, L, E, K, batch): why.
 CASES = {
-    "C18 conv-cpu: C=128 L=8, batch 256, one forward a grid": (128, 8, 0, 1, 256, 2),
-    "seed: C=64 L=9 E=15, K=6, batch 64": (64, 9, 15, 6, 64, 2),
-    "seed: C=64 L=9 E=15, K=6, batch 1024": (64, 9, 15, 6, 1024, 1),
+    "c128-l8-e0-k1-b256": "C18: one forward a grid",
+    "c64-l9-e15-k6-b64": "the seed's script, batch 64",
+    "c64-l9-e15-k6-b1024": "the seed's script, batch 1,024",
 }
+TOLERANCE = {"loss": 1e-5, "gradient_norm": 1e-4}  # relative; float32 on both sides
 
 
-class Peer:
-    def __init__(self, case, compiled, bf16=False):
-        C, L, E, self.k_max, batch, self.steps = case
-        torch.manual_seed(1)
-        self.net = Net(C, L, 3, 8, E)
-        self.forward = torch.compile(self.net) if compiled else self.net
-        self.sequences = make_sequences(batch)
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-3, weight_decay=1e-2, fused=True)
-        self.bf16 = bf16
+class Lockstep:
+    """The benchmark program, waiting for numbers of steps on its stdin."""
 
-    def loss(self):
-        rows = torch.arange(len(self.sequences))
-        start = torch.randint(0, 81 - self.k_max, (len(rows),))
-        count = torch.randint(1, self.k_max + 1, (len(rows),))
-        now, total = self.sequences[rows, start].float(), 0.0
-        for step in range(self.k_max):
-            t = start + step
-            active = (step < count) & (t < 81)
-            target = self.sequences[rows, (t + 1).clamp(max=81)].float()
-            changed = (target != now).view(-1, 81)
-            active &= changed.any(1)
-            if not active.any():
-                break
-            position = changed.float().argmax(1)
-            value = target.view(-1, 81)[rows, position].long()
-            position_logits, value_logits = self.forward(now, t)
-            position_logits = position_logits.float().masked_fill(now.view(-1, 81) != 0, float("-inf"))
-            total = total + F.cross_entropy(position_logits[active], position[active], reduction="sum")
-            total = total + F.cross_entropy(value_logits.float()[active], value[active], reduction="sum")
-            now = target
-        return total / count.sum()
+    def __init__(self, programs, case, compute="fp32", slots=None):
+        self.words = [str(programs / "seed_step_bench"), "--case", case, "--compute", compute]
+        self.words += ["--slots", str(slots)] if slots else []
+        self.environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        self.process = None
 
-    def step(self):
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            loss = self.loss()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimizer.step()
+    def start(self):
+        start = time.perf_counter()
+        self.process = subprocess.Popen([*self.words, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.environment)
+        self.round()  # its first step is not in these times, so this waits for it
+        return time.perf_counter() - start
 
     def round(self):
-        times = {"wall": [], "cpu": []}
-        for _ in range(self.steps):
-            wall, cpu = time.perf_counter(), time.process_time()
-            self.step()
-            times["wall"].append(time.perf_counter() - wall)
-            times["cpu"].append(time.process_time() - cpu)
-        return times
+        self.process.stdin.write("1\n")
+        self.process.stdin.flush()
+        result = json.loads(self.process.stdout.readline())
+        return {"wall": result["wall"][0], "cpu": result["cpu"][0], "flops": result["flops"]}
+
+    def check(self, file):
+        done = subprocess.run([*self.words, "--check", file], check=True, capture_output=True, text=True, env=self.environment)
+        return json.loads(done.stdout)
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def lockstep_round(program, case, compute):
-    words = [program, *map(str, case), compute]
-    return json.loads(subprocess.run(words, check=True, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}).stdout.splitlines()[-1])
+class Python:
+    def __init__(self, case, compiled=False, bf16=False):
+        self.case, self.compiled, self.bf16, self.peer = case, compiled, bf16, None
 
-
-def measure(program, case, rounds, compiled, bf16):
-    runs = {"lockstep": lambda: lockstep_round(program, case, "fp32"), "lockstep bf16": lambda: lockstep_round(program, case, "bf16")}
-    if not bf16:
-        del runs["lockstep bf16"]
-    first = {}
-    for name, options in {"eager": (False, False), "eager bf16": (False, True), "compile": (True, False)}.items():
-        if (name == "compile" and not compiled) or ("bf16" in name and not bf16):
-            continue
-        peer = Peer(case, *options)
+    def start(self):
         start = time.perf_counter()
-        peer.step()
-        first[name] = round(time.perf_counter() - start, 3)
-        runs[name] = peer.round
-    times = {name: {"wall": [], "cpu": []} for name in runs}
+        self.peer = seed_peer.Peer(self.case, "cpu", compiled=self.compiled, autocast=torch.bfloat16 if self.bf16 else None)
+        self.peer.step()
+        self.peer.step()
+        return time.perf_counter() - start
+
+    def round(self):
+        wall, cpu = time.perf_counter(), time.process_time()
+        self.peer.step()
+        return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "flops": self.peer.flops}
+
+    def stop(self):
+        self.peer = None
+
+
+def gate(case, lockstep):
+    """Loss and gradient norm of both for the same weights, grids, starts and counts."""
+    small = seed_peer.Case(case).with_batch(16)
+    peer = seed_peer.Peer(small.name, "cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/check.safetensors"
+        theirs = peer.check(file)
+        ours = lockstep.check(file)
+    for name, value in theirs.items():
+        if abs(ours[name] - value) > TOLERANCE[name] * abs(value):
+            sys.exit(f"{case}: {name} is {ours[name]} in Lockstep and {value} in PyTorch: nothing was timed")
+    return {name: abs(ours[name] / value - 1) for name, value in theirs.items()}
+
+
+def median_ratio(times, name, clock):
+    return round(statistics.median(a / b for a, b in zip(times[name][clock], times["lockstep"][clock])), 3)
+
+
+def measure(case, options, roofs):
+    programs = Path(options.programs)
+    runs = {"lockstep": Lockstep(programs, case)}
+    agreement = gate(case, runs["lockstep"])
+    runs["lockstep, one forward"] = Lockstep(programs, case, slots=1)
+    runs["eager"] = Python(case)
+    if not options.no_compile:
+        runs["compile"] = Python(case, compiled=True)
+    if not options.no_bf16 and case == "c128-l8-e0-k1-b256":
+        runs["lockstep bf16"] = Lockstep(programs, case, "bf16")
+        runs["eager bf16"] = Python(case, bf16=True)
+    warm_up = {name: run.start() for name, run in runs.items()}
+    times = {name: {"wall": [], "cpu": [], "flops": []} for name in runs}
+    rounds = options.rounds if seed_peer.Case(case).batch < 512 else max(3, options.rounds // 2)
     for _ in range(rounds):
         for name, run in runs.items():
-            result = run()
-            for clock in ("wall", "cpu"):
-                times[name][clock] += result[clock]
-    out = {name: {f"{clock}_seconds": round(statistics.median(values[clock]), 4) for clock in values} for name, values in times.items()}
-    for name, seconds in first.items():
-        out[name]["first_step_seconds"] = seconds
-    for name in out:
-        out[name]["lockstep_is_faster_by"] = round(out[name]["cpu_seconds"] / out["lockstep"]["cpu_seconds"], 2)
+            for key, value in run.round().items():
+                times[name][key].append(value)
+    out = {"what": CASES.get(case, ""), "rounds": rounds, "agreement": {k: float(f"{v:.1e}") for k, v in agreement.items()}}
+    for name, run in runs.items():
+        run.stop()
+        roof = roofs["bf16_gflops" if "bf16" in name else "fp32_gflops"] * 1e9
+        wall, cpu, flops = (statistics.median(times[name][key]) for key in ("wall", "cpu", "flops"))
+        out[name] = {
+            "wall_seconds": round(wall, 4), "cpu_seconds": round(cpu, 4), "first_two_steps_seconds": round(warm_up[name], 2),
+            "times_lockstep_wall": median_ratio(times, name, "wall"), "times_lockstep_cpu": median_ratio(times, name, "cpu"),
+            "gflop": round(flops / 1e9, 1), "least_seconds_at_roof": round(flops / roof, 4) if roof else None,
+            "percent_of_roof": round(100 * flops / roof / cpu, 1) if roof else None,
+        }
     return out
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("program")
-    parser.add_argument("result")
-    parser.add_argument("--case", default="")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("programs", help="folder of seed_step_bench and machine_roofs_bench")
+    parser.add_argument("result", help="JSON file to write")
+    parser.add_argument("--case", action="append", help="c64-l9-e15-k6-b64 and the like; default: " + " ".join(CASES))
+    parser.add_argument("--rounds", type=int, default=7, help="half as many, three at least, from batch 512 on")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--no-bf16", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    roofs = json.loads(subprocess.run([f"{options.programs}/machine_roofs_bench"], check=True, capture_output=True, text=True).stdout)
+    facts = {"torch": torch.__version__, "machine": platform.processor() or platform.machine(), "threads": 1, "roofs": roofs,
+             "date": time.strftime("%Y-%m-%d"), "load_average_before": [round(x, 1) for x in os.getloadavg()],
+             "unit": "seconds a step, medians; times_lockstep: median over rounds of the ratio to lockstep's step, above 1 = Lockstep is faster"}
     cases = {}
-    for name, case in CASES.items():
-        if options.case in name:
-            cases[name] = measure(options.program, case, options.rounds, not options.no_compile, not options.no_bf16)
-            print(name, json.dumps(cases[name], indent=1), flush=True)
-    facts = {"torch": torch.__version__, "machine": platform.processor() or platform.machine(), "threads": 1,
-             "rounds": options.rounds, "load_average": [round(x, 1) for x in os.getloadavg()],
-             "date": time.strftime("%Y-%m-%d"), "unit": "seconds a step, medians; faster_by compares CPU time"}
-    Path(options.result).write_text(json.dumps({"bench": "seed_step", "facts": facts, "cases": cases}, indent=1) + "\n")
+    for case in options.case or CASES:
+        cases[case] = measure(case, options, roofs)
+        print(case, json.dumps(cases[case], indent=1), flush=True)
+        facts["load_average_after"] = [round(x, 1) for x in os.getloadavg()]
+        Path(options.result).write_text(json.dumps({"bench": "seed_step", "facts": facts, "cases": cases}, indent=1) + "\n")
 
 
 main()

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""The Sudoku seed's training step in PyTorch on a GPU (G1, G8, G9): eager and torch.compile(mode="reduce-overhead").
+
+    python3 bench/peers/sudoku_step_gpu.py --device cuda --json                       # G1: all 16 cases
+    python3 bench/peers/sudoku_step_gpu.py --device cuda --case c64-l4-e0-k5-b8 --rounds 20 --json
+    python3 bench/peers/sudoku_step_gpu.py --device cuda --case c64-l4-e0-k5-b8 --until 1000 --variant compile --json
+    python3 bench/peers/sudoku_step_gpu.py --device cpu --case c8-l1-e0-k2-b4 --rounds 2 --json      # a try without a GPU
+
+Needs torch==2.11.0 (--check also safetensors). A line of JSON a case and variant; build/bin/seed_step_bench takes the
+same --case, --until and --check.
+
+G1: steps are timed with CUDA events around --steps of them, medians over --rounds. Before that, loss and gradient of
+the compiled forward are compared with the eager one's on the same weights, without autocast. G8: variant eager_unscaled
+is float16 autocast without GradScaler, so eager / eager_unscaled is what scaling costs. G9: --until N runs N steps and
+prints the seconds since the process was started, compilation included; no cache of earlier compilations is used.
+"""
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+
+os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
+
+import torch  # noqa: E402
+
+import seed_peer  # noqa: E402
+
+G1 = [f"c{c}-l{layers}-e0-k5-b{b}" for c in (64, 128) for layers in (4, 8) for b in (1, 8, 32, 256)]
+AMP = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": None}
+VARIANTS = ("eager", "compile", "eager_unscaled")
+TOLERANCE = 1e-3  # relative, of loss and gradient norm, float32: other kernels, other order of additions
+
+
+def seconds_since_exec():
+    with open("/proc/self/stat") as stat, open("/proc/uptime") as uptime:
+        start = int(stat.read().rsplit(")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
+        return float(uptime.read().split()[0]) - start
+
+
+def make_peer(case, options, variant, amp):
+    mode = "reduce-overhead" if options.device == "cuda" else None
+    peer = seed_peer.Peer(case, options.device, compiled=variant == "compile", mode=mode, autocast=amp)
+    if variant == "eager_unscaled":
+        peer.scaler = None
+    return peer
+
+
+def synchronise(device):
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+class Stopwatch:
+    """Seconds of what runs inside: CUDA events on a GPU, the wall clock on a CPU."""
+
+    def __init__(self, device):
+        self.device = device
+
+    def __enter__(self):
+        if self.device == "cuda":
+            self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+            self.events[0].record()
+        self.start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_):
+        if self.device == "cuda":
+            self.events[1].record()
+            self.events[1].synchronize()
+            self.seconds = self.events[0].elapsed_time(self.events[1]) / 1e3
+        else:
+            self.seconds = time.perf_counter() - self.start
+
+
+def gate(case, options):
+    """Loss and gradient norm of the compiled forward against the eager one's, float32."""
+    found = {}
+    for variant in ("eager", "compile"):
+        peer = make_peer(case, options, variant, None)
+        torch.manual_seed(5)
+        windows = peer.windows()
+        loss = peer.loss(*windows)
+        loss.backward()
+        found[variant] = (loss.item(), torch.nn.utils.get_total_norm([p.grad for p in peer.net.parameters()]).item())
+    apart = max(abs(a / b - 1) for a, b in zip(found["compile"], found["eager"]))
+    if not apart <= TOLERANCE:
+        sys.exit(f"{case}: eager and compiled differ by {apart:.1e}: {found}; nothing was timed")
+    return apart
+
+
+def step(peer, variant):
+    if variant == "compile":
+        torch.compiler.cudagraph_mark_step_begin()
+    return peer.step()
+
+
+def timed(case, options, variant):
+    start = time.perf_counter()
+    peer = make_peer(case, options, variant, AMP[options.amp])
+    step(peer, variant)
+    synchronise(options.device)
+    first = time.perf_counter() - start
+    for _ in range(options.warm_up):
+        step(peer, variant)
+    synchronise(options.device)
+    seconds = []
+    for _ in range(options.rounds):
+        with Stopwatch(options.device) as watch:
+            for _ in range(options.steps):
+                loss = step(peer, variant)
+        seconds.append(watch.seconds / options.steps)
+    return {"milliseconds": 1e3 * statistics.median(seconds), "fastest": 1e3 * min(seconds), "slowest": 1e3 * max(seconds),
+            "first_step_seconds": round(first, 3), "rounds": options.rounds, "steps_a_round": options.steps, "loss": loss.item()}
+
+
+def until(case, options, variant):
+    peer = make_peer(case, options, variant, AMP[options.amp])
+    for _ in range(options.until):
+        loss = step(peer, variant)
+    synchronise(options.device)
+    return {"steps": options.until, "seconds_since_exec": round(seconds_since_exec(), 3), "loss": loss.item()}
+
+
+def say(line, options):
+    print(json.dumps(line) if options.json else "  ".join(f"{key} {value}" for key, value in line.items()), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--case", action="append", help="c64-l4-e0-k5-b8 and the like; default: the 16 of G1")
+    parser.add_argument("--variant", action="append", choices=VARIANTS, help="default: eager and compile")
+    parser.add_argument("--amp", choices=AMP, help="default: fp16 with GradScaler on a GPU, as the seed; fp32 on a CPU")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=5, help="steps a round")
+    parser.add_argument("--warm-up", type=int, default=5, help="steps after the first that are not timed")
+    parser.add_argument("--until", type=int, metavar="N", help="N steps, and the seconds since the process started (G9)")
+    parser.add_argument("--check", metavar="FILE", help="write weights and sequences; print loss and gradient norm, float32")
+    parser.add_argument("--json", action="store_true", help="lines of JSON")
+    options = parser.parse_args()
+    options.amp = options.amp or ("fp16" if options.device == "cuda" else "fp32")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("error: no GPU that this PyTorch can use\nhelp: --device cpu tries the program on a CPU")
+    if options.device == "cpu":
+        torch.set_num_threads(1)
+    name = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
+    facts = {"bench": "sudoku_step_gpu", "device": name, "torch": torch.__version__, "amp": options.amp}
+    for case in options.case or G1:
+        if options.check:
+            say(facts | {"case": case, "amp": "fp32"} | make_peer(case, options, "eager", None).check(options.check), options)
+            continue
+        variants = options.variant or ("eager", "compile")
+        agreement = {"eager_and_compiled_differ_by": gate(case, options)} if "compile" in variants and not options.until else {}
+        for variant in variants:
+            run = until if options.until else timed
+            say(facts | {"case": case, "variant": variant} | run(case, options, variant) | agreement, options)
+            torch.compiler.reset()
+
+
+main()
