@@ -54,7 +54,8 @@ class SeedConv : public Model {
   SeedLogits logits(const at::Tensor& cells, const at::Tensor& times) const;
 
   // Copies the embedding named by `options.embedding` into embedding_layer.weight; nothing if empty.
-  // Throws ConfigError if there is no such file, DataError if it holds no embedding of this width.
+  // Throws ConfigError if there is no such file, DataError if it holds no embedding of this width,
+  // CheckpointError if it belongs to a checkpoint that is damaged.
   void load_embedding();
 
   const SeedConvOptions& options() const { return options_; }
@@ -77,7 +78,12 @@ class SeedConv : public Model {
 };
 
 // The digit embedding of a sudoku2vec run (its folder, one of its checkpoints, or a safetensors file):
-// tensor `embed.weight` or `embedding_layer.weight`, float32 [10, E]. Throws as load_embedding.
-at::Tensor read_digit_embedding(const std::string& path);
+// tensor `embed.weight` or `embedding_layer.weight`, float32 [10, E]. Of a run, the newest checkpoint whose
+// hashes are right. Throws as load_embedding.
+struct DigitEmbedding {
+  at::Tensor vectors;
+  std::string file;  // where it was found
+};
+DigitEmbedding read_digit_embedding(const std::string& path);
 
 }  // namespace lockstep

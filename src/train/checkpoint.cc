@@ -17,8 +17,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kManifest = "MANIFEST.json";
-constexpr const char* kOptimizerFile = "optimizer-00000-of-00001.safetensors";
+constexpr const char* kManifest = kCheckpointManifest;
+constexpr const char* kOptimizerFile = kCheckpointOptimizer;
 
 Json to_json(const TrainState& s) {
   Json json = {{"version", 1},
@@ -35,27 +35,6 @@ Json to_json(const TrainState& s) {
                {"loss_scale", {{"scale", s.loss_scale.scale}, {"good_steps", s.loss_scale.good_steps}}}};
   if (s.best_score) json["best_score"] = *s.best_score;
   return json;
-}
-
-Json read_json(const fs::path& path) {
-  const Json json = Json::parse(read_file(path, 16 << 20), nullptr, false);
-  if (json.is_discarded() || !json.is_object())
-    throw CheckpointError("not a JSON object", "", {path.string(), 0, 0, ""});
-  return json;
-}
-
-// Runs `read` on a file from outside: whatever is wrong with it is a CheckpointError.
-template <class Read>
-auto reading(const fs::path& checkpoint, Read read) -> decltype(read()) {
-  try {
-    return read();
-  } catch (const CheckpointError&) {
-    throw;
-  } catch (const Error& error) {
-    throw CheckpointError(error.what(), "", {checkpoint.string(), 0, 0, ""});
-  } catch (const Json::exception& error) {
-    throw CheckpointError(error.what(), "", {checkpoint.string(), 0, 0, ""});
-  }
 }
 
 std::string utc_now() {
@@ -81,72 +60,11 @@ void point_latest(const RunFolder& folder, const std::string& target) {
   sync_path(folder.checkpoints());
 }
 
-bool is_step_name(const std::string& name) {
-  return name.starts_with("step-") && name.size() > 5 &&
-         std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-// Of a folder with a step name.
-int64_t step_of(const fs::path& checkpoint) { return std::stoll(checkpoint.filename().string().substr(5)); }
-
 }  // namespace
 
-std::vector<fs::path> list_checkpoints(const RunFolder& folder) {
-  std::vector<fs::path> out;
-  if (!fs::is_directory(folder.checkpoints())) return out;
-  for (const auto& entry : fs::directory_iterator(folder.checkpoints()))
-    if (!entry.is_symlink() && entry.is_directory() && is_step_name(entry.path().filename().string()))
-      out.push_back(entry.path());
-  std::sort(out.begin(), out.end(), [](const fs::path& a, const fs::path& b) { return step_of(a) > step_of(b); });
-  return out;
-}
-
-void verify_checkpoint(const fs::path& checkpoint) {
-  reading(checkpoint, [&] {
-    const Json manifest = read_json(checkpoint / kManifest);
-    if (manifest.value("format", "") != "lockstep-checkpoint" || manifest.value("version", 0) != 1)
-      throw CheckpointError("manifest of an unknown format or version", "", {(checkpoint / kManifest).string(), 0, 0, ""});
-    for (const char* needed : {"model.safetensors", kOptimizerFile, "state.json"}) {
-      const auto& files = manifest.at("files");
-      if (std::none_of(files.begin(), files.end(), [&](const Json& f) { return f.at("name") == needed; }))
-        throw CheckpointError(fmt::format("the manifest does not list {}", needed), "", {checkpoint.string(), 0, 0, ""});
-    }
-    for (const Json& file : manifest.at("files")) {
-      const std::string name = file.at("name");
-      const fs::path path = checkpoint / name;
-      const Place place{path.string(), 0, 0, ""};
-      if (!is_safe_relative(name) || name.find('/') != std::string::npos)
-        throw CheckpointError("the manifest names a file outside its folder: " + name, "", place);
-      if (!fs::is_regular_file(fs::symlink_status(path))) throw CheckpointError("file is missing", "", place);
-      if (fs::file_size(path) != file.at("size").get<uintmax_t>())
-        throw CheckpointError(fmt::format("file has {} bytes, the manifest says {}", fs::file_size(path),
-                                          file.at("size").get<uintmax_t>()), "", place);
-      if (hash_file(path) != file.at("xxh3_128").get<std::string>())
-        throw CheckpointError("content does not match the manifest's hash", "", place);
-    }
-    return 0;
-  });
-}
-
-std::optional<fs::path> newest_good_checkpoint(const RunFolder& folder) {
-  const std::vector<fs::path> all = list_checkpoints(folder);
-  for (const fs::path& checkpoint : all) {
-    try {
-      verify_checkpoint(checkpoint);
-      return checkpoint;
-    } catch (const Error& error) {
-      log_warning(fmt::format("checkpoint {} is damaged and skipped: {}", checkpoint.string(), error.what()));
-    }
-  }
-  if (!all.empty())
-    throw CheckpointError(fmt::format("all {} checkpoints are damaged", all.size()),
-                          "restore one from a backup, or start a new run", {folder.checkpoints().string(), 0, 0, ""});
-  return std::nullopt;
-}
-
 TrainState load_state(const fs::path& checkpoint) {
-  return reading(checkpoint, [&] {
-    const Json json = read_json(checkpoint / "state.json");
+  return reading_checkpoint(checkpoint, [&] {
+    const Json json = read_checkpoint_json(checkpoint / "state.json");
     if (json.value("version", 0) != 1)
       throw CheckpointError("state.json has an unknown version", "", {checkpoint.string(), 0, 0, ""});
     TrainState s;
@@ -168,7 +86,7 @@ TrainState load_state(const fs::path& checkpoint) {
 
 CheckpointContent load_checkpoint(const fs::path& checkpoint) {
   verify_checkpoint(checkpoint);
-  return reading(checkpoint, [&] {
+  return reading_checkpoint(checkpoint, [&] {
     CheckpointContent content;
     content.state = load_state(checkpoint);
     content.model = load_safetensors(checkpoint / "model.safetensors");
@@ -261,7 +179,7 @@ void CheckpointWriter::write(const CheckpointContent& content) {
 void CheckpointWriter::remove_old(const TrainState& state) {
   int64_t kept = 0;
   for (const fs::path& checkpoint : list_checkpoints(folder_)) {
-    if (step_of(checkpoint) > state.step) continue;
+    if (checkpoint_step(checkpoint) > state.step) continue;
     const bool best = state.best_score && checkpoint.filename() == RunFolder::step_name(state.best_step);
     if (kept < options_.keep || best) {
       ++kept;

@@ -14,6 +14,7 @@
 
 #include "core/run_folder.h"
 #include "optim/loss_scale.h"
+#include "tensor/checkpoint_folder.h"
 #include "tensor/named.h"
 #include "train/run_config.h"
 
@@ -37,16 +38,6 @@ struct CheckpointContent {
   NamedTensors model, ema, optimizer;  // ema empty: the run has none
   TrainState state;
 };
-
-// The committed checkpoints of a run, newest first.
-std::vector<std::filesystem::path> list_checkpoints(const RunFolder& folder);
-
-// Checks manifest, sizes and hashes. Throws CheckpointError saying what is wrong.
-void verify_checkpoint(const std::filesystem::path& checkpoint);
-
-// The newest checkpoint that verifies; those that do not are reported by log_warning and skipped.
-// Nothing if there is none at all; CheckpointError if there are some and all are damaged.
-std::optional<std::filesystem::path> newest_good_checkpoint(const RunFolder& folder);
 
 // Verifies, then reads all of it. Throws CheckpointError.
 CheckpointContent load_checkpoint(const std::filesystem::path& checkpoint);

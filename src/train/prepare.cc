@@ -64,7 +64,7 @@ Prepared finish(LoadedConfig loaded, const PrepareOptions& options, bool new_run
     throw ConfigError("neither train.steps nor train.epochs is given", "say how long to train: train.steps=1000");
   if (options.make_data) make_missing_data(config, *prepared.loaded.kinds);
   prepared.plan = make_plan(config, options.machine.value_or(probe_machine()), look_at_data(config, *prepared.loaded.kinds));
-  if (new_run) prepared.plan.notes = fallbacks(prepared.loaded, prepared.plan);
+  if (new_run) prepared.plan.notes = fallbacks(prepared.loaded, prepared.plan, probe_cpu_abilities());
   count_parameters(prepared.plan, config, *prepared.loaded.kinds, new_run);
   check_best_score(config, *prepared.loaded.kinds);
   resolve(config, prepared.plan);

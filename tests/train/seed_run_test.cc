@@ -50,6 +50,13 @@ class SeedRun : public ::testing::Test {
 };
 TemporaryFolder* SeedRun::data_ = nullptr;
 
+// In the middle of the tensors.
+void flip_byte(const fs::path& path) {
+  std::string bytes = read_file(path);
+  bytes[bytes.size() - 100] ^= 1;
+  write_file_atomic(path, bytes);
+}
+
 TEST_F(SeedRun, ComesNearTheBoundOnFreshDataAndNeverBelow) {
   testing::train_on_threads(folder_.path() / "run", 1,
                             seed_overrides({"train.steps=240", "train.global_batch=32", "schedule={kind: cosine}",
@@ -110,6 +117,29 @@ TEST_F(SeedRun, RefusesAnEmbeddingOfAnotherWidthBeforeItStarts) {
     EXPECT_NE(std::string(error.what()).find("is 5 wide, and task.model.embedding_dim is 4"), std::string::npos) << error.what();
   }
   EXPECT_THROW(prepare_run("-", seed_overrides({"train.steps=1", "task.model.embedding=no/such/run"}), {}), ConfigError);
+}
+
+TEST_F(SeedRun, TakesTheNewestEmbeddingThatIsWholeAndNoneThatIsDamaged) {
+  const RunFolder run{folder_.path() / "embedding"};
+  testing::train_on_threads(run.root, 1,
+                            overrides({"task={kind: sudoku2vec, model: {embedding_dim: 4}}", "train.steps=2", "train.global_batch=16",
+                                       "optimizer.lr=0.1", "checkpoint={every_steps: 1, keep: 2}"}));
+  const at::Tensor older = *find_tensor(load_checkpoint(run.checkpoint(1)).model, "embed.weight");
+  for (const fs::path& file : {run.config(), run.plan()}) write_file_atomic(file, "{}");  // a run, as the launcher leaves it
+  flip_byte(run.checkpoint(2) / "model.safetensors");
+  testing::train_on_threads(folder_.path() / "seed", 1,
+                            seed_overrides({"train.steps=1", "train.global_batch=16", "optimizer.lr=1.0e-9",
+                                            "task.model.embedding=" + run.root.string()}));
+  const CheckpointContent seed = load_checkpoint(RunFolder{folder_.path() / "seed"}.latest());
+  EXPECT_TRUE(at::allclose(*find_tensor(seed.model, "embedding_layer.weight"), older, 0, 1e-6));
+
+  const auto prepare = [&](const fs::path& embedding) {
+    prepare_run("-", seed_overrides({"train.steps=1", "task.model.embedding=" + embedding.string()}), {});
+  };
+  EXPECT_THROW(prepare(run.checkpoint(2)), CheckpointError);  // asked for by name
+  EXPECT_NO_THROW(prepare(run.root));
+  flip_byte(run.checkpoint(1) / "model.safetensors");
+  EXPECT_THROW(prepare(run.root), CheckpointError);
 }
 
 }  // namespace
