@@ -157,6 +157,35 @@ Examples
 Scores of the newest checkpoint by the `evaluate:` section of the run's config.
 )";
 
+const char* const kBench = R"(lockstep bench sampler RUN|CONFIG [flags] [key=value ...]
+
+Examples
+  lockstep bench sampler runs/shapes                     all samplers at 10, 20 and 50 steps
+  lockstep bench sampler runs/shapes --samplers ddim,dpmpp_2m --steps 5,10,20 --output bench.html
+  lockstep bench sampler runs/shapes --precision fp32,bf16 --attention auto,math,flash --graph off,on
+  lockstep bench sampler configs/images/cifar10.yaml --samplers ddim --steps 50 --profile
+
+Each row: mean, deviation and percentiles of a draw, pictures and steps a second, peak memory, and the distance of
+its pictures to a long reference from the same noise. A config alone is measured with random weights.
+
+Flags
+  --samplers LIST       of ddim, dpmpp_2m, ddpm (which takes all timesteps)
+  --steps LIST          network passes: 10,20,50
+  --precision LIST      of fp32, bf16, fp16
+  --graph LIST          of off, on (a step as one CUDA graph: not available on CPUs)
+  --attention LIST      of auto, math, flash, efficient (LibTorch's kernels)
+  --batch N             pictures a draw (8), shared out over --threads (default: all cores)
+  --repeats N           timed draws a row (5); --warmup N: passes before them (3)
+  --reference K         steps of the reference (1000); 0: none
+  --weights FILE        other weights than those of the newest checkpoint
+  --seed N              of the noise (default: run.seed)
+  --profile             a table of operators for each precision and attention
+  --output FILE         all figures as .json, .csv, or a page with charts (.html)
+  --json                one line of JSON, last on stdout
+
+Ctrl-C ends it and prints the rows that are done (exit 75).
+)";
+
 const char* const kFid = R"(lockstep fid A B [flags]
 
 Examples

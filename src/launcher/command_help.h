@@ -12,6 +12,7 @@ extern const char* const kPlan;
 extern const char* const kSweep;
 extern const char* const kSample;
 extern const char* const kEvaluate;
+extern const char* const kBench;
 extern const char* const kFid;
 extern const char* const kReport;
 extern const char* const kRuns;

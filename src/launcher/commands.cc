@@ -26,6 +26,7 @@ const std::vector<CommandEntry>& commands() {
       {"sweep", "many runs over a grid, a list or random points, ranked", help::kSweep, sweep_command},
       by_worker("sample", "draw samples from a run, or solve a puzzle with it", help::kSample),
       by_worker("evaluate", "scores of a checkpoint", help::kEvaluate),
+      by_worker("bench", "samplers side by side: time, memory, distance to a long reference", help::kBench),
       by_worker("fid", "FID and KID between two sets of pictures, or their statistics", help::kFid),
       {"report", "one offline HTML page of a run, or of several side by side", help::kReport, report_command},
       {"runs", "list runs with their state, step and score", help::kRuns, runs_command},

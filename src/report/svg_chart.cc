@@ -15,16 +15,21 @@ constexpr double kWidth = 640, kHeight = 240, kLeft = 62, kRight = 16, kTop = 12
 
 struct Frame {
   double low_x = 0, high_x = 1, low_y = 0, high_y = 1;
-  bool log_y = false;
+  bool log_y = false, log_x = false;
 
-  double x(double value) const { return kLeft + (value - low_x) / (high_x - low_x) * (kWidth - kLeft - kRight); }
+  double x(double value) const {
+    const double v = log_x ? std::log10(value) : value;
+    return kLeft + (v - low_x) / (high_x - low_x) * (kWidth - kLeft - kRight);
+  }
   double y(double value) const {
     const double v = log_y ? std::log10(value) : value;
     return kHeight - kBottom - (v - low_y) / (high_y - low_y) * (kHeight - kTop - kBottom);
   }
 };
 
-bool is_shown(const ChartPoint& point, bool log_y) { return std::isfinite(point.y) && (!log_y || point.y > 0); }
+bool is_shown(const ChartPoint& point, bool log_x, bool log_y) {
+  return std::isfinite(point.y) && (!log_y || point.y > 0) && (!log_x || point.x > 0);
+}
 
 // False if there is nothing to draw.
 bool fit(const std::vector<ChartSeries>& series, const ChartOptions& options, Frame& frame) {
@@ -32,19 +37,20 @@ bool fit(const std::vector<ChartSeries>& series, const ChartOptions& options, Fr
   double low_x = infinity, high_x = -infinity, low_y = infinity, high_y = -infinity;
   for (const ChartSeries& one : series) {
     for (const ChartPoint& point : one.points) {
-      if (!is_shown(point, options.log_y)) continue;
-      const double y = options.log_y ? std::log10(point.y) : point.y;
-      low_x = std::min(low_x, point.x), high_x = std::max(high_x, point.x);
+      if (!is_shown(point, options.log_x, options.log_y)) continue;
+      const double x = options.log_x ? std::log10(point.x) : point.x, y = options.log_y ? std::log10(point.y) : point.y;
+      low_x = std::min(low_x, x), high_x = std::max(high_x, x);
       low_y = std::min(low_y, y), high_y = std::max(high_y, y);
     }
   }
   if (low_x > high_x) return false;
   if (options.from_zero && !options.log_y) low_y = std::min(low_y, 0.0);
   if (high_x == low_x) low_x -= 0.5, high_x += 0.5;
+  if (options.log_x) low_x -= 0.02 * (high_x - low_x), high_x += 0.02 * (high_x - low_x);
   const double span = high_y - low_y;
   const double room = span > 0 ? 0.05 * span : std::max(0.05 * std::fabs(high_y), options.log_y ? 0.2 : 1e-12);
   const bool at_zero = options.from_zero && low_y == 0;
-  frame = {low_x, high_x, at_zero ? 0 : low_y - room, high_y + room, options.log_y};
+  frame = {low_x, high_x, at_zero ? 0 : low_y - room, high_y + room, options.log_y, options.log_x};
   return true;
 }
 
@@ -69,8 +75,10 @@ std::string axes(const Frame& frame, const ChartOptions& options) {
     out += fmt::format("<text class=axis x={:.1f} y={:.1f} text-anchor=end>{}</text>", kLeft - 6, frame.y(value) + 4.5,
                        tick_text(value, step, options.percent));
   }
-  for (double value : nice_ticks(frame.low_x, frame.high_x, 6)) {
-    if (value != std::floor(value)) continue;  // steps are whole
+  const std::vector<double> xs = options.log_x ? log_ticks(std::pow(10, frame.low_x), std::pow(10, frame.high_x))
+                                               : nice_ticks(frame.low_x, frame.high_x, 6);
+  for (double value : xs) {
+    if (!options.log_x && value != std::floor(value)) continue;  // steps are whole
     const bool at_edge = frame.x(value) > kWidth - kRight - 20;
     out += fmt::format("<text class=axis x={:.1f} y={:.1f} text-anchor={}>{}</text>", at_edge ? kWidth - 2 : frame.x(value),
                        kHeight - 7, at_edge ? "end" : "middle", tick_text(value, 1, false));
@@ -78,13 +86,13 @@ std::string axes(const Frame& frame, const ChartOptions& options) {
   return out;
 }
 
-std::string path(const ChartSeries& series, const Frame& frame) {
+std::string path(const ChartSeries& series, const Frame& frame, bool dotted) {
   std::string data;
   bool pen_down = false;
   size_t run = 0;  // points since the pen went down
   std::string dots;
   const auto lift = [&](const ChartPoint* last) {
-    if (run == 1 && last != nullptr) {
+    if (run == 1 && last != nullptr && !dotted) {
       dots += fmt::format("<circle class='dot {}' cx={:.1f} cy={:.1f} r=2.5 />", series.css_class, frame.x(last->x), frame.y(last->y));
     }
     pen_down = false;
@@ -92,11 +100,12 @@ std::string path(const ChartSeries& series, const Frame& frame) {
   };
   const ChartPoint* last = nullptr;
   for (const ChartPoint& point : series.points) {
-    if (!is_shown(point, frame.log_y)) {
+    if (!is_shown(point, frame.log_x, frame.log_y)) {
       lift(last);
       continue;
     }
     data += fmt::format("{}{:.1f} {:.1f}", pen_down ? 'L' : 'M', frame.x(point.x), frame.y(point.y));
+    if (dotted) dots += fmt::format("<circle class='dot {}' cx={:.1f} cy={:.1f} r=3 />", series.css_class, frame.x(point.x), frame.y(point.y));
     pen_down = true;
     ++run;
     last = &point;
@@ -131,7 +140,7 @@ std::string draw_chart(const std::vector<ChartSeries>& series, const std::vector
   out += fmt::format("</figcaption><svg viewBox='0 0 {} {}' role=img aria-label='{}'>", kWidth, kHeight, escape_html(options.title));
   out += axes(frame, options);
   for (const ChartMark& one : marks) out += mark(one, frame);
-  for (const ChartSeries& one : series) out += path(one, frame);
+  for (const ChartSeries& one : series) out += path(one, frame, options.dots);
   return out + "</svg></figure>\n";
 }
 

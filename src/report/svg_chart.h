@@ -31,6 +31,8 @@ struct ChartOptions {
   bool log_y = false;      // values ≤ 0 are left out
   bool from_zero = false;  // the y axis starts at 0
   bool percent = false;    // y in shares, labelled in percent
+  bool log_x = false;      // x in powers of ten, not in whole steps; values ≤ 0 are left out
+  bool dots = false;       // a dot at every point
 };
 
 // A figure of about 640 × 240 units; "" if no series has a point.

@@ -29,7 +29,10 @@ at::Tensor run_sampler(Denoiser& model, const at::Tensor& start, const SamplerRu
 }
 
 PictureDrawer::PictureDrawer(const ImageDiffusion& images, const Choice& sampler, uint64_t seed)
-    : images_(images), plan_(sampler_kinds().make(sampler, images.diffusion.schedule())), seed_(seed) {}
+    : PictureDrawer(images, sampler_kinds().make(sampler, images.diffusion.schedule()), seed) {}
+
+PictureDrawer::PictureDrawer(const ImageDiffusion& images, std::unique_ptr<SamplerPlan> plan, uint64_t seed)
+    : images_(images), plan_(std::move(plan)), seed_(seed) {}
 
 at::Tensor PictureDrawer::draw(Model& model, int64_t first, int64_t count, int64_t batch,
                                const std::function<void()>& after_step) const {

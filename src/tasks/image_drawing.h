@@ -32,6 +32,9 @@ class PictureDrawer {
  public:
   // `images` must outlive this object. Throws ConfigError if the sampler does not fit the schedule.
   PictureDrawer(const ImageDiffusion& images, const Choice& sampler, uint64_t seed);
+  // By a table of one's own.
+  PictureDrawer(const ImageDiffusion& images, std::unique_ptr<SamplerPlan> plan, uint64_t seed);
+  const SamplerPlan& plan() const { return *plan_; }
   int64_t steps() const { return static_cast<int64_t>(plan_->steps.size()); }
 
   // Pictures first … first+count−1, f32 [count, C, H, W] around [-1, 1]. The network sees `batch` ≥

@@ -22,7 +22,7 @@ void for_each_on_models(const std::vector<Model*>& replicas, const std::string& 
     const at::NoGradGuard no_grad;
     try {
       for (int64_t i; (i = next.fetch_add(1)) < n;) {
-        const AutocastGuard autocast(compute);
+        const AutocastGuard autocast(compute, /*keep_casts=*/true);
         work(*model, i);
       }
     } catch (...) {

@@ -17,7 +17,7 @@ Precision precision_of(const std::string& compute) {
                     "it is one of fp32, bf16, fp16, bf16_weights, fp16_weights");
 }
 
-AutocastGuard::AutocastGuard(const std::string& compute) {
+AutocastGuard::AutocastGuard(const std::string& compute, bool keep_casts) {
   const Precision precision = precision_of(compute);
   active_ = precision.dtype != at::kFloat;
   if (!active_) return;
@@ -26,7 +26,7 @@ AutocastGuard::AutocastGuard(const std::string& compute) {
   old_cache_ = at::autocast::is_autocast_cache_enabled();
   at::autocast::set_autocast_dtype(at::kCPU, precision.dtype);
   at::autocast::set_autocast_enabled(at::kCPU, true);
-  at::autocast::set_autocast_cache_enabled(false);
+  at::autocast::set_autocast_cache_enabled(keep_casts);
   at::autocast::increment_nesting();
 }
 

@@ -29,13 +29,13 @@ Precision precision_of(const std::string& compute);
 
 // Autocast for one forward pass.
 //
-// LibTorch has no C++ guard for autocast; this one sets dtype and switch for the CPU, keeps the
-// cast cache off (a cached low-precision copy of a weight would survive the update) and restores
-// everything. Backward runs outside of it. Thread-local: each slot thread has its own.
+// LibTorch has no C++ guard for autocast; this one sets dtype and switch for the CPU and restores
+// everything. The cast cache stays off in training (a cached low-precision copy of a weight would survive
+// the update); with `keep_casts` it holds each weight's copy until the guard ends: no weight may change. Backward runs outside of it. Thread-local: each slot thread has its own.
 class AutocastGuard {
  public:
   // `compute` as above; "fp32" does nothing.
-  explicit AutocastGuard(const std::string& compute);
+  explicit AutocastGuard(const std::string& compute, bool keep_casts = false);
   ~AutocastGuard();
   AutocastGuard(const AutocastGuard&) = delete;
   AutocastGuard& operator=(const AutocastGuard&) = delete;

@@ -101,29 +101,38 @@ std::string operator_table(std::vector<OperatorTime> rows, size_t count, int64_t
   return text;
 }
 
-StepProfiler::StepProfiler(ProfileSteps steps, std::filesystem::path prefix) : steps_(steps), prefix_(std::move(prefix)) {}
-
-StepProfiler::~StepProfiler() {
-  if (recording_) kineto::disableProfiler();
-}
-
-void StepProfiler::before_step(int64_t step) {
-  if (recording_ || step < steps_.begin || step >= steps_.end) return;
+OperatorRecording::OperatorRecording() {
   const std::set<ActivityType> activities{ActivityType::CPU};
   kineto::prepareProfiler(all_threads(), activities);
   kineto::enableProfiler(all_threads(), activities,
                          {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION, at::RecordScope::USER_SCOPE});
-  recording_ = true;
+}
+
+OperatorRecording::~OperatorRecording() {
+  if (recording_) kineto::disableProfiler();
+}
+
+std::vector<TimedCall> OperatorRecording::finish(const std::filesystem::path& trace) {
+  const auto result = kineto::disableProfiler();
+  recording_ = false;
+  if (!trace.empty()) write_atomic(trace, [&](const std::filesystem::path& path) { result->save(path.string()); });
+  return calls_of(*result);
+}
+
+StepProfiler::StepProfiler(ProfileSteps steps, std::filesystem::path prefix) : steps_(steps), prefix_(std::move(prefix)) {}
+
+void StepProfiler::before_step(int64_t step) {
+  if (recording_ || step < steps_.begin || step >= steps_.end) return;
+  recording_ = std::make_unique<OperatorRecording>();
 }
 
 std::optional<std::string> StepProfiler::after_step(int64_t step, bool stopping) {
   if (!recording_) return std::nullopt;
   recorded_ += 1;
   if (step + 1 < steps_.end && !stopping) return std::nullopt;
-  const auto result = kineto::disableProfiler();
-  recording_ = false;
-  write_atomic(prefix_.string() + ".json", [&](const std::filesystem::path& path) { result->save(path.string()); });
-  const std::string table = operator_table(operator_times(calls_of(*result)), kTableRows, recorded_);
+  const std::vector<TimedCall> calls = recording_->finish(prefix_.string() + ".json");
+  recording_.reset();
+  const std::string table = operator_table(operator_times(calls), kTableRows, recorded_);
   write_file_atomic(prefix_.string() + ".txt", table);
   return table;
 }

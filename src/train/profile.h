@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,15 +44,25 @@ std::vector<OperatorTime> operator_times(std::vector<TimedCall> calls);
 // The `count` rows with most time of their own, as text with a heading.
 std::string operator_table(std::vector<OperatorTime> rows, size_t count, int64_t steps);
 
+// Records the calls of operators on all threads from its start on. One at a time in a process.
+class OperatorRecording {
+ public:
+  OperatorRecording();
+  ~OperatorRecording();  // ends it, without results, unless finish did
+  OperatorRecording(const OperatorRecording&) = delete;
+  OperatorRecording& operator=(const OperatorRecording&) = delete;
+  // Ends it; with a path, a Chrome trace is written there.
+  std::vector<TimedCall> finish(const std::filesystem::path& trace = {});
+
+ private:
+  bool recording_ = true;
+};
+
 // Records the wanted steps of one rank. Training thread; sees the operators of all threads.
 class StepProfiler {
  public:
   // Writes PREFIX.json and PREFIX.txt.
   StepProfiler(ProfileSteps steps, std::filesystem::path prefix);
-  ~StepProfiler();  // ends a recording that a stop cut short, without files
-  StepProfiler(const StepProfiler&) = delete;
-  StepProfiler& operator=(const StepProfiler&) = delete;
-
   void before_step(int64_t step);
   // The table of the recorded steps if `step` was the last of them. `stopping`: no further step comes.
   std::optional<std::string> after_step(int64_t step, bool stopping);
@@ -60,7 +71,7 @@ class StepProfiler {
   const ProfileSteps steps_;
   const std::filesystem::path prefix_;
   int64_t recorded_ = 0;
-  bool recording_ = false;
+  std::unique_ptr<OperatorRecording> recording_;  // a stop may cut it short
 };
 
 }  // namespace lockstep

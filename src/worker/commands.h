@@ -17,6 +17,7 @@ int config_command(const Words& words);
 int data_command(const Words& words);
 int sample_command(const Words& words);
 int evaluate_command(const Words& words);
+int bench_command(const Words& words);
 int fid_command(const Words& words);
 int forward_command(const Words& words);
 int export_command(const Words& words);

@@ -25,7 +25,7 @@ constexpr Command kCommands[] = {
     {"sample", lockstep::sample_command},     {"evaluate", lockstep::evaluate_command},
     {"forward", lockstep::forward_command},   {"optimize", lockstep::optimize_command},
     {"env", lockstep::env_command},           {"fid", lockstep::fid_command},
-    {"export", lockstep::export_command},
+    {"export", lockstep::export_command},     {"bench", lockstep::bench_command},
 };
 
 int run(const std::string& name, const lockstep::Words& words) {
