@@ -6,9 +6,10 @@ run). To add a kind: a module beside these, its name in PARTS. What modules shar
     messages           errors with fact and help, exit codes
     torch_file         .pt files: what they hold without unpickling, loading with weights_only, saving
     safetensors_file   safetensors: checked reading, atomic writing, plain Python
+    gaussian_schedule  the tables of a diffusion's noise schedule
     lockstep_folder    Lockstep's checkpoints and runs; folders that `init.from` takes
 """
 
-from convert_parts import inception, state_dicts, sudoku_seed
+from convert_parts import inception, lucidrains, state_dicts, sudoku_seed
 
-PARTS = (sudoku_seed, inception, state_dicts)
+PARTS = (sudoku_seed, lucidrains, inception, state_dicts)

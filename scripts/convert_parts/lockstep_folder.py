@@ -22,8 +22,8 @@ class Source(NamedTuple):
     run: Optional[Path]  # the run folder, if the source is in one
 
 
-def write_import(folder, model, optimizer, facts):
-    """A new folder that init.from takes: model.safetensors, the optimizer's tensors, import.json last."""
+def write_import(folder, model, optimizer, facts, averaged=None):
+    """A new folder that init.from takes: model.safetensors, the optimizer's and averaged tensors, import.json last."""
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConvertError("this exists already", "name a new folder, or remove it", folder, USAGE)
@@ -31,6 +31,8 @@ def write_import(folder, model, optimizer, facts):
     safetensors_file.write(folder / "model.safetensors", model)
     if optimizer:
         safetensors_file.write(folder / OPTIMIZER, optimizer)
+    if averaged:
+        safetensors_file.write(folder / "ema.safetensors", averaged)
     content = {"format": "lockstep-import", "version": 1, **facts}
     with safetensors_file.AtomicFile(folder / "import.json") as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())

@@ -291,7 +291,7 @@ Flags
   --trtexec [--fp16|--bf16] [--batches MIN,BEST,MAX]
                         onnx: print TensorRT's command line, and run it if trtexec is on the PATH
 
-All of it: docs/export.md
+To lucidrains' Trainer and back: scripts/convert to-lucidrains and from-lucidrains. All of it: docs/export.md
 )";
 
 const char* const kOptimize = R"(lockstep optimize --inputs I --output O [key=value ...]

@@ -33,15 +33,16 @@ Source open_import(const fs::path& folder, bool ema, bool optimizer) {
   if (!facts.is_object() || facts.value("format", "") != "lockstep-import" || facts.value("version", 0) != 1)
     throw CheckpointError("this folder was imported by another version", "import it again with scripts/convert",
                           {file, 0, 0, ""});
-  if (ema)
-    throw ConfigError("init.parts asks for ema, and " + folder.string() + " is an import, which has none",
+  const fs::path averaged = folder / "ema.safetensors";
+  if (ema && !fs::exists(averaged))
+    throw ConfigError("init.parts asks for ema, and " + folder.string() + " was imported without averaged weights",
                       "use init.parts=[model]");
   const fs::path moments = folder / "optimizer-00000-of-00001.safetensors";
   if (optimizer && !fs::exists(moments))
     throw ConfigError("init.parts asks for the optimizer, and " + folder.string() + " was imported without one",
                       "use init.parts=[model]");
   Source source;
-  source.weights = load_safetensors(folder / "model.safetensors");
+  source.weights = load_safetensors(ema ? averaged : folder / "model.safetensors");
   if (optimizer) source.optimizer = load_safetensors(moments);
   source.name = folder.string();
   return source;
