@@ -4,7 +4,8 @@
 # environment does not say LOCKSTEP_CUDA=0. It needs no LibTorch: kernels take pointers, sizes and a stream.
 # The target `programs` does not depend on it, so a machine without a GPU never waits for nvcc.
 #
-# lockstep_cuda_kernels(file...) adds a folder's .cu files; it does nothing where there is no toolkit.
+# lockstep_cuda_kernels([EXACT] file...) lists a folder's .cu files, also for tests/emulation, which compiles them as
+# C++. EXACT: no contraction of a·b + c, so that the bits are those of the CPU.
 # lockstep_cuda_parts(file...) lists a folder's *_cuda.cc, which hand the kernels to liblockstep.so: sources of
 # the plug-in liblockstep_cuda.so, which finds them in the global property LOCKSTEP_CUDA_PARTS.
 
@@ -38,11 +39,16 @@ if(NOT "$ENV{LOCKSTEP_CUDA}" STREQUAL "0")
 endif()
 
 function(lockstep_cuda_kernels)
-  if(NOT LOCKSTEP_HAVE_CUDA_KERNELS)
-    return()
-  endif()
-  foreach(file IN LISTS ARGN)
-    target_sources(lockstep_cuda_kernels PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+  cmake_parse_arguments(ARG "EXACT" "" "" ${ARGN})
+  foreach(file IN LISTS ARG_UNPARSED_ARGUMENTS)
+    set(path ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+    set_property(GLOBAL APPEND PROPERTY LOCKSTEP_CUDA_SOURCES ${path})
+    if(LOCKSTEP_HAVE_CUDA_KERNELS)
+      target_sources(lockstep_cuda_kernels PRIVATE ${path})
+      if(ARG_EXACT)
+        set_source_files_properties(${path} TARGET_DIRECTORY lockstep_cuda_kernels PROPERTIES COMPILE_OPTIONS -fmad=false)
+      endif()
+    endif()
   endforeach()
 endfunction()
 

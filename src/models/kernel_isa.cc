@@ -9,7 +9,7 @@ namespace {
 
 KernelIsa best_isa() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return KernelIsa::kAvx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return KernelIsa::kAvx2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) return KernelIsa::kAvx2;
   return KernelIsa::kNone;
 }
 

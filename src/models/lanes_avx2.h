@@ -15,6 +15,8 @@ struct Lanes {
 
   static Lanes load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
   static Lanes all(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+  static Lanes load_bfloat16(const void* p);
+  static Lanes load_float16(const void* p);
   static Lanes zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   void store(float* p) const {
     _mm256_storeu_ps(p, lo);
@@ -63,6 +65,40 @@ inline void half_split(__m256 a, __m256& mantissa, __m256& exponent) {
 inline void split(Lanes a, Lanes& mantissa, Lanes& exponent) {
   half_split(a.lo, mantissa.lo, exponent.lo);
   half_split(a.hi, mantissa.hi, exponent.hi);
+}
+
+// a < b ? x : y.
+inline Lanes choose_less(Lanes a, Lanes b, Lanes x, Lanes y) {
+  return {_mm256_blendv_ps(y.lo, x.lo, _mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ)),
+          _mm256_blendv_ps(y.hi, x.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ))};
+}
+
+// Sixteen bfloat16 or float16 and back, to the nearest, ties to even.
+inline __m256 half_from_bfloat16(__m128i bits) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+inline __m256i half_to_bfloat16(__m256 a) {
+  const __m256i bits = _mm256_castps_si256(a);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+  return _mm256_blendv_epi8(rounded, _mm256_set1_epi32(0x7fc0), _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q)));
+}
+inline Lanes Lanes::load_bfloat16(const void* p) {
+  const auto* from = static_cast<const __m128i*>(p);
+  return {half_from_bfloat16(_mm_loadu_si128(from)), half_from_bfloat16(_mm_loadu_si128(from + 1))};
+}
+inline void store_bfloat16(Lanes a, void* p) {
+  const __m256i packed = _mm256_packus_epi32(half_to_bfloat16(a.lo), half_to_bfloat16(a.hi));
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm256_permute4x64_epi64(packed, 0xD8));
+}
+inline Lanes Lanes::load_float16(const void* p) {
+  const auto* from = static_cast<const __m128i*>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(from)), _mm256_cvtph_ps(_mm_loadu_si128(from + 1))};
+}
+inline void store_float16(Lanes a, void* p) {
+  auto* to = static_cast<__m128i*>(p);
+  _mm_storeu_si128(to, _mm256_cvtps_ph(a.lo, _MM_FROUND_TO_NEAREST_INT));
+  _mm_storeu_si128(to + 1, _mm256_cvtps_ph(a.hi, _MM_FROUND_TO_NEAREST_INT));
 }
 
 inline Lanes sum_lanes(Lanes a) {

@@ -17,6 +17,8 @@ struct Lanes {
 
   static Lanes load(const float* p) { return {_mm512_loadu_ps(p)}; }
   static Lanes all(float x) { return {_mm512_set1_ps(x)}; }
+  static Lanes load_bfloat16(const void* p);
+  static Lanes load_float16(const void* p);
   static Lanes zero() { return {_mm512_setzero_ps()}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   float first() const { return _mm512_cvtss_f32(v); }
@@ -49,6 +51,26 @@ inline void split(Lanes a, Lanes& mantissa, Lanes& exponent) {
   const __m512i power = _mm512_srai_epi32(shifted, 23);
   exponent.v = _mm512_cvtepi32_ps(power);
   mantissa.v = _mm512_castsi512_ps(_mm512_sub_epi32(bits, _mm512_slli_epi32(power, 23)));
+}
+// a < b ? x : y.
+inline Lanes choose_less(Lanes a, Lanes b, Lanes x, Lanes y) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
+}
+// Sixteen bfloat16 or float16 and back, to the nearest, ties to even.
+inline Lanes Lanes::load_bfloat16(const void* p) {
+  const __m256i bits = _mm256_loadu_si256(static_cast<const __m256i*>(p));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+}
+inline void store_bfloat16(Lanes a, void* p) {
+  const __m512i bits = _mm512_castps_si512(a.v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+  const __mmask16 nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, nan, _mm512_set1_epi32(0x7fc0))));
+}
+inline Lanes Lanes::load_float16(const void* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)))}; }
+inline void store_float16(Lanes a, void* p) {
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT));
 }
 // Sum and maximum over the lanes, in every lane. Tree: halves, quarters, pairs, neighbours.
 inline Lanes sum_lanes(Lanes a) {
