@@ -10,13 +10,14 @@
 #include <fmt/format.h>
 
 #include "core/errors.h"
-#include "core/log.h"
 
 namespace lockstep {
 namespace {
 
 constexpr int64_t kSide = 299;       // pixels Inception was made for
-constexpr size_t kPicturesAtATime = 8;  // bounds memory: 23 MB a picture in the widest layers
+// Bounds memory: 23 MB a picture in the widest layers. The last few are filled up with zeros, since equal shapes
+// give equal bits.
+constexpr size_t kPicturesAtATime = 8;
 
 // LibTorch's threads for the matrix work at the end. The number depends on the machine alone, not on how
 // many ranks share it, so that the bits do not depend on them.
@@ -31,14 +32,6 @@ class MatrixThreads {
  private:
   int before_;
 };
-
-void say_if_few(const FeatureStatistics& side) {
-  const int64_t features = side.gaussian.mean.size(0);
-  if (side.count() && *side.count() <= features)
-    log_warning(fmt::format("{} has {} pictures for {} features: its covariance is singular and FID is far above that of more pictures; "
-                            "compare it with equal numbers only, or use KID",
-                            side.name, *side.count(), features));
-}
 
 }  // namespace
 
@@ -64,10 +57,11 @@ at::Tensor inception_features(const Inception& inception, const std::vector<at::
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> features;
   for (size_t first = 0; first < images.size(); first += kPicturesAtATime) {
+    const size_t count = std::min(kPicturesAtATime, images.size() - first);
     std::vector<at::Tensor> inputs;
-    for (size_t i = first; i < std::min(first + kPicturesAtATime, images.size()); ++i)
-      inputs.push_back(inception_input(images[i].unsqueeze(0), resize));
-    features.push_back(inception.features(at::cat(inputs)));
+    for (size_t i = 0; i < kPicturesAtATime; ++i)
+      inputs.push_back(i < count ? inception_input(images[first + i].unsqueeze(0), resize) : at::zeros_like(inputs.front()));
+    features.push_back(inception.features(at::cat(inputs)).narrow(0, 0, static_cast<int64_t>(count)));
   }
   return features.empty() ? at::empty({0, inception.dimensions()}) : at::cat(features);
 }
@@ -79,11 +73,16 @@ FeatureStatistics statistics_of(const std::string& name, const Moments& moments,
   return {name, {moments.mean(), moments.covariance(), moments.count}, features};
 }
 
+std::optional<std::string> few_pictures(const std::string& side, std::optional<int64_t> count, int64_t features) {
+  if (!count || *count > features) return std::nullopt;
+  return fmt::format("{} has {} pictures for {} features: its covariance is singular and FID is far above that of more pictures; "
+                     "compare it with equal numbers only, or use KID",
+                     side, *count, features);
+}
+
 FidScore fid_score(const FeatureStatistics& a, const FeatureStatistics& b) {
   const at::NoGradGuard no_grad;
   const MatrixThreads threads;
-  say_if_few(a);
-  say_if_few(b);
   FidScore score;
   score.fid = frechet_distance(a.gaussian, b.gaussian);
   if (a.features.defined() && b.features.defined()) score.kid = kid(a.features, b.features);

@@ -51,11 +51,14 @@ FeatureStatistics load_statistics(const std::filesystem::path& path, const Featu
 // Writes mu, sigma, n, with `record` in the metadata. Atomic.
 void save_statistics(const std::filesystem::path& path, const FeatureStatistics& statistics, const FeatureRecord& record);
 
+// What to know of the score of a side with `count` pictures, if they are not more than its features.
+std::optional<std::string> few_pictures(const std::string& side, std::optional<int64_t> count, int64_t features);
+
 struct FidScore {
   double fid = 0;
   std::optional<KidScore> kid;  // if both sides have features
 };
-// FID with all cores, KID too. Says on the log if a side has fewer pictures than features.
+// FID with all cores, KID too.
 FidScore fid_score(const FeatureStatistics& a, const FeatureStatistics& b);
 
 }  // namespace lockstep

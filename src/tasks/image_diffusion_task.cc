@@ -73,9 +73,9 @@ class ImageDiffusionTask : public Task {
 
   double nominal_count(int64_t rows) const override { return static_cast<double>(rows); }
 
-  std::unique_ptr<Evaluation> evaluation(const Choice& choice, const Dataset* validation,
+  std::unique_ptr<Evaluation> evaluation(const Choice& choice, const EvaluationData& data,
                                          const StepContext& context) const override {
-    return image_evaluations().make(choice, ImageEvaluationInput{images_, validation, context});
+    return image_evaluations().make(choice, ImageEvaluationInput{images_, data, context});
   }
 
   NamedTensors forward(Model& model, const NamedTensors& inputs) const override {

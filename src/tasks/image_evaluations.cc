@@ -7,6 +7,7 @@
 #include "eval/image_grid.h"
 #include "tasks/image_commands.h"
 #include "tasks/image_drawing.h"
+#include "tasks/image_fid.h"
 #include "tensor/random.h"
 
 namespace lockstep {
@@ -15,7 +16,7 @@ namespace {
 class ImageValidationLoss : public Evaluation {
  public:
   ImageValidationLoss(const ValidationLossOptions& options, const ImageEvaluationInput& input)
-      : images_(input.images), data_(*input.validation), seed_(input.context.seed), batch_(options.batch),
+      : images_(input.images), data_(*input.data.validation), seed_(input.context.seed), batch_(options.batch),
         samples_(std::min(options.samples, data_.size())) {}
 
   int64_t num_chunks() const override { return (samples_ + batch_ - 1) / batch_; }
@@ -66,10 +67,11 @@ class ImageGrid : public Evaluation {
 
   EvaluationChunk chunk(Model& model, int64_t index) const override {
     const int64_t first = index * batch_;
-    const at::Tensor x = drawer_.draw(model, first, std::min(batch_, count_ - first), batch_);
+    const at::Tensor x = drawer_.draw(model, first, std::min(batch_, count_ - first), batch_, [this] { piece_done(); });
     return {{}, {signal_to_pictures(x)}};
   }
 
+  int64_t pieces() const override { return drawer_.steps(); }
   std::vector<std::string> score_names() const override { return {}; }
   Scores scores(const std::vector<double>&) const override { return {}; }
 
@@ -98,17 +100,21 @@ const ImageEvaluationTable& image_evaluations() {
     ImageEvaluationTable rows("evaluation");
     rows.add<ValidationLossOptions>("validation_loss", "loss on held-out samples", make_image_validation_loss);
     rows.add<GridOptions>("grid", "pictures drawn from the model", make_image_grid);
+    rows.add<FidOptions>("fid", "FID and KID of drawn pictures", [](const FidOptions& options, const ImageEvaluationInput& input) {
+      check_network(input);
+      return make_image_fid(options, input);
+    });
     return rows;
   }();
   return table;
 }
 
 std::unique_ptr<Evaluation> make_image_validation_loss(const ValidationLossOptions& options, const ImageEvaluationInput& input) {
-  if (input.validation == nullptr)
+  if (input.data.validation == nullptr)
     throw ConfigError("evaluation validation_loss needs validation data", "set data.validation");
   const DenoiserFacts facts = denoisers().make(input.images->options.model, 0)->facts();
   input.images->check(facts);
-  check_pictures(*input.validation, input.images->options, facts);
+  check_pictures(*input.data.validation, input.images->options, facts);
   return std::make_unique<ImageValidationLoss>(options, input);
 }
 

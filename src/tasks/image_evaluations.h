@@ -27,12 +27,12 @@ struct GridOptions {
 
 struct ImageEvaluationInput {
   std::shared_ptr<const ImageDiffusion> images;
-  const Dataset* validation;  // may be null
+  EvaluationData data;
   StepContext context;
 };
 
 using ImageEvaluationTable = Table<Evaluation, const ImageEvaluationInput&>;
-// Rows: validation_loss, grid.
+// Rows: validation_loss, grid, fid (image_fid.h).
 const ImageEvaluationTable& image_evaluations();
 
 // Throw ConfigError without validation data, or for a sampler that does not fit.

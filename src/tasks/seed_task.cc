@@ -70,13 +70,13 @@ class SeedTask : public Task {
 
   double nominal_count(int64_t rows) const override { return static_cast<double>(rows * (options_.k_max + 1)) / 2; }
 
-  std::unique_ptr<Evaluation> evaluation(const Choice& choice, const Dataset* validation,
+  std::unique_ptr<Evaluation> evaluation(const Choice& choice, const EvaluationData& data,
                                          const StepContext& context) const override {
     if (seed_evaluations().find(choice.kind) == nullptr)
       throw ConfigError("evaluation " + choice.kind + " does not belong to task.objective: seed",
                         "it has seed_validation, seed_samples and seed_solve");
-    if (validation != nullptr) check(*validation);
-    return seed_evaluations().make(choice, SeedEvaluationInput{validation, context, options_.k_max, options_.sequence.order});
+    if (data.validation != nullptr) check(*data.validation);
+    return seed_evaluations().make(choice, SeedEvaluationInput{data.validation, context, options_.k_max, options_.sequence.order});
   }
 
   NamedTensors forward(Model& model, const NamedTensors& inputs) const override {

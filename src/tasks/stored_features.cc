@@ -20,13 +20,14 @@ at::Tensor features_of(const ImageSource& source, const Inception& inception, Fi
   return inception_features(inception, images, resize);
 }
 
-StoredFeatures::StoredFeatures(std::shared_ptr<const ImageSource> source, std::shared_ptr<const Inception> inception, FidResize resize)
-    : source_(std::move(source)), inception_(std::move(inception)), resize_(resize), pool_(kid_pool(source_->size())) {}
+StoredFeatures::StoredFeatures(std::shared_ptr<const ImageSource> source, std::shared_ptr<const Inception> inception, FidResize resize,
+                               int64_t images)
+    : source_(std::move(source)), inception_(std::move(inception)), resize_(resize), images_(images), pool_(kid_pool(images)) {}
 
-int64_t StoredFeatures::num_chunks() const { return (source_->size() + kFeatureChunk - 1) / kFeatureChunk; }
+int64_t StoredFeatures::num_chunks() const { return (images_ + kFeatureChunk - 1) / kFeatureChunk; }
 
 EvaluationChunk StoredFeatures::chunk(Model&, int64_t index) const {
-  const int64_t first = index * kFeatureChunk, count = std::min(kFeatureChunk, source_->size() - first);
+  const int64_t first = index * kFeatureChunk, count = std::min(kFeatureChunk, images_ - first);
   return feature_chunk(features_of(*source_, *inception_, resize_, first, count), first, pool_);
 }
 

@@ -24,7 +24,9 @@ at::Tensor features_of(const ImageSource& source, const Inception& inception, Fi
 // scores: its sums and tensors go to statistics_from.
 class StoredFeatures : public Evaluation {
  public:
-  StoredFeatures(std::shared_ptr<const ImageSource> source, std::shared_ptr<const Inception> inception, FidResize resize);
+  // Of the first `images` pictures of `source`.
+  StoredFeatures(std::shared_ptr<const ImageSource> source, std::shared_ptr<const Inception> inception, FidResize resize,
+                 int64_t images);
   std::vector<std::string> score_names() const override { return {}; }
   int64_t num_chunks() const override;
   EvaluationChunk chunk(Model& model, int64_t index) const override;
@@ -34,6 +36,7 @@ class StoredFeatures : public Evaluation {
   std::shared_ptr<const ImageSource> source_;
   std::shared_ptr<const Inception> inception_;
   FidResize resize_;
+  int64_t images_;
   std::vector<int64_t> pool_;
 };
 

@@ -121,13 +121,13 @@ class Sudoku2VecTask : public Task {
 
   double nominal_count(int64_t rows) const override { return static_cast<double>(rows * options_.targets); }
 
-  std::unique_ptr<Evaluation> evaluation(const Choice& choice, const Dataset* validation,
+  std::unique_ptr<Evaluation> evaluation(const Choice& choice, const EvaluationData& data,
                                          const StepContext& context) const override {
     if (sudoku2vec_evaluations().find(choice.kind) == nullptr)
       throw ConfigError("evaluation " + choice.kind + " does not belong to task.kind: sudoku2vec", "it has sudoku2vec_validation");
-    if (validation == nullptr) throw ConfigError("evaluation " + choice.kind + " needs validation data", "set data.validation");
-    check(*validation);
-    return sudoku2vec_evaluations().make(choice, Sudoku2VecEvaluationInput{validation, context, options_.targets});
+    if (data.validation == nullptr) throw ConfigError("evaluation " + choice.kind + " needs validation data", "set data.validation");
+    check(*data.validation);
+    return sudoku2vec_evaluations().make(choice, Sudoku2VecEvaluationInput{data.validation, context, options_.targets});
   }
 
   NamedTensors forward(Model& model, const NamedTensors& inputs) const override {

@@ -81,13 +81,13 @@ class SudokuTask : public Task {
 
   double nominal_count(int64_t rows) const override { return static_cast<double>(rows); }
 
-  std::unique_ptr<Evaluation> evaluation(const Choice& choice, const Dataset* validation,
+  std::unique_ptr<Evaluation> evaluation(const Choice& choice, const EvaluationData& data,
                                          const StepContext& context) const override {
-    if (validation != nullptr) check_grid_array(*validation, "solution");
+    if (data.validation != nullptr) check_grid_array(*data.validation, "solution");
     if (sudoku_evaluations().find(choice.kind) == nullptr)
       throw ConfigError("evaluation " + choice.kind + " does not belong to task.objective: masked",
                         "it has validation_loss, solve and samples");
-    return sudoku_evaluations().make(choice, SudokuEvaluationInput{validation, context});
+    return sudoku_evaluations().make(choice, SudokuEvaluationInput{data.validation, context});
   }
 
   NamedTensors forward(Model& model, const NamedTensors& inputs) const override {

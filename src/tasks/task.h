@@ -54,17 +54,47 @@ class Evaluation {
   // checked against them. Empty for an evaluation that only draws.
   virtual std::vector<std::string> score_names() const = 0;
   virtual int64_t num_chunks() const = 0;
+  // Any thread. A chunk that takes seconds calls piece_done() now and then, pieces() times in all.
   virtual EvaluationChunk chunk(Model& model, int64_t index) const = 0;
-  // On rank 0, with the sums of all chunks.
+  virtual int64_t pieces() const { return 0; }
+  // On rank 0, with the sums of all chunks. May take long: no other rank waits with a deadline.
   virtual Scores scores(const std::vector<double>& sums) const = 0;
   // The same with the tensors of all chunks, in chunk order (their sums are merged and gone).
   virtual Scores scores(const std::vector<double>& sums, const std::vector<EvaluationChunk>& chunks) const { return scores(sums); }
-  // For evaluations that keep results of earlier ones in files: rank 0 is asked before the first call of
-  // num_chunks, and all ranks are told its answer, so that they agree on what is left to do.
-  virtual bool has_kept() const { return false; }
-  virtual void agree([[maybe_unused]] bool kept) const {}
   // Draws samples/step-N.png if this evaluation has something to show; false otherwise.
   virtual bool draw(const std::vector<EvaluationChunk>& chunks, const std::string& png_path) const { return false; }
+
+  // What the scores depend on besides the weights, stored beside them: names and values.
+  virtual std::map<std::string, std::string> record() const { return {}; }
+  // What people should know before they believe the scores; said once, before training.
+  virtual std::vector<std::string> notes() const { return {}; }
+
+  // What must be computed first, on all ranks as well, unless rank 0 has it from an earlier evaluation:
+  // statistics of reference pictures. Null: nothing.
+  virtual Evaluation* reference() { return nullptr; }
+  // Rank 0: looks for what is kept; true if nothing is left to do. May read large files.
+  virtual bool find_reference() { return false; }
+  // Rank 0: what reference() gave.
+  virtual void take_reference(const std::vector<double>& sums, const std::vector<EvaluationChunk>& chunks) {}
+
+  // `heard` is called by piece_done(), from any thread; it may throw to give up the chunk.
+  void on_piece(std::function<void()> heard) { heard_ = std::move(heard); }
+
+ protected:
+  void piece_done() const {
+    if (heard_) heard_();
+  }
+
+ private:
+  std::function<void()> heard_;
+};
+
+// What evaluations are made from, besides the model. Outlives them.
+struct EvaluationData {
+  EvaluationData(const Dataset* validation, std::function<const Dataset&()> train = {})
+      : validation(validation), train(std::move(train)) {}
+  const Dataset* validation;             // data.validation; null if the config names none
+  std::function<const Dataset&()> train; // data.train, opened when it is asked for; empty if there is none
 };
 
 // A flag of `lockstep sample` that a task understands, beside the common ones of SampleRequest.
@@ -107,9 +137,9 @@ class Task {
   virtual Loss loss(Model& model, const Batch& batch, const StepContext& context) const = 0;
   // Nominal count of a micro-batch of `rows` rows (a plan constant, design rule 6).
   virtual double nominal_count(int64_t rows) const = 0;
-  // The evaluation that an entry of the `evaluate` list asks for. `validation` may be null if the
-  // config names no validation data; throws ConfigError if the kind needs it.
-  virtual std::unique_ptr<Evaluation> evaluation(const Choice& options, const Dataset* validation,
+  // The evaluation that an entry of the `evaluate` list asks for. Throws ConfigError if the kind needs
+  // data that the config does not name, and what the files that its options name give rise to.
+  virtual std::unique_ptr<Evaluation> evaluation(const Choice& options, const EvaluationData& data,
                                                  const StepContext& context) const = 0;
   // `lockstep forward`: named inputs → named outputs (design.md 5), in evaluation mode. "loss" is
   // among the outputs if the inputs define one; gradients are the caller's business.

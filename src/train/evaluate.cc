@@ -7,16 +7,12 @@
 #include <ATen/ATen.h>
 
 #include "core/errors.h"
-#include "ddp/slots.h"
 #include "train/chunk_tree.h"
+#include "train/in_touch.h"
 #include "train/model_threads.h"
 
 namespace lockstep {
 namespace {
-
-struct ChunkRange {
-  int64_t begin, end;
-};
 
 // The tensors of chunks as bytes, for the way to rank 0.
 class Writer {
@@ -90,24 +86,6 @@ void unpack(const std::vector<char>& bytes, std::vector<EvaluationChunk>& chunks
   }
 }
 
-// This rank's chunks, computed by one thread per replica.
-std::vector<std::pair<int64_t, EvaluationChunk>> compute_own(const Evaluation& evaluation,
-                                                             const std::vector<Model*>& replicas,
-                                                             const std::string& compute, ChunkRange range, ChunkTree& tree,
-                                                             const std::function<void()>& alive) {
-  std::vector<std::pair<int64_t, EvaluationChunk>> own;
-  for (int64_t i = range.begin; i < range.end; ++i) own.push_back({i, {}});
-  std::mutex mutex;
-  for_each_on_models(replicas, compute, static_cast<int64_t>(own.size()), [&](Model& model, int64_t i) {
-    auto& [index, chunk] = own[static_cast<size_t>(i)];
-    chunk = evaluation.chunk(model, index);
-    const std::lock_guard lock(mutex);
-    tree.add(index, index + 1, std::exchange(chunk.sums, {}));
-    alive();
-  });
-  return own;
-}
-
 // Sums of this rank's tree nodes, on their way to rank 0.
 void send_nodes(const ChunkTree& tree, Communicator& communicator) {
   const auto count = static_cast<int64_t>(tree.nodes().size());
@@ -131,47 +109,135 @@ void receive_nodes(int peer, ChunkTree& tree, Communicator& communicator) {
   }
 }
 
-// All ranks learn what rank 0 still has from earlier evaluations.
-void agree_on_kept(const Evaluation& evaluation, Communicator& communicator) {
-  int64_t kept = communicator.rank() == 0 && evaluation.has_kept() ? 1 : 0;
-  if (communicator.size() > 1) communicator.broadcast(&kept, sizeof kept, 0, "what is kept of an evaluation");
-  evaluation.agree(kept != 0);
-}
+// Counts this rank's pieces of work and passes on that they are done.
+class Pieces {
+ public:
+  Pieces(const EvaluationNews& news, std::string stage, int64_t total) : news_(news), stage_(std::move(stage)), total_(total) {}
+  void add() {
+    const std::lock_guard lock(mutex_);
+    ++done_;
+    if (news_.alive) news_.alive();
+    if (news_.progress) news_.progress(stage_, done_, total_);
+  }
+  // For calls of news from other threads.
+  std::mutex& mutex() { return mutex_; }
+
+ private:
+  const EvaluationNews& news_;
+  std::string stage_;
+  int64_t total_, done_ = 0;
+  std::mutex mutex_;
+};
+
+using OwnChunks = std::vector<std::pair<int64_t, EvaluationChunk>>;
+
+// An evaluation on its way through the ranks.
+class Run {
+ public:
+  Run(const std::vector<Model*>& replicas, const std::string& compute, Communicator& communicator, const EvaluationNews& news)
+      : replicas_(replicas), compute_(compute), communicator_(communicator), news_(news) {}
+
+  // False: given up.
+  bool prepare(Evaluation& evaluation) {
+    Evaluation* reference = evaluation.reference();
+    if (reference == nullptr) return true;
+    int64_t found = 0;
+    if (!on_rank_zero([&] { found = evaluation.find_reference() ? 1 : 0; })) return false;
+    if (communicator_.size() > 1) communicator_.broadcast(&found, sizeof found, 0, "what is kept of an evaluation");
+    if (found != 0) return true;
+    EvaluationResult result;
+    if (!collect(*reference, "reference", result)) return false;
+    return on_rank_zero([&] { evaluation.take_reference(result.sums, result.chunks); });
+  }
+
+  // Chunks of all ranks, on rank 0. False: given up.
+  bool collect(Evaluation& evaluation, const std::string& stage, EvaluationResult& result) {
+    const int rank = communicator_.rank(), size = communicator_.size();
+    const int64_t chunks = evaluation.num_chunks();
+    ChunkTree tree(chunks);
+    OwnChunks own;
+    for (int64_t i = chunks * rank / size; i < chunks * (rank + 1) / size; ++i) own.push_back({i, {}});
+    if (!compute_own(evaluation, stage, own, tree)) return false;
+    if (rank != 0) {
+      const std::vector<char> mine = pack(own);
+      const int64_t bytes = static_cast<int64_t>(mine.size());
+      send_nodes(tree, communicator_);
+      communicator_.send(0, &bytes, sizeof bytes, "evaluation results");
+      if (bytes > 0) communicator_.send(0, mine.data(), mine.size(), "evaluation results");
+      return true;
+    }
+    result.chunks.resize(chunks);
+    for (auto& [index, chunk] : own) result.chunks[static_cast<size_t>(index)] = std::move(chunk);
+    for (int peer = 1; peer < size; ++peer) {
+      receive_nodes(peer, tree, communicator_);
+      int64_t count = 0;
+      communicator_.receive(peer, &count, sizeof count, "evaluation results");
+      std::vector<char> theirs(count);
+      if (count > 0) communicator_.receive(peer, theirs.data(), theirs.size(), "evaluation results");
+      unpack(theirs, result.chunks);
+    }
+    if (chunks > 0) result.sums = tree.take_root();
+    return true;
+  }
+
+  // Runs `work` on rank 0; the others wait for it as long as it takes. False: given up.
+  bool on_rank_zero(const std::function<void()>& work) {
+    // A matrix root says nothing while it is computed, so the calling thread does.
+    const auto turn = [&](bool) {
+      if (news_.alive) news_.alive();
+    };
+    return keep_in_touch(communicator_, {turn, news_.stop}, [&](const std::atomic<bool>&) {
+      if (communicator_.rank() == 0) work();
+    });
+  }
+
+ private:
+  bool compute_own(Evaluation& evaluation, const std::string& stage, OwnChunks& own, ChunkTree& tree) {
+    Pieces pieces(news_, stage, static_cast<int64_t>(own.size()) * (evaluation.pieces() + 1));
+    std::mutex tree_mutex;
+    const auto turn = [&](bool busy) {
+      const std::lock_guard lock(pieces.mutex());
+      if (!busy && news_.alive) news_.alive();
+    };
+    const bool complete = keep_in_touch(communicator_, {turn, news_.stop}, [&](const std::atomic<bool>& give_up) {
+      const auto piece = [&] {
+        if (give_up) throw GivenUp();
+        pieces.add();
+      };
+      evaluation.on_piece(piece);
+      for_each_on_models(replicas_, compute_, static_cast<int64_t>(own.size()), [&](Model& model, int64_t i) {
+        auto& [index, chunk] = own[static_cast<size_t>(i)];
+        chunk = evaluation.chunk(model, index);
+        {
+          const std::lock_guard lock(tree_mutex);
+          tree.add(index, index + 1, std::exchange(chunk.sums, {}));
+        }
+        piece();
+      });
+    });
+    evaluation.on_piece({});
+    return complete;
+  }
+
+  const std::vector<Model*>& replicas_;
+  const std::string& compute_;
+  Communicator& communicator_;
+  const EvaluationNews& news_;
+};
 
 }  // namespace
 
-EvaluationResult evaluate_on_ranks(const Evaluation& evaluation, const std::vector<Model*>& replicas,
-                                   const std::string& compute, Communicator& communicator,
-                                   const std::function<void()>& alive) {
-  const int rank = communicator.rank(), size = communicator.size();
-  agree_on_kept(evaluation, communicator);
-  const int64_t chunks = evaluation.num_chunks();
-  ChunkTree tree(chunks);
-  const ChunkRange range{chunks * rank / size, chunks * (rank + 1) / size};
-  const std::vector<char> mine = pack(compute_own(evaluation, replicas, compute, range, tree, alive));
-  const int64_t bytes = static_cast<int64_t>(mine.size());
-  if (rank != 0) {
-    send_nodes(tree, communicator);
-    communicator.send(0, &bytes, sizeof bytes, "evaluation results");
-    if (bytes > 0) communicator.send(0, mine.data(), mine.size(), "evaluation results");
-    return {};
-  }
+EvaluationResult evaluate_on_ranks(Evaluation& evaluation, const std::vector<Model*>& replicas, const std::string& compute,
+                                   Communicator& communicator, const EvaluationNews& news) {
+  Run run(replicas, compute, communicator, news);
   EvaluationResult result;
-  result.chunks.resize(chunks);
-  unpack(mine, result.chunks);
-  for (int peer = 1; peer < size; ++peer) {
-    receive_nodes(peer, tree, communicator);
-    int64_t count = 0;
-    communicator.receive(peer, &count, sizeof count, "evaluation results");
-    std::vector<char> theirs(count);
-    if (count > 0) communicator.receive(peer, theirs.data(), theirs.size(), "evaluation results");
-    unpack(theirs, result.chunks);
-  }
-  if (chunks > 0) {
-    result.sums = tree.take_root();
-    result.scores = evaluation.scores(result.sums, result.chunks);
-  }
-  return result;
+  const bool complete = run.prepare(evaluation) && run.collect(evaluation, "", result) && run.on_rank_zero([&] {
+    if (!result.sums.empty() || !result.chunks.empty()) result.scores = evaluation.scores(result.sums, result.chunks);
+  });
+  if (complete) return result;
+  EvaluationResult nothing;
+  nothing.given_up = true;
+  return nothing;
 }
 
 }  // namespace lockstep

@@ -7,6 +7,7 @@
 
 #include "core/config_node.h"
 #include "core/files.h"
+#include "ddp/start_check.h"
 #include "train/evaluate.h"
 
 namespace lockstep {
@@ -35,26 +36,30 @@ fs::path picture_path(const RunFolder& folder, int64_t step, const std::string& 
   return folder.samples() / (RunFolder::step_name(step) + "-" + kind + ".png");
 }
 
-}  // namespace
-
-int64_t integer_option(const Choice& choice, const std::string& name, int64_t otherwise) {
-  IntegerFinder finder(name, otherwise);
-  choice.options->visit(finder);
-  return finder.value();
+// For what goes wrong with an entry; errors without a place point to this key.
+std::string making(const RunConfig& config, size_t index) {
+  return fmt::format("making evaluate.{}.kind: {}", index, config.evaluate[index].kind);
 }
 
-void check_best_score(const RunConfig& config, const Kinds& kinds) {
-  const std::string& wanted = config.checkpoint.keep_best;
-  if (wanted.empty()) return;
-  std::unique_ptr<Dataset> validation;
+}  // namespace
+
+std::vector<std::string> check_evaluations(const RunConfig& config, const Kinds& kinds) {
+  std::unique_ptr<Dataset> validation, train;
   if (!config.data.validation.empty()) validation = open_data(kinds, config, config.data.validation);
+  const EvaluationData data(validation.get(), [&]() -> const Dataset& {
+    if (!train) train = open_data(kinds, config, config.data.train);
+    return *train;
+  });
   const auto task = kinds.tasks.make(config.task);
-  std::vector<std::string> known;
-  for (const Choice& choice : config.evaluate)
-    for (const std::string& name :
-         task->evaluation(choice, validation.get(), evaluation_context(config))->score_names())
-      known.push_back(name);
-  if (std::find(known.begin(), known.end(), wanted) != known.end()) return;
+  std::vector<std::string> known, notes;
+  for (size_t i = 0; i < config.evaluate.size(); ++i)
+    with_context(making(config, i), [&] {
+      const auto evaluation = task->evaluation(config.evaluate[i], data, evaluation_context(config));
+      for (const std::string& name : evaluation->score_names()) known.push_back(name);
+      for (const std::string& note : evaluation->notes()) notes.push_back(note);
+    });
+  const std::string& wanted = config.checkpoint.keep_best;
+  if (wanted.empty() || std::find(known.begin(), known.end(), wanted) != known.end()) return notes;
   const std::string nearest = nearest_word(wanted, known);
   throw ConfigError(fmt::format("checkpoint.keep_best is '{}', and no evaluation gives this score", wanted),
                     known.empty() ? "the evaluate list has no entry that gives scores"
@@ -63,11 +68,18 @@ void check_best_score(const RunConfig& config, const Kinds& kinds) {
                                                 fmt::join(known, ", ")));
 }
 
-EvaluationPlan::EvaluationPlan(const Session& session) : steps_(session.plan().steps) {
+EvaluationPlan::EvaluationPlan(Session& session) : steps_(session.plan().steps) {
+  std::string records;
   for (const Choice& choice : session.config().evaluate) {
-    session.task().evaluation(choice, session.validation_data(), evaluation_context(session.config()));
     entries_.push_back({&choice, integer_option(choice, "every_steps", 0)});
+    for (const auto& [name, value] : make(choice, session)->record()) records += name + " " + value + ", ";
   }
+  check_start(session.communicator(), {{"files of evaluations", records, "all ranks must see the same files, or copies of them"}});
+}
+
+std::unique_ptr<Evaluation> EvaluationPlan::make(const Choice& choice, const Session& session) const {
+  const EvaluationData data(session.validation_data(), [&session]() -> const Dataset& { return session.train_data(); });
+  return session.task().evaluation(choice, data, evaluation_context(session.config()));
 }
 
 std::vector<ScheduledEvaluation> EvaluationPlan::due(int64_t step, bool stopping) const {
@@ -79,20 +91,24 @@ std::vector<ScheduledEvaluation> EvaluationPlan::due(int64_t step, bool stopping
   return out;
 }
 
-Scores EvaluationPlan::run(const ScheduledEvaluation& entry, Session& session,
-                           const std::function<void()>& alive) const {
-  const auto evaluation =
-      session.task().evaluation(*entry.options, session.validation_data(), evaluation_context(session.config()));
-  const EvaluationResult result = evaluate_on_ranks(*evaluation, session.evaluation_replicas(),
-                                                    session.config().precision.compute, session.communicator(), alive);
-  if (session.is_first()) {
+EvaluationOutcome EvaluationPlan::run(const ScheduledEvaluation& entry, Session& session, const EvaluationNews& news) const {
+  const auto evaluation = make(*entry.options, session);
+  EvaluationResult result = evaluate_on_ranks(*evaluation, session.evaluation_replicas(), session.config().precision.compute,
+                                              session.communicator(), news);
+  if (session.is_first() && !result.given_up) {
     const RunFolder& folder = session.place().folder;
     const fs::path final_path = picture_path(folder, session.state().step, entry.options->kind);
     const fs::path hidden = folder.samples() / ".drawing.png";
     make_folders(folder.samples());
     if (evaluation->draw(result.chunks, hidden.string())) fs::rename(hidden, final_path);
   }
-  return result.scores;
+  return {result.given_up, std::move(result.scores), evaluation->record()};
+}
+
+int64_t integer_option(const Choice& choice, const std::string& name, int64_t otherwise) {
+  IntegerFinder finder(name, otherwise);
+  choice.options->visit(finder);
+  return finder.value();
 }
 
 }  // namespace lockstep

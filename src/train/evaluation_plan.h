@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "train/evaluate.h"
 #include "train/session.h"
 
 namespace lockstep {
@@ -15,11 +17,17 @@ struct ScheduledEvaluation {
   int64_t every_steps = 0;  // 0: only at the end
 };
 
+struct EvaluationOutcome {
+  bool given_up = false;                      // on all ranks
+  Scores scores;                              // rank 0 only
+  std::map<std::string, std::string> record;  // what the scores depend on besides the weights
+};
+
 class EvaluationPlan {
  public:
-  // Makes every evaluation once, so that what does not fit the task or the data is an error
-  // before the first step.
-  explicit EvaluationPlan(const Session& session);
+  // Collective. Makes every evaluation once, so that what a rank lacks is an error before the first step,
+  // and compares over ranks what scores depend on.
+  explicit EvaluationPlan(Session& session);
 
   // Entries due after `step` steps, in config order: every_steps divides it, or training ends here.
   // None after a stop before the end: the state is to be saved soon, and the resumed run owes them.
@@ -27,17 +35,19 @@ class EvaluationPlan {
 
   // Collective. Evaluates the averaged weights on all ranks; rank 0 gets the scores and draws
   // samples/step-N.png (further pictures of the same step: step-N-KIND.png).
-  // `alive` is called after each piece of work.
-  Scores run(const ScheduledEvaluation& entry, Session& session, const std::function<void()>& alive) const;
+  EvaluationOutcome run(const ScheduledEvaluation& entry, Session& session, const EvaluationNews& news) const;
 
  private:
+  std::unique_ptr<Evaluation> make(const Choice& choice, const Session& session) const;
+
   std::vector<ScheduledEvaluation> entries_;
   int64_t steps_;
 };
 
-// Makes the config's evaluations if checkpoint.keep_best names a score, and throws ConfigError if none of
-// them gives it. Opens data.validation.
-void check_best_score(const RunConfig& config, const Kinds& kinds);
+// Makes every evaluation of the config once, so that what does not fit the task, the data or a file is an
+// error before any rank starts; what they give as notes. Throws ConfigError too if none of them gives
+// the score that checkpoint.keep_best names.
+std::vector<std::string> check_evaluations(const RunConfig& config, const Kinds& kinds);
 
 // The value of the integer field `name` of a choice's options, or `otherwise` if it has none.
 int64_t integer_option(const Choice& choice, const std::string& name, int64_t otherwise);

@@ -11,9 +11,10 @@
 #include "core/heartbeat.h"
 #include "core/log.h"
 #include "core/progress.h"
+#include "core/stop_flag.h"
 #include "core/terminal.h"
-#include "train/evaluate.h"
 #include "train/evaluation_plan.h"
+#include "train/evaluation_progress.h"
 #include "train/metrics.h"
 #include "train/profile.h"
 #include "train/run_lines.h"
@@ -87,10 +88,15 @@ class Recorder {
     metrics_->step(m);
   }
 
-  void evaluation(const Scores& scores, double seconds) {
+  void evaluation(const EvaluationOutcome& outcome, double seconds) {
     if (!metrics_) return;
-    metrics_->evaluation(session_.state().step, scores, seconds);
-    show(lines_->evaluation(session_.state().step, scores));
+    metrics_->evaluation(session_.state().step, outcome.scores, seconds, outcome.record);
+    show(lines_->evaluation(session_.state().step, outcome.scores));
+  }
+
+  // A bar of its own for an evaluation, or a line now and then where there is no terminal.
+  EvaluationProgress evaluation_progress(const std::string& kind) const {
+    return EvaluationProgress(kind, metrics_ && lines_->has_bar());
   }
 
   void profile(const std::string& table) {
@@ -152,27 +158,39 @@ bool of_first_rank(Session& session, bool value) {
   return value;
 }
 
-// Collective. Runs these evaluations after a step; true on all ranks if one of them found a new best.
-bool evaluate(const EvaluationPlan& evaluations, const std::vector<ScheduledEvaluation>& entries, Session& session,
-              Recorder& recorder, HeartbeatPage& page) {
-  const auto alive = [&] { page.write(session.state().step, Phase::kEvaluate); };
-  bool new_best = false;
+struct Evaluated {
+  bool new_best = false;  // one of them found a new best
+  bool stopped = false;   // somebody asked to stop: the rest is owed
+};
+
+// Collective. Runs these evaluations after a step; all ranks get the same answer.
+Evaluated evaluate(const EvaluationPlan& evaluations, const std::vector<ScheduledEvaluation>& entries, Session& session,
+                   Recorder& recorder, HeartbeatPage& page) {
+  Evaluated done;
   for (const ScheduledEvaluation& entry : entries) {
-    alive();
+    EvaluationProgress progress = recorder.evaluation_progress(entry.options->kind);
+    EvaluationNews news = progress.news();
+    news.alive = [&] { page.write(session.state().step, Phase::kEvaluate); };
+    news.stop = stop_requested;
+    news.alive();
     const auto start = Clock::now();
-    const Scores scores = evaluations.run(entry, session, alive);
-    recorder.evaluation(scores, seconds_since(start));
-    new_best |= is_new_best(session, scores);
+    const EvaluationOutcome outcome = evaluations.run(entry, session, news);
+    progress.remove();
+    done.stopped = outcome.given_up;
+    if (done.stopped) break;
+    recorder.evaluation(outcome, seconds_since(start));
+    done.new_best |= is_new_best(session, outcome.scores);
   }
-  return !entries.empty() && of_first_rank(session, new_best);
+  if (!entries.empty()) done.new_best = of_first_rank(session, done.new_best);
+  return done;
 }
 
 // A stop saves at once, without the evaluations of its step. The resumed run owes them: else its best
-// score, which is part of the state, would depend on when somebody stopped it. True if the state to
+// score, which is part of the state, would depend on when somebody stopped it. Its new_best: the state to
 // be saved for this step has a new best. Collective.
-bool catch_up(const EvaluationPlan& evaluations, Session& session, Recorder& recorder, HeartbeatPage& page) {
+Evaluated catch_up(const EvaluationPlan& evaluations, Session& session, Recorder& recorder, HeartbeatPage& page) {
   const int64_t step = session.state().step;
-  if (step == 0) return false;
+  if (step == 0) return {};
   // Scores that are written down already, but maybe not in the checkpoint: the disk may have been full.
   const std::vector<Scores> written =
       session.is_first() ? evaluations_written(session.place().folder, step) : std::vector<Scores>{};
@@ -183,7 +201,9 @@ bool catch_up(const EvaluationPlan& evaluations, Session& session, Recorder& rec
   std::vector<ScheduledEvaluation> owed = evaluations.due(step, /*stopping=*/false);
   owed.erase(owed.begin(), owed.begin() + std::min<int64_t>(count, static_cast<int64_t>(owed.size())));
   new_best = of_first_rank(session, new_best);
-  return evaluate(evaluations, owed, session, recorder, page) || new_best;
+  Evaluated done = evaluate(evaluations, owed, session, recorder, page);
+  done.new_best |= new_best;
+  return done;
 }
 
 std::filesystem::path profile_prefix(Session& session) {
@@ -202,8 +222,9 @@ Outcome train(Session& session) {
   Recorder recorder(session);
   StepProfiler profiler(parse_profile_steps(config.log.profile_steps, state.step), profile_prefix(session));
 
-  if (catch_up(evaluations, session, recorder, page)) recorder.checkpoint();
-  bool stop = false;
+  const Evaluated before = catch_up(evaluations, session, recorder, page);
+  if (before.new_best) recorder.checkpoint();
+  bool stop = before.stopped, owing = before.stopped;
   while (state.step < plan.steps && !stop) {
     page.write(state.step, Phase::kCompute);
     const auto start = Clock::now();
@@ -215,8 +236,11 @@ Outcome train(Session& session) {
     if (const auto table = profiler.after_step(state.step - 1, last)) recorder.profile(*table);
 
     bool save = due(state.step, config.checkpoint.every_steps);
-    save |= evaluate(evaluations, evaluations.due(state.step, stop), session, recorder, page);
-    if (save || last) {
+    const Evaluated now = evaluate(evaluations, evaluations.due(state.step, stop), session, recorder, page);
+    owing = now.stopped;
+    stop |= now.stopped;
+    save |= now.new_best;
+    if (save || stop || last) {
       page.write(state.step, Phase::kCheckpoint);
       recorder.checkpoint();
     }
@@ -224,7 +248,7 @@ Outcome train(Session& session) {
   recorder.finish();
   page.write(state.step, Phase::kDone);
   session.communicator().barrier("end of the run");
-  return stop && state.step < plan.steps ? Outcome::kStopped : Outcome::kDone;
+  return stop && (owing || state.step < plan.steps) ? Outcome::kStopped : Outcome::kDone;
 }
 
 }  // namespace lockstep

@@ -86,9 +86,11 @@ void MetricsFile::step(const StepMetrics& m) {
   line(json.dump());
 }
 
-void MetricsFile::evaluation(int64_t step, const std::map<std::string, double>& scores, double seconds) {
+void MetricsFile::evaluation(int64_t step, const std::map<std::string, double>& scores, double seconds,
+                             const std::map<std::string, std::string>& record) {
   nlohmann::ordered_json json = {{"kind", "evaluation"}, {"step", step}, {"time", wall_seconds()}, {"seconds", seconds}};
   for (const auto& [name, value] : scores) json[name] = number(value);
+  if (!record.empty()) json["record"] = record;
   line(json.dump());
 }
 

@@ -43,7 +43,9 @@ class MetricsFile {
 
   void attempt(int number, int64_t step, int64_t ranks, int64_t slots);
   void step(const StepMetrics& metrics);
-  void evaluation(int64_t step, const std::map<std::string, double>& scores, double seconds);
+  // `record`: what the scores depend on besides the weights.
+  void evaluation(int64_t step, const std::map<std::string, double>& scores, double seconds,
+                  const std::map<std::string, std::string>& record = {});
 
  private:
   void line(const std::string& json);

@@ -66,7 +66,8 @@ Prepared finish(LoadedConfig loaded, const PrepareOptions& options, bool new_run
   prepared.plan = make_plan(config, options.machine.value_or(probe_machine()), look_at_data(config, *prepared.loaded.kinds));
   if (new_run) prepared.plan.notes = fallbacks(prepared.loaded, prepared.plan, probe_cpu_abilities());
   count_parameters(prepared.plan, config, *prepared.loaded.kinds, new_run);
-  check_best_score(config, *prepared.loaded.kinds);
+  const std::vector<std::string> notes = check_evaluations(config, *prepared.loaded.kinds);
+  if (new_run) prepared.plan.notes.insert(prepared.plan.notes.end(), notes.begin(), notes.end());
   resolve(config, prepared.plan);
   prepared.plan.config_hash = config_hash(config);
   if (options.dry_run_steps) prepared.plan.steps = std::min(prepared.plan.steps, *options.dry_run_steps);

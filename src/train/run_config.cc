@@ -150,23 +150,34 @@ LoadedConfig load_config(const std::string& path, const std::vector<std::string>
   return loaded;
 }
 
-Place place_of_keys(const Sources& sources, const Error& error, const std::string& path) {
-  const std::string& fact = error.fact();
+namespace {
+
+// The place of the first key among the words of `text` that the config or the command line gives.
+std::optional<Place> place_of_key_in(const Sources& sources, const std::string& text) {
   const auto in_key = [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '.'; };
-  for (size_t begin = 0; begin < fact.size(); ++begin) {
-    if (!in_key(fact[begin])) continue;
+  for (size_t begin = 0; begin < text.size(); ++begin) {
+    if (!in_key(text[begin])) continue;
     size_t end = begin;
-    while (end < fact.size() && in_key(fact[end])) ++end;
-    std::string key = fact.substr(begin, end - begin);
+    while (end < text.size() && in_key(text[end])) ++end;
+    std::string key = text.substr(begin, end - begin);
     while (key.ends_with('.')) key.pop_back();
     begin = end;
     const auto found = sources.find(key);
     if (found == sources.end() || found->second == "default") continue;
     static const std::string kCommandLine = "command line: ";
-    if (found->second.starts_with(kCommandLine)) return {"command line", 0, 1, found->second.substr(kCommandLine.size())};
+    if (found->second.starts_with(kCommandLine)) return Place{"command line", 0, 1, found->second.substr(kCommandLine.size())};
     const size_t colon = found->second.rfind(':');
-    return {found->second.substr(0, colon), std::atoi(found->second.c_str() + colon + 1), 0, ""};
+    return Place{found->second.substr(0, colon), std::atoi(found->second.c_str() + colon + 1), 0, ""};
   }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Place place_of_keys(const Sources& sources, const Error& error, const std::string& path) {
+  if (const auto place = place_of_key_in(sources, error.fact())) return *place;
+  for (const std::string& context : error.context())
+    if (const auto place = place_of_key_in(sources, context)) return *place;
   if (error.code() == ExitCode::kUsage && path != "-") return {path, 0, 0, ""};
   return {};
 }

@@ -18,6 +18,7 @@ class LockstepLines final : public RunLines {
   bool has_bar() const override { return true; }
 
   std::vector<std::string> evaluation(int64_t step, const std::map<std::string, double>& scores) override {
+    if (scores.empty()) return {};  // it only drew
     std::string text = fmt::format("step {}:", step);
     for (const auto& [name, value] : scores) text += fmt::format("  {} {:.4f}", name, value);
     return {text};

@@ -10,12 +10,13 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "core/log.h"
-#include "core/progress.h"
 #include "data/parallel_for.h"
 #include "ddp/communicators.h"
 #include "ddp/slot_threads.h"
 #include "tasks/stored_features.h"
 #include "train/evaluate.h"
+#include "train/evaluation_progress.h"
+#include "train/in_touch.h"
 #include "worker/arguments.h"
 #include "worker/commands.h"
 
@@ -60,15 +61,11 @@ class Scorer {
     if (source->size() < 2)
       throw DataError(fmt::format("there {} {} picture{}", source->size() == 1 ? "is" : "are", source->size(), source->size() == 1 ? "" : "s"),
                       "FID needs the spread of at least 2 pictures, and means little below some thousands", {path});
-    const StoredFeatures evaluation(source, inception_, fid_resize_of(request_.resize));
+    StoredFeatures evaluation(source, inception_, fid_resize_of(request_.resize), source->size());
     const std::vector<Model*> replicas(static_cast<size_t>(request_.threads), inception_.get());
-    Progress progress("features", source->size(), "picture", communicator_.rank() == 0);
-    int64_t done = 0;
-    const EvaluationResult result = evaluate_on_ranks(evaluation, replicas, "fp32", communicator_, [&] {
-      done += kFeatureChunk * communicator_.size();
-      progress.update(std::min(done, source->size()));
-    });
-    progress.finish();
+    EvaluationProgress progress("features of " + path, communicator_.rank() == 0);
+    const EvaluationResult result = evaluate_on_ranks(evaluation, replicas, "fp32", communicator_, progress.news());
+    progress.remove();
     if (communicator_.rank() != 0) return {};
     return statistics_from(path, result.sums, result.chunks, inception_->dimensions());
   }
@@ -132,7 +129,12 @@ int fid_command(const Words& words) {
     if (communicator->rank() == 0) save_statistics(*save, a, scorer.record());
   } else {
     const FeatureStatistics b = scorer.statistics(paths[1]);
-    if (communicator->rank() == 0) print(a, b, fid_score(a, b), scorer.record(), arguments.has("--json"));
+    keep_in_touch(*communicator, {}, [&](const std::atomic<bool>&) {
+      if (communicator->rank() != 0) return;
+      for (const FeatureStatistics* side : {&a, &b})
+        if (const auto note = few_pictures(side->name, side->count(), side->gaussian.mean.size(0))) log_warning(*note);
+      print(a, b, fid_score(a, b), scorer.record(), arguments.has("--json"));
+    });
   }
   communicator->close();
   return 0;

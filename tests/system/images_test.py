@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Pictures: the promise of equal bits on any number of ranks and after a kill, equal sample files, and the commands."""
+import json
 import signal
 
 import harness
+import inception_file
 import processes
 import safetensors_file
 import tiny_run
@@ -19,10 +21,13 @@ task:
   diffusion: {{timesteps: 100, offset_noise_strength: 0.1, immiscible: true}}
 optimizer: {{kind: adam, lr: 1.0e-3, beta2: 0.99}}
 train: {{steps: 8, global_batch: 16, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1, warmup: false}}}}
-checkpoint: {{every_steps: 4, keep: 100}}
+checkpoint: {{every_steps: 4, keep: 100, keep_best: fid}}
 evaluate:
   - {{kind: validation_loss, every_steps: 4, samples: 10, batch: 4}}
   - {{kind: grid, every_steps: 4, images: 9, batch: 4, sampler: {{kind: ddim, steps: 4, eta: 0.5}}}}
+  - {{kind: fid, every_steps: 4, images: 20, batch: 8, sampler: {{kind: ddim, steps: 3}}, inception: {work}/w.safetensors, features: 64,
+     cache: {work}/cache}}
+sampler: {{kind: ddim, steps: 3}}
 log: {{every_steps: 1}}
 """
 
@@ -31,9 +36,15 @@ def pictures(folder):
     return {path.name: path.read_bytes() for path in (folder / "samples").glob("*.png")}
 
 
+def fid_scores(folder):
+    """All that an evaluation of kind fid wrote: scores and what they depend on."""
+    return [(line["step"], line["fid"], line["kid"], line["record"]) for line in tiny_run.metrics(folder) if "fid" in line]
+
+
 def same_on(test, config, reference, ranks, threads):
     folder = tiny_run.train(test, config, f"ranks-{ranks}-{threads}", ranks=ranks, threads=threads)
     assert pictures(folder) == pictures(reference), "pictures differ"
+    assert fid_scores(folder) == fid_scores(reference), (fid_scores(folder), fid_scores(reference))
     return tiny_run.compare_runs(reference, folder)
 
 
@@ -47,7 +58,54 @@ def kill_and_resume(test, config, reference):
     processes.wait_until_gone(test.work, 15)
     test.run("resume", folder, *tiny_run.launch_words(1, 2)).expect(0)
     assert pictures(folder) == pictures(reference), "pictures differ after a kill"
+    assert fid_scores(folder) == fid_scores(reference), (fid_scores(folder), fid_scores(reference))
     return tiny_run.compare_runs(reference, folder)
+
+
+def scores_of_fid(test, config, run):
+    """The same number from training, from `evaluate`, and from `fid` on the pictures as files."""
+    steps = [step for step, *_ in fid_scores(run)]
+    assert steps == [4, 8], steps
+    _, fid, kid, record = fid_scores(run)[-1]
+    expected = {"features": "64", "images": "20", "reference": "train", "reference_images": "64", "resize": "pytorch", "round": "true"}
+    assert expected.items() <= record.items(), record
+    kept = sorted((test.work / "cache").iterdir())
+    assert len(kept) == 2, kept
+    again = json.loads(test.run("evaluate", run, "--json", limit=60).expect(0).last_line())
+    assert (again["fid"], again["kid"]) == (fid, kid), (again, fid, kid)
+    test.run("sample", run, "--count", "20", "--batch", "8", "--output", test.work / "drawn", limit=60).expect(0)
+    stored = json.loads(test.run("fid", test.work / "drawn", f"{test.work}/shapes/train-*.h5", "--inception", test.work / "w.safetensors",
+                                 "--features", "64", "--json", limit=60).expect(0).last_line())
+    assert abs(stored["fid"] - fid) <= 1e-9 * fid, (stored, fid)
+    # Damaged statistics are not believed but made again, to the same bits.
+    kept[0].write_bytes(kept[0].read_bytes()[:-9])
+    result = test.run("evaluate", run, "--json", limit=60).expect(0, "are made again")
+    assert json.loads(result.last_line())["fid"] == fid, result.text()
+    best = json.loads((tiny_run.checkpoints(run)[-1] / "state.json").read_text())
+    assert abs(best["best_score"] - min(score for _, score, *_ in fid_scores(run))) < 1e-12, best
+    return f"fid {fid:.6f} while training, from the checkpoint and from files; statistics kept; best checkpoint by fid"
+
+
+def fid_errors(test, config):
+    def plan(code, *words, inside=()):
+        result = test.run("train", config, *words, limit=60).expect(code, "error: ", *inside)
+        assert not (test.work / "runs" / "never").exists()
+        return result
+
+    never = ("--run-folder", test.work / "runs" / "never")
+    plan(4, *never, "evaluate.2.inception=nowhere.safetensors", inside=("nowhere.safetensors", "scripts/convert inception", "evaluate.2.kind: fid"))
+    plan(2, *never, "evaluate.2.inception=", inside=("inception", "scripts/convert"))
+    plan(4, *never, "evaluate.2.features=192", inside=("Conv2d_3b_1x1",))
+    plan(2, *never, "evaluate.2.images=1", inside=("images",))
+    plan(2, *never, "evaluate.2.reference_images=65", inside=("65", "64"))
+    plan(4, *never, f"evaluate.2.reference={test.work}/nowhere", inside=("nowhere",))
+    single = test.work / "single"
+    assert len(list(single.iterdir())) == 2
+    (single / "000001.png").unlink()
+    plan(4, *never, f"evaluate.2.reference={single}", inside=("1 picture", "at least 2"))
+    few = test.run("train", config, "train.steps=1", "evaluate.2.images=2", *tiny_run.launch_words(1), limit=60).expect(0)
+    assert few.err.count("has 2 pictures for 64 features") == 1, few.text()
+    return "missing and wrong weights, one picture, another number: before training; few pictures are said once"
 
 
 def commands(test, run):
@@ -80,6 +138,7 @@ def main():
     test = harness.Test(__doc__)
     test.run("data", "make", "shapes", test.work / "shapes", "train_images=64", "validation_images=16", "image_size=8",
              limit=60).expect(0)
+    inception_file.write_weights(test.work / "w.safetensors")
     config = test.work / "pictures.yaml"
     config.write_text(CONFIG.format(work=test.work))
     reference = tiny_run.train(test, config, "reference")
@@ -87,7 +146,9 @@ def main():
     for ranks, threads in ((2, 1), (4, 1), (1, 2)):
         test.case(f"{ranks} ranks, {threads} slot threads", same_on, test, config, reference, ranks, threads)
     test.case("kill -9, resume on one rank", kill_and_resume, test, config, reference)
+    test.case("scores of fid", scores_of_fid, test, config, reference)
     test.case("sample and export", commands, test, reference)
+    test.case("fid that cannot be", fid_errors, test, config)
     test.finish()
 
 

@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <mutex>
 #include <thread>
 
 #include <ATen/ATen.h>
 
+#include "core/errors.h"
+#include "ddp/single.h"
 #include "ddp/thread_ranks.h"
 
 namespace lockstep {
@@ -44,7 +47,8 @@ EvaluationResult evaluate(int ranks, int threads) {
       std::vector<std::unique_ptr<OneWeight>> models;
       std::vector<Model*> replicas;
       for (int i = 0; i < threads; ++i) replicas.push_back(models.emplace_back(std::make_unique<OneWeight>()).get());
-      EvaluationResult mine = evaluate_on_ranks(Harmonic(), replicas, "fp32", *communicator);
+      Harmonic harmonic;
+      EvaluationResult mine = evaluate_on_ranks(harmonic, replicas, "fp32", *communicator);
       if (rank == 0) result = std::move(mine);
     });
   for (std::thread& thread : running) thread.join();
@@ -68,6 +72,78 @@ TEST(EvaluateOnRanks, BringsTensorsToRankZeroInChunkOrder) {
     EXPECT_TRUE(at::equal(result.chunks[i].tensors[0], at::full({2, 3}, i, at::kByte)));
     EXPECT_EQ(result.chunks[i].tensors[1].numel(), 0);
   }
+}
+
+// Rank 0 takes its time, and so do some chunks; the numbers of a reference come first.
+class Slow : public Harmonic {
+ public:
+  EvaluationChunk chunk(Model& model, int64_t index) const override {
+    if (index == 0) std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    piece_done();
+    return Harmonic::chunk(model, index);
+  }
+  int64_t pieces() const override { return 1; }
+  Evaluation* reference() override { return &first_; }
+  void take_reference(const std::vector<double>& sums, const std::vector<EvaluationChunk>& chunks) override {
+    taken_ = sums;
+    EXPECT_EQ(chunks.size(), 37u);
+  }
+  Scores scores(const std::vector<double>& sums) const override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    Scores scores = Harmonic::scores(sums);
+    scores["of_reference"] = taken_.at(0);
+    return scores;
+  }
+
+ private:
+  Harmonic first_;
+  std::vector<double> taken_;
+};
+
+// `ranks` ranks with a deadline of 0.4 s; `stop_rank` wants to stop when it is asked.
+std::vector<EvaluationResult> evaluate_slowly(int ranks, int stop_rank, std::vector<int64_t>* pieces = nullptr) {
+  ThreadRendezvous rendezvous(ranks, 0.4);
+  std::vector<EvaluationResult> results(static_cast<size_t>(ranks));
+  std::vector<std::thread> running;
+  for (int rank = 0; rank < ranks; ++rank)
+    running.emplace_back([&, rank] {
+      const auto communicator = rendezvous.communicator(rank);
+      OneWeight model;
+      Slow slow;
+      EvaluationNews news;
+      news.stop = [&] { return rank == stop_rank; };
+      if (pieces != nullptr && rank == 0)
+        news.progress = [&](const std::string& stage, int64_t done, int64_t total) {
+          if (stage.empty()) *pieces = {done, total};
+        };
+      results[static_cast<size_t>(rank)] = evaluate_on_ranks(slow, {&model}, "fp32", *communicator, news);
+    });
+  for (std::thread& thread : running) thread.join();
+  return results;
+}
+
+TEST(EvaluateOnRanks, HasNoDeadlineForRanksThatWaitForAnother) {
+  std::vector<int64_t> pieces;
+  const std::vector<EvaluationResult> results = evaluate_slowly(3, -1, &pieces);
+  EXPECT_EQ(results[0].scores.at("of_reference"), results[0].scores.at("harmonic"));
+  EXPECT_EQ(results[0].scores.at("harmonic"), evaluate(1, 1).scores.at("harmonic"));
+  EXPECT_EQ(pieces, (std::vector<int64_t>{24, 24}));  // 12 of 37 chunks, two pieces each
+  EXPECT_FALSE(results[1].given_up);
+}
+
+TEST(EvaluateOnRanks, IsGivenUpOnAllRanksWhenOneIsToStop) {
+  for (const EvaluationResult& result : evaluate_slowly(3, 2)) {
+    EXPECT_TRUE(result.given_up);
+    EXPECT_TRUE(result.scores.empty());
+  }
+}
+
+TEST(EvaluateOnRanks, PassesOnWhatAChunkThrows) {
+  class Failing : public Harmonic {
+    EvaluationChunk chunk(Model&, int64_t) const override { throw DataError("a picture is broken"); }
+  } failing;
+  OneWeight model;
+  EXPECT_THROW(evaluate_on_ranks(failing, {&model}, "fp32", *make_single_communicator()), DataError);
 }
 
 }  // namespace

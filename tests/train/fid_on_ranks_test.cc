@@ -40,7 +40,8 @@ FeatureStatistics statistics(const std::string& path, const std::shared_ptr<Ince
   for (int rank = 0; rank < ranks; ++rank)
     running.emplace_back([&, rank] {
       const auto communicator = rendezvous.communicator(rank);
-      const StoredFeatures evaluation(open_image_source(path), inception, FidResize::kPytorch);
+      const std::shared_ptr<const ImageSource> source = open_image_source(path);
+      StoredFeatures evaluation(source, inception, FidResize::kPytorch, source->size());
       const std::vector<Model*> replicas(static_cast<size_t>(threads), inception.get());
       const EvaluationResult result = evaluate_on_ranks(evaluation, replicas, "fp32", *communicator);
       if (rank == 0) out = statistics_from(path, result.sums, result.chunks, inception->dimensions());

@@ -42,7 +42,7 @@ class LineTask : public Task {
     return {sum, static_cast<double>(batch.rows())};
   }
   double nominal_count(int64_t rows) const override { return static_cast<double>(rows); }
-  std::unique_ptr<Evaluation> evaluation(const Choice& options, const Dataset*, const StepContext&) const override {
+  std::unique_ptr<Evaluation> evaluation(const Choice& options, const EvaluationData&, const StepContext&) const override {
     throw ConfigError("a line has no evaluation '" + options.kind + "'");
   }
   NamedTensors forward(Model&, const NamedTensors&) const override { return {}; }
