@@ -25,8 +25,7 @@ checkpoint: {{every_steps: 4, keep: 100, keep_best: fid}}
 evaluate:
   - {{kind: validation_loss, every_steps: 4, samples: 10, batch: 4}}
   - {{kind: grid, every_steps: 4, images: 9, batch: 4, sampler: {{kind: ddim, steps: 4, eta: 0.5}}}}
-  - {{kind: fid, every_steps: 4, images: 20, batch: 8, sampler: {{kind: ddim, steps: 3}}, inception: {work}/w.safetensors, features: 64,
-     cache: {work}/cache}}
+  - {{kind: fid, every_steps: 4, images: 20, batch: 8, sampler: {{kind: ddim, steps: 3}}, inception: {work}/w.safetensors, features: 64}}
 sampler: {{kind: ddim, steps: 3}}
 log: {{every_steps: 1}}
 """
@@ -42,6 +41,7 @@ def fid_scores(folder):
 
 
 def same_on(test, config, reference, ranks, threads):
+    test.environment["LOCKSTEP_CACHE"] = str(test.work / f"cache-{ranks}-{threads}")  # statistics made anew
     folder = tiny_run.train(test, config, f"ranks-{ranks}-{threads}", ranks=ranks, threads=threads)
     assert pictures(folder) == pictures(reference), "pictures differ"
     assert fid_scores(folder) == fid_scores(reference), (fid_scores(folder), fid_scores(reference))
@@ -66,6 +66,7 @@ def scores_of_fid(test, config, run):
     """The same number from training, from `evaluate`, and from `fid` on the pictures as files."""
     steps = [step for step, *_ in fid_scores(run)]
     assert steps == [4, 8], steps
+    test.environment["LOCKSTEP_CACHE"] = str(test.work / "cache")
     _, fid, kid, record = fid_scores(run)[-1]
     expected = {"features": "64", "images": "20", "reference": "train", "reference_images": "64", "resize": "pytorch", "round": "true"}
     assert expected.items() <= record.items(), record
@@ -141,6 +142,7 @@ def main():
     inception_file.write_weights(test.work / "w.safetensors")
     config = test.work / "pictures.yaml"
     config.write_text(CONFIG.format(work=test.work))
+    test.environment["LOCKSTEP_CACHE"] = str(test.work / "cache")
     reference = tiny_run.train(test, config, "reference")
     assert sorted(pictures(reference)) == ["step-00000004.png", "step-00000008.png"], sorted(pictures(reference))
     for ranks, threads in ((2, 1), (4, 1), (1, 2)):
