@@ -12,6 +12,24 @@ std::atomic<const CudaParts*>& installed() {
   return parts;
 }
 
+constexpr CudaParts kTwins = {
+    .current_stream = [] { return static_cast<void*>(nullptr); },
+    .channel_rows_forward = cpu::channel_rows_forward,
+    .channel_rows_backward = cpu::channel_rows_backward,
+    .cross_entropy_forward = cpu::cross_entropy_forward,
+    .cross_entropy_backward = cpu::cross_entropy_backward,
+    .group_norm_forward = cpu::group_norm_forward,
+    .group_norm_backward = cpu::group_norm_backward,
+    .rms_norm_forward = cpu::rms_norm_forward,
+    .rms_norm_backward = cpu::rms_norm_backward,
+    .rotary_forward = cpu::rotary_forward,
+    .rotary_backward = cpu::rotary_backward,
+    .swiglu_forward = cpu::swiglu_forward,
+    .swiglu_backward = cpu::swiglu_backward,
+    .fill_uniform = cpu::fill_uniform,
+    .fill_normal = cpu::fill_normal,
+};
+
 }  // namespace
 
 void set_cuda_parts(const CudaParts* parts) { installed() = parts; }
@@ -23,5 +41,7 @@ const CudaParts& cuda_parts() {
                            "run with run.device=cuda where liblockstep_cuda.so was built, or with run.device=cpu");
   return *parts;
 }
+
+const CudaParts& kernels_for(const at::Tensor& x) { return x.is_cuda() ? cuda_parts() : kTwins; }
 
 }  // namespace lockstep::models

@@ -4,7 +4,15 @@
 // set_cuda_parts(). Every pointer has the parameters of its twin in lockstep::cpu (the *_kernel.h headers).
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
+#include "models/channel_rows_kernel.h"
+#include "models/cross_entropy_kernel.h"
+#include "models/group_norm_kernel.h"
+#include "models/rms_norm_kernel.h"
+#include "models/rotary_kernel.h"
 #include "models/swiglu_kernel.h"
+#include "tensor/random_fill.h"
 
 namespace lockstep::models {
 
@@ -12,14 +20,28 @@ inline constexpr int kCudaPartsAbi = 1;
 
 struct CudaParts {
   void* (*current_stream)();  // of LibTorch on the current device, a cudaStream_t
+  decltype(&cuda::channel_rows_forward) channel_rows_forward;
+  decltype(&cuda::channel_rows_backward) channel_rows_backward;
+  decltype(&cuda::cross_entropy_forward) cross_entropy_forward;
+  decltype(&cuda::cross_entropy_backward) cross_entropy_backward;
+  decltype(&cuda::group_norm_forward) group_norm_forward;
+  decltype(&cuda::group_norm_backward) group_norm_backward;
+  decltype(&cuda::rms_norm_forward) rms_norm_forward;
+  decltype(&cuda::rms_norm_backward) rms_norm_backward;
+  decltype(&cuda::rotary_forward) rotary_forward;
+  decltype(&cuda::rotary_backward) rotary_backward;
   decltype(&cuda::swiglu_forward) swiglu_forward;
   decltype(&cuda::swiglu_backward) swiglu_backward;
+  decltype(&cuda::fill_uniform) fill_uniform;
+  decltype(&cuda::fill_normal) fill_normal;
 };
 
 // Once, before the first tensor on a GPU; null takes them away (tests).
 void set_cuda_parts(const CudaParts* parts);
 // Throws EnvironmentError if the plug-in was not opened.
 const CudaParts& cuda_parts();
+// The kernels for where `x` lies: cuda_parts(), or the twins of lockstep::cpu (whose stream is null).
+const CudaParts& kernels_for(const at::Tensor& x);
 
 }  // namespace lockstep::models
 

@@ -26,27 +26,33 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(RotaryShape s, const 
   const int64_t half = s.head_size / 2, stride = int64_t{gridDim.x} * kWarps;
   for (int64_t n = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; n < s.tokens * s.heads; n += stride) {
     const Head head = head_of(s, n, cosines, sines, positions);
-    float rstd = 1.0f;
-    if (s.normalize) {  // a rotation keeps the length, so the sum needs no rotated values
-      float sum = 0;
-      for (int64_t i = int64_t{lane} * N; i < s.head_size; i += kWarp * N) {
-        float v[N];
-        load_floats<N>(x + head.x + i, v);
-#pragma unroll
-        for (int k = 0; k < N; ++k) sum += v[k] * v[k];
-      }
-      rstd = 1.0f / sqrtf(warp_sum(sum) / static_cast<float>(s.head_size) + s.eps);
-      if (lane == 0) rstds[n] = rstd;
-    }
-    for (int64_t i = int64_t{lane} * N; i < half; i += kWarp * N) {
-      float a[N], b[N];
+    const auto rotated = [&](int64_t i, float (&a)[N], float (&b)[N]) {
       load_floats<N>(x + head.x + i, a);
       load_floats<N>(x + head.x + half + i, b);
 #pragma unroll
       for (int k = 0; k < N; ++k) {
         const float c = head.cosine[i + k], t = head.sine[i + k], first = a[k];
-        a[k] = (first * c + b[k] * t) * rstd;
-        b[k] = (b[k] * c - first * t) * rstd;
+        a[k] = first * c + b[k] * t;
+        b[k] = b[k] * c - first * t;
+      }
+    };
+    float rstd = 1.0f, a[N], b[N];
+    if (s.normalize) {  // of what was turned: a rounded table does not quite keep lengths
+      float sum = 0;
+      for (int64_t i = int64_t{lane} * N; i < half; i += kWarp * N) {
+        rotated(i, a, b);
+#pragma unroll
+        for (int k = 0; k < N; ++k) sum += a[k] * a[k] + b[k] * b[k];
+      }
+      rstd = 1.0f / sqrtf(warp_sum(sum) / static_cast<float>(s.head_size) + s.eps);
+      if (lane == 0) rstds[n] = rstd;
+    }
+    for (int64_t i = int64_t{lane} * N; i < half; i += kWarp * N) {
+      rotated(i, a, b);
+#pragma unroll
+      for (int k = 0; k < N; ++k) {
+        a[k] *= rstd;
+        b[k] *= rstd;
       }
       store_floats<N>(a, y + head.y + i);
       store_floats<N>(b, y + head.y + half + i);

@@ -5,8 +5,8 @@
 // Su et al., "RoFormer", 2021, arXiv:2104.09864, eq. 34, halves instead of neighbours, turned by −θ as nanochat does;
 // Dehghani et al., "Scaling Vision Transformers to 22 Billion Parameters", 2023, arXiv:2302.05442, 2.1 for the norm.
 //
-// Memory: forward reads x and writes y; backward reads y and dy and writes dx. x is not needed for backward: a
-// rotation keeps lengths.
+// Memory: forward reads x and writes y; backward reads y and dy and writes dx. x is not needed for backward: y tells
+// what the norm took away, and the rotation is linear.
 #pragma once
 
 #include <cstdint>

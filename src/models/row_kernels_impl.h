@@ -149,21 +149,27 @@ void rotary_forward_rows(const RotaryShape& s, const void* x, const float* cosin
       for (int64_t head = 0; head < s.heads; ++head) {
         const E* in = static_cast<const E*>(x) + token * s.x_stride + head * s.head_size;
         E* to = static_cast<E*>(y) + (token * s.heads + head) * s.head_size;
+        const auto rotated = [&](int64_t i, int64_t n, V& first, V& second) {
+          const V a = load_some<V, Rows>(in + i, n), b = load_some<V, Rows>(in + half + i, n);
+          const V c = load_some<V, Float32Rows<V>>(turn.cosine + i, n), t = load_some<V, Float32Rows<V>>(turn.sine + i, n);
+          first = fma(b, t, a * c);
+          second = fnma(a, t, b * c);
+        };
         float rstd = 1.0f;
-        if (s.normalize) {
-          const float squares = sum_row<V>(s.head_size, [&](int64_t i, int64_t n) {
-            const V v = load_some<V, Rows>(in + i, n);
-            return v * v;
+        V first, second;
+        if (s.normalize) {  // of what was turned: a rounded table does not quite keep lengths
+          const float squares = sum_row<V>(half, [&](int64_t i, int64_t n) {
+            rotated(i, n, first, second);
+            return fma(first, first, second * second);
           });
           rstd = 1.0f / __builtin_sqrtf(squares / static_cast<float>(s.head_size) + s.eps);
           rstds[token * s.heads + head] = rstd;
         }
         for (int64_t i = 0; i < half; i += kRowLanes) {
           const int64_t n = lanes_left(half, i);
-          const V a = load_some<V, Rows>(in + i, n), b = load_some<V, Rows>(in + half + i, n), r = V::all(rstd);
-          const V c = load_some<V, Float32Rows<V>>(turn.cosine + i, n), t = load_some<V, Float32Rows<V>>(turn.sine + i, n);
-          store_some<V, Rows>(fma(b, t, a * c) * r, to + i, n);
-          store_some<V, Rows>(fnma(a, t, b * c) * r, to + half + i, n);
+          rotated(i, n, first, second);
+          store_some<V, Rows>(first * V::all(rstd), to + i, n);
+          store_some<V, Rows>(second * V::all(rstd), to + half + i, n);
         }
       }
     }

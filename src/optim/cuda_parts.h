@@ -4,12 +4,19 @@
 // set_cuda_parts(). Every pointer has the parameters of its twin in lockstep::cpu.
 #pragma once
 
+#include "optim/update_kernels.h"
+
 namespace lockstep::optim {
 
 inline constexpr int kCudaPartsAbi = 1;
 
 struct CudaParts {
   void* (*current_stream)();  // of LibTorch on the current device, a cudaStream_t
+  decltype(&cuda::sum_blocks) sum_blocks;
+  decltype(&cuda::finish_norm) finish_norm;
+  decltype(&cuda::adam_update) adam_update;
+  decltype(&cuda::sgd_update) sgd_update;
+  decltype(&cuda::move_average) move_average;
 };
 
 // Once, before the first arena on a GPU; null takes them away (tests).

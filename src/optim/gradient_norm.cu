@@ -91,34 +91,39 @@ __device__ void update_loss_scale(const UpdateRule& rule, bool finite, UpdateCon
 }
 
 __device__ void decide(double sum, const UpdateRule& rule, const UpdateTotals* totals, const UpdateRow* rows,
-                       UpdateControl* control) {
+                       UpdateControl* control, UpdateReport* report) {
   const double norm = sqrt(sum);
-  const bool number = norm - norm == 0, finite = number && !(totals->non_finite > 0);
+  const bool number = norm - norm == 0, finite = number && totals->loss - totals->loss == 0;
   control->norm = norm;
   const float coefficient = rule.clip_norm / (static_cast<float>(norm) + 1e-6f);
   control->clip = number && rule.clip_norm > 0 && coefficient < 1.0f ? coefficient : 1.0f;
   control->row = control->updates % rule.rows;
+  const float scale = control->loss_scale;
   if (rows[control->row].update != control->updates) {  // the host fell behind: nothing may change
     control->outcome = StepOutcome::kNoRow;
-    return;
+  } else {
+    control->outcome = finite ? StepOutcome::kUpdated : StepOutcome::kSkipped;
+    control->skipped_in_a_row = finite ? 0 : control->skipped_in_a_row + 1;
+    update_loss_scale(rule, finite, control);
+    if (finite) control->updates += 1;
   }
-  control->outcome = finite ? StepOutcome::kUpdated : StepOutcome::kSkipped;
-  control->skipped_in_a_row = finite ? 0 : control->skipped_in_a_row + 1;
-  update_loss_scale(rule, finite, control);
-  if (finite) control->updates += 1;
+  if (report == nullptr) return;
+  *report = {norm, control->outcome == StepOutcome::kUpdated ? 1.0 : 0.0, scale, control->loss_scale,
+             static_cast<double>(control->good_steps), static_cast<double>(control->updates),
+             static_cast<double>(control->skipped_in_a_row)};
 }
 
 // Tree over the blocks: neighbours, pairs of pairs, …; an odd last one waits. That is the split at the largest
 // power of two below the length.
 __global__ void __launch_bounds__(kFinishThreads)
     finish_norm_kernel(double* sums, int64_t num_blocks, UpdateRule rule, const UpdateTotals* totals, const UpdateRow* rows,
-                       UpdateControl* control) {
+                       UpdateControl* control, UpdateReport* report) {
   for (int64_t step = 1; step < num_blocks; step *= 2) {
     for (int64_t i = int64_t{threadIdx.x} * 2 * step; i + step < num_blocks; i += int64_t{kFinishThreads} * 2 * step)
       sums[i] += sums[i + step];
     __syncthreads();
   }
-  if (threadIdx.x == 0) decide(num_blocks > 0 ? sums[0] : 0.0, rule, totals, rows, control);
+  if (threadIdx.x == 0) decide(num_blocks > 0 ? sums[0] : 0.0, rule, totals, rows, control, report);
 }
 
 }  // namespace
@@ -135,8 +140,8 @@ void sum_blocks(const GradientView& gradients, int ranks, int rank, const Update
 }
 
 void finish_norm(double* sums, int64_t num_blocks, const UpdateRule& rule, const UpdateTotals* totals, const UpdateRow* rows,
-                 UpdateControl* control, void* stream) {
-  launch(finish_norm_kernel, 1, kFinishThreads, stream, sums, num_blocks, rule, totals, rows, control);
+                 UpdateControl* control, UpdateReport* report, void* stream) {
+  launch(finish_norm_kernel, 1, kFinishThreads, stream, sums, num_blocks, rule, totals, rows, control, report);
 }
 
 }  // namespace lockstep::cuda

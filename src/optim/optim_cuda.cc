@@ -9,6 +9,11 @@ void* current_stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
 
 constexpr lockstep::optim::CudaParts kParts = {
     .current_stream = current_stream,
+    .sum_blocks = lockstep::cuda::sum_blocks,
+    .finish_norm = lockstep::cuda::finish_norm,
+    .adam_update = lockstep::cuda::adam_update,
+    .sgd_update = lockstep::cuda::sgd_update,
+    .move_average = lockstep::cuda::move_average,
 };
 
 }  // namespace

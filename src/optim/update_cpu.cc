@@ -77,20 +77,25 @@ void sum_blocks(const GradientView& gradients, int ranks, int rank, const Update
 }
 
 void finish_norm(double* sums, int64_t num_blocks, const UpdateRule& rule, const UpdateTotals* totals, const UpdateRow* rows,
-                 UpdateControl* control, void*) {
+                 UpdateControl* control, UpdateReport* report, void*) {
   const double norm = std::sqrt(tree_sum<double>(0, num_blocks, [&](int64_t block) { return sums[block]; }));
-  const bool finite = std::isfinite(norm) && !(totals->non_finite > 0);
+  const bool finite = std::isfinite(norm) && std::isfinite(totals->loss);
   control->norm = norm;
   control->clip = rule.clip_norm > 0 && std::isfinite(norm) ? clip_coefficient(norm, rule.clip_norm) : 1.0f;
   control->row = control->updates % rule.rows;
+  const float scale = control->loss_scale;
   if (rows[control->row].update != control->updates) {
     control->outcome = StepOutcome::kNoRow;
-    return;
+  } else {
+    control->outcome = finite ? StepOutcome::kUpdated : StepOutcome::kSkipped;
+    control->skipped_in_a_row = finite ? 0 : control->skipped_in_a_row + 1;
+    update_loss_scale(rule, finite, *control);
+    if (finite) control->updates += 1;
   }
-  control->outcome = finite ? StepOutcome::kUpdated : StepOutcome::kSkipped;
-  control->skipped_in_a_row = finite ? 0 : control->skipped_in_a_row + 1;
-  update_loss_scale(rule, finite, *control);
-  if (finite) control->updates += 1;
+  if (report == nullptr) return;
+  *report = {norm, control->outcome == StepOutcome::kUpdated ? 1.0 : 0.0, scale, control->loss_scale,
+             static_cast<double>(control->good_steps), static_cast<double>(control->updates),
+             static_cast<double>(control->skipped_in_a_row)};
 }
 
 void adam_update(const UpdateArrays& a, const UpdatePlan& plan, const AdamFactors* factors, const UpdateControl* control, void*) {

@@ -65,9 +65,14 @@ struct UpdateRule {
   int64_t rows = 1;              // of the rings
 };
 
-// Sums over slots and ranks of this step: what the gradients are divided by, and how many losses were not finite.
+// Sums over slots and ranks of this step; gradients are divided by the count. A loss that is not finite skips the step.
 struct UpdateTotals {
-  double count = 0, non_finite = 0;
+  double loss = 0, count = 0;
+};
+
+// What finish_norm tells the host, f64 each.
+struct UpdateReport {
+  double norm, updated, loss_scale, next_loss_scale, good_steps, updates, skipped_in_a_row;
 };
 
 struct GradientView {
@@ -96,12 +101,12 @@ struct UpdatePlan {
 
 // sums [num_blocks]: those of blocks b with b mod ranks = rank are written. Sets control->multiplier to
 // C / (count · loss_scale), computed in double and rounded once.
-// finish_norm overwrites sums. move_average is the EMA alone: ema = copy ? w : ema + weight·(w − ema).
+// finish_norm overwrites sums; report may be null. move_average is the EMA alone: ema = copy ? w : ema + weight·(w − ema).
 namespace cuda {
 void sum_blocks(const GradientView& gradients, int ranks, int rank, const UpdateRule& rule, const UpdateTotals* totals,
                 UpdateControl* control, double* sums, void* stream);
 void finish_norm(double* sums, int64_t num_blocks, const UpdateRule& rule, const UpdateTotals* totals, const UpdateRow* rows,
-                 UpdateControl* control, void* stream);
+                 UpdateControl* control, UpdateReport* report, void* stream);
 void adam_update(const UpdateArrays& arrays, const UpdatePlan& plan, const AdamFactors* factors, const UpdateControl* control,
                  void* stream);
 void sgd_update(const UpdateArrays& arrays, const UpdatePlan& plan, const SgdFactors* factors, const UpdateControl* control,
@@ -113,7 +118,7 @@ namespace cpu {
 void sum_blocks(const GradientView& gradients, int ranks, int rank, const UpdateRule& rule, const UpdateTotals* totals,
                 UpdateControl* control, double* sums, void* stream);
 void finish_norm(double* sums, int64_t num_blocks, const UpdateRule& rule, const UpdateTotals* totals, const UpdateRow* rows,
-                 UpdateControl* control, void* stream);
+                 UpdateControl* control, UpdateReport* report, void* stream);
 void adam_update(const UpdateArrays& arrays, const UpdatePlan& plan, const AdamFactors* factors, const UpdateControl* control,
                  void* stream);
 void sgd_update(const UpdateArrays& arrays, const UpdatePlan& plan, const SgdFactors* factors, const UpdateControl* control,

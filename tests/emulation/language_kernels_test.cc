@@ -143,8 +143,9 @@ void check_rotary(const RotaryCase& c, FloatType type) {
   for (int64_t p = 0; p < table; ++p)
     for (int64_t i = 0; i < half; ++i) {
       const double angle = static_cast<double>(p) * std::pow(10'000.0, -2.0 * static_cast<double>(i) / static_cast<double>(c.head_size));
-      cosines[p * half + i] = static_cast<float>(std::cos(angle));
-      sines[p * half + i] = static_cast<float>(std::sin(angle));
+      // Rounded as the seed's table is: such a turn does not quite keep lengths.
+      cosines[p * half + i] = rounded({static_cast<float>(std::cos(angle))}, FloatType::kBfloat16)[0];
+      sines[p * half + i] = rounded({static_cast<float>(std::sin(angle))}, FloatType::kBfloat16)[0];
     }
   std::vector<int32_t> positions(static_cast<size_t>(c.tokens));
   for (int64_t t = 0; t < c.tokens; ++t) positions[t] = static_cast<int32_t>((t * 3 + 1) % table);
@@ -161,9 +162,10 @@ void check_rotary(const RotaryCase& c, FloatType type) {
       const int64_t from = t * c.stride + h * c.head_size, to = (t * c.heads + h) * c.head_size;
       const int64_t row = (c.positions ? positions[t] : t % 5) * half;
       double squares = 0, dot = 0;
-      for (int64_t i = 0; i < c.head_size; ++i) {
-        squares += a[from + i] * a[from + i];
-        dot += rounded_y[to + i] * d[to + i];
+      for (int64_t i = 0; i < c.head_size; ++i) dot += rounded_y[to + i] * d[to + i];
+      for (int64_t i = 0; i < half; ++i) {
+        const double cs = cosines[row + i], sn = sines[row + i];
+        squares += std::pow(a[from + i] * cs + a[from + half + i] * sn, 2) + std::pow(a[from + half + i] * cs - a[from + i] * sn, 2);
       }
       const double scale = c.normalize ? 1 / std::sqrt(squares / static_cast<double>(c.head_size) + shape.eps) : 1;
       const double share = c.normalize ? dot / static_cast<double>(c.head_size) : 0;

@@ -24,13 +24,13 @@ double device_norm(const std::vector<float>& gradients, FloatType type, float mu
   Tensor values(gradients, type);
   UpdateRule rule;
   rule.backward_constant = multiplier;
-  DeviceArray<UpdateTotals> totals = one(UpdateTotals{1, 0});
+  DeviceArray<UpdateTotals> totals = one(UpdateTotals{0, 1});
   DeviceArray<UpdateControl> control = one(UpdateControl{});
   DeviceArray<UpdateRow> rows = one(UpdateRow{0, 0, 0});
   DeviceArray<double> sums(static_cast<size_t>(blocks));
   for (int rank = 0; rank < ranks; ++rank)
     cuda::sum_blocks({values.gpu(), size, type}, ranks, rank, rule, totals.get(), control.get(), sums.get(), nullptr);
-  cuda::finish_norm(sums.get(), blocks, rule, totals.get(), rows.get(), control.get(), nullptr);
+  cuda::finish_norm(sums.get(), blocks, rule, totals.get(), rows.get(), control.get(), nullptr, nullptr);
   EXPECT_EQ(control.values()[0].multiplier, multiplier);
   EXPECT_EQ(control.values()[0].updates, 1);
   return control.values()[0].norm;
@@ -68,12 +68,12 @@ TEST_F(UpdateKernels, TheTreeOverBlocksIsThatOfTheCpu) {
     DeviceArray<double> device(sums);
     UpdateControl twin;
     DeviceArray<UpdateControl> control = one(twin);
-    DeviceArray<UpdateTotals> totals = one(UpdateTotals{1, 0});
+    DeviceArray<UpdateTotals> totals = one(UpdateTotals{0, 1});
     DeviceArray<UpdateRow> rows = one(UpdateRow{0, 0, 0});
-    const UpdateTotals totals_cpu{1, 0};
+    const UpdateTotals totals_cpu{0, 1};
     const UpdateRow row{0, 0, 0};
-    cuda::finish_norm(device.get(), static_cast<int64_t>(blocks), {}, totals.get(), rows.get(), control.get(), nullptr);
-    cpu::finish_norm(sums.data(), static_cast<int64_t>(blocks), {}, &totals_cpu, &row, &twin, nullptr);
+    cuda::finish_norm(device.get(), static_cast<int64_t>(blocks), {}, totals.get(), rows.get(), control.get(), nullptr, nullptr);
+    cpu::finish_norm(sums.data(), static_cast<int64_t>(blocks), {}, &totals_cpu, &row, &twin, nullptr, nullptr);
     EXPECT_EQ(control.values()[0].norm, twin.norm) << blocks;
   }
 }
@@ -92,7 +92,9 @@ struct Training {
   std::vector<uint16_t> low = std::vector<uint16_t>(kSize);
   DeviceArray<float> d_weights{weights}, d_ema{ema}, d_state0{state0}, d_state1{state1};
   DeviceArray<uint16_t> d_low{low};
+  UpdateReport report{};
   DeviceArray<UpdateControl> d_control = one(control);
+  DeviceArray<UpdateReport> d_report = one(report);
   DeviceArray<UpdateRow> d_rows{rows};
   DeviceArray<AdamFactors> d_adam{adam};
   DeviceArray<SgdFactors> d_sgd{sgd};
@@ -127,9 +129,9 @@ struct Training {
     d_sgd.upload(sgd.data());
   }
 
-  void step(const std::vector<float>& gradients, FloatType type, bool use_adam, double count = 5, double non_finite = 0) {
+  void step(const std::vector<float>& gradients, FloatType type, bool use_adam, double count = 5, double loss = 2) {
     Tensor g(gradients, type);
-    const UpdateTotals totals{count, non_finite};
+    const UpdateTotals totals{loss, count};
     DeviceArray<UpdateTotals> d_totals = one(totals);
     std::vector<double> sums(1);
     DeviceArray<double> d_sums(1);
@@ -141,9 +143,9 @@ struct Training {
     const UpdatePlan plan{d_pieces.get(), static_cast<int64_t>(pieces.size()), d_rows.get(), 2};
     const UpdatePlan plan_cpu{pieces.data(), static_cast<int64_t>(pieces.size()), rows.data(), 2};
     cuda::sum_blocks(on_gpu.gradients, 1, 0, rule, d_totals.get(), d_control.get(), d_sums.get(), nullptr);
-    cuda::finish_norm(d_sums.get(), 1, rule, d_totals.get(), d_rows.get(), d_control.get(), nullptr);
+    cuda::finish_norm(d_sums.get(), 1, rule, d_totals.get(), d_rows.get(), d_control.get(), d_report.get(), nullptr);
     cpu::sum_blocks(on_cpu.gradients, 1, 0, rule, &totals, &control, sums.data(), nullptr);
-    cpu::finish_norm(sums.data(), 1, rule, &totals, rows.data(), &control, nullptr);
+    cpu::finish_norm(sums.data(), 1, rule, &totals, rows.data(), &control, &report, nullptr);
     if (use_adam) {
       cuda::adam_update(on_gpu, plan, d_adam.get(), d_control.get(), nullptr);
       cpu::adam_update(on_cpu, plan_cpu, adam.data(), &control, nullptr);
@@ -163,6 +165,9 @@ struct Training {
     EXPECT_EQ(device.good_steps, control.good_steps);
     EXPECT_EQ(device.skipped_in_a_row, control.skipped_in_a_row);
     EXPECT_EQ(static_cast<int>(device.outcome), static_cast<int>(control.outcome));
+    const UpdateReport told = d_report.values()[0];
+    EXPECT_TRUE(told.norm == report.norm || std::isnan(report.norm));
+    EXPECT_EQ(std::memcmp(&told.updated, &report.updated, sizeof(UpdateReport) - sizeof(double)), 0);
     EXPECT_EQ(d_weights.values(), weights);
     EXPECT_EQ(d_ema.values(), ema);
     EXPECT_EQ(d_state0.values(), state0);
@@ -217,7 +222,7 @@ TEST_F(UpdateKernels, AStepThatOverflowsLeavesNoTrace) {
   EXPECT_EQ(training.control.updates, 1);
   EXPECT_EQ(training.control.loss_scale, 512);
   EXPECT_EQ(training.control.skipped_in_a_row, 1);
-  training.step(made_up(Training::kSize, 3), FloatType::kFloat16, true, 5, 1);  // a loss that was not finite
+  training.step(made_up(Training::kSize, 3), FloatType::kFloat16, true, 5, NAN);  // a loss that was not finite
   training.expect_equal();
   EXPECT_EQ(training.control.loss_scale, 256);
   training.step(made_up(Training::kSize, 3), FloatType::kFloat16, true);
@@ -253,10 +258,10 @@ TEST_F(UpdateKernels, TheLossScaleFollowsTheHostsOverManySteps) {
     state = state * 1664525u + 1013904223u;
     const bool finite = step < 40 ? (state >> 16) % 4 != 0 : step < 60 ? false : (state >> 16) % 9 != 0;
     DeviceArray<double> sums(std::vector<double>{finite ? 1.0 : INFINITY});
-    DeviceArray<UpdateTotals> totals = one(UpdateTotals{1, 0});
+    DeviceArray<UpdateTotals> totals = one(UpdateTotals{0, 1});
     const UpdateRow row{updates, 0, 0};
     rows.upload(&row);
-    cuda::finish_norm(sums.get(), 1, rule, totals.get(), rows.get(), control.get(), nullptr);
+    cuda::finish_norm(sums.get(), 1, rule, totals.get(), rows.get(), control.get(), nullptr, nullptr);
     host.update(finite);
     updates += finite;
     const UpdateControl now = control.values()[0];
