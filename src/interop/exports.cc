@@ -4,11 +4,11 @@
 
 #include "core/config_node.h"
 #include "core/errors.h"
+#include "core/files.h"
 #include "core/version.h"
 #include "interop/onnx_denoiser.h"
 #include "tasks/image_diffusion.h"
 #include "tensor/safetensors.h"
-#include "core/files.h"
 
 namespace lockstep {
 namespace {
@@ -31,16 +31,17 @@ int64_t count_numbers(const NamedTensors& tensors) {
   return count;
 }
 
+}  // namespace
+
 std::string weights_fact(const ExportSource& source) {
   return fmt::format("{} tensors, {} numbers ({})", source.weights.size(), count_numbers(source.weights), source.which);
 }
-
-}  // namespace
 
 const std::vector<ExportFormat>& export_formats() {
   static const std::vector<ExportFormat> list = {
       {"safetensors", ".safetensors", "weights by their framework's names, any task", export_safetensors},
       {"onnx", ".onnx", "the network as a graph with open batch: image_diffusion", export_onnx},
+      {"diffusers", "", "a folder for DiffusionPipeline.from_pretrained: image_diffusion", export_diffusers},
   };
   return list;
 }

@@ -45,7 +45,7 @@ struct ExportFormat {
   Exported (*write)(const ExportSource& source, const ExportRequest& request);
 };
 
-// Rows: safetensors, onnx.
+// Rows: safetensors, onnx, diffusers.
 const std::vector<ExportFormat>& export_formats();
 
 // The format called `name`; without a name, the one whose extension `output` has. Throws ConfigError with the
@@ -58,5 +58,12 @@ std::map<std::string, std::string> export_metadata(const ExportSource& source);
 
 Exported export_safetensors(const ExportSource& source, const ExportRequest& request);
 Exported export_onnx(const ExportSource& source, const ExportRequest& request);
+Exported export_diffusers(const ExportSource& source, const ExportRequest& request);
+
+// "141 tensors, 50219 numbers (ema)".
+std::string weights_fact(const ExportSource& source);
+
+// The diffusers release that exported folders were tried with.
+inline constexpr const char* kDiffusersVersion = "0.42.1";
 
 }  // namespace lockstep

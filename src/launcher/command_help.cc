@@ -132,7 +132,7 @@ Flags
   --count N             how many to draw
   --output FILE         a picture (.png); images: also tensors (.safetensors) or a folder of pictures
   --seed N              of what is random (default: run.seed)
-  --weights FILE        other weights than those of the newest checkpoint
+  --weights W           model (the last instead of the averaged weights), or a .safetensors file
   --threads N           threads that draw (default: all cores)
 Sudoku
   --puzzle P|FILE       what to complete; without it grids are drawn from nothing
@@ -275,11 +275,13 @@ Examples
   lockstep export runs/cifar10 --weights model --output last.safetensors   the last weights
   lockstep export runs/cifar10 --output unet.onnx                          the network, open batch
   lockstep export runs/cifar10 --output unet.onnx --trtexec --bf16 --batches 1,16,64
+  lockstep export runs/cifar10 --format diffusers --output folder 'sampler={kind: dpmpp_2m, steps: 20}'
   lockstep export schedule configs/images/cifar10.yaml --output schedule.safetensors
 
 Formats
   safetensors           weights of any task, by the names of their own framework
   onnx                  image_diffusion (unet, class_unet): opset 17, one file below 2 GB, above with FILE.data
+  diffusers             image_diffusion: a folder for DiffusionPipeline.from_pretrained(..., trust_remote_code=True)
   export schedule       the 13 buffers of a Gaussian diffusion (betas, alphas_cumprod, ... loss_weight), float32
 
 Flags

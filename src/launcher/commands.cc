@@ -34,7 +34,7 @@ const std::vector<CommandEntry>& commands() {
       by_worker("data", "make, convert, inspect, verify and show datasets", help::kData),
       by_worker("config", "the resolved config, its keys, where a value came from", help::kConfig),
       by_worker("forward", "run a model on tensors from a file", help::kForward),
-      by_worker("export", "write what other programs read: safetensors, ONNX, noise schedules", help::kExport),
+      by_worker("export", "write what other programs read: safetensors, ONNX, diffusers' folders", help::kExport),
       by_worker("optimize", "run an optimizer on tensors from a file", help::kOptimize),
       by_worker("env", "versions and machine, for a bug report", help::kEnv),
   };
