@@ -31,7 +31,9 @@ def to_arguments(parser):
 def to_lucidrains(arguments):
     source = lockstep_folder.read_source(arguments.source, "model")
     if source.run is None:
-        raise ConvertError("the noise schedule is in the run's config", "name a run or one of its checkpoints", arguments.source, USAGE)
+        raise ConvertError(
+            "the noise schedule is in the run's config", "name a run or one of its checkpoints", arguments.source, USAGE
+        )
     values = lockstep_folder.config_values(source.run)
     check_run(values, source)
     torch = torch_file.need_torch()
@@ -40,7 +42,9 @@ def to_lucidrains(arguments):
     averaged, has_average = averages(arguments.source, source, buffers, model)
     updates = updates_of(source)
     ema = {"initted": torch.tensor(updates > 0), "step": torch.tensor(updates)}
-    ema |= {LIVE + name: tensor for name, tensor in model.items()} | {AVERAGED + name: tensor for name, tensor in averaged.items()}
+    ema |= {LIVE + name: tensor for name, tensor in model.items()} | {
+        AVERAGED + name: tensor for name, tensor in averaged.items()
+    }
     content = {
         "step": source.step,
         "model": model,
@@ -67,12 +71,20 @@ def check_run(values, source):
     if values.get("task.kind") != "image_diffusion":
         raise ConvertError(f"the run's task is {values.get('task.kind')}, not image_diffusion", "", source.run, USAGE)
     if values.get("task.model.kind") != "unet":
-        raise ConvertError(f"the Trainer has no network like {values.get('task.model.kind')}: it gives no classes",
-                           "lockstep export --format safetensors writes its weights", source.run, USAGE)
+        raise ConvertError(
+            f"the Trainer has no network like {values.get('task.model.kind')}: it gives no classes",
+            "lockstep export --format safetensors writes its weights",
+            source.run,
+            USAGE,
+        )
     kind, decay = values.get("optimizer.kind"), float(values.get("optimizer.weight_decay", 0))
     if source.optimizer and not (kind == "adam" or (kind == "adamw" and decay == 0)):
-        raise ConvertError(f"the run's optimizer is {kind}, the Trainer's Adam",
-                           "lockstep export --format safetensors writes the weights alone", source.run, USAGE)
+        raise ConvertError(
+            f"the run's optimizer is {kind}, the Trainer's Adam",
+            "lockstep export --format safetensors writes the weights alone",
+            source.run,
+            USAGE,
+        )
 
 
 def number(values, key):
@@ -83,8 +95,13 @@ def number(values, key):
 
 def run_tables(torch, values):
     d = "task.diffusion."
-    betas = gaussian_schedule.betas_of(torch, values[d + "beta_schedule"], int(values[d + "timesteps"]),
-                                       number(values, d + "linear_start"), number(values, d + "linear_end"))
+    betas = gaussian_schedule.betas_of(
+        torch,
+        values[d + "beta_schedule"],
+        int(values[d + "timesteps"]),
+        number(values, d + "linear_start"),
+        number(values, d + "linear_end"),
+    )
     gamma = number(values, d + "min_snr_gamma") if values[d + "min_snr_loss_weight"] == "true" else None
     return gaussian_schedule.tables(torch, betas, values[d + "objective"], gamma)
 
@@ -131,8 +148,17 @@ def scaler_state(torch, values, path, source):
     """torch's GradScaler of a float16 run; None otherwise, as the Trainer without amp writes."""
     if not values.get("precision.compute", "fp32").startswith("fp16"):
         return None
-    file = next((place for place in (Path(path) / "state.json", *sorted(source.run.glob(f"checkpoints/step-{source.step:08}/state.json")))
-                 if place.is_file()), None)
+    file = next(
+        (
+            place
+            for place in (
+                Path(path) / "state.json",
+                *sorted(source.run.glob(f"checkpoints/step-{source.step:08}/state.json")),
+            )
+            if place.is_file()
+        ),
+        None,
+    )
     scale = lockstep_folder.read_json(file)["loss_scale"] if file else {"scale": 65536.0, "good_steps": 0}
     return {
         "scale": float(scale["scale"]),
@@ -148,8 +174,12 @@ def target_file(arguments, source):
     if target.suffix == ".pt":
         return target
     if not target.is_dir():
-        raise ConvertError("the target is neither a .pt file nor a folder that is there", "name results/model-1.pt, or make the folder",
-                           target, USAGE)
+        raise ConvertError(
+            "the target is neither a .pt file nor a folder that is there",
+            "name results/model-1.pt, or make the folder",
+            target,
+            USAGE,
+        )
     milestone = arguments.milestone or str(max(1, source.step // SAVE_EVERY))
     if not re.fullmatch(r"[A-Za-z0-9._-]+", milestone):
         raise ConvertError(f"--milestone '{milestone}' is no part of a file's name", code=USAGE)
@@ -170,15 +200,34 @@ def python_text(values):
                 out.append(f"{name}={re.sub('null|true|false', lambda found: words[found[0]], value)}")
         return ", ".join(out)
 
-    unet = arguments_of(m, ("dim", "init_dim", "out_dim", "dim_mults", "channels", "self_condition", "learned_variance",
-                            "sinusoidal_pos_emb_theta", "dropout", "attn_dim_head", "attn_heads", "full_attn", "flash_attn"))
+    unet = arguments_of(
+        m,
+        (
+            "dim",
+            "init_dim",
+            "out_dim",
+            "dim_mults",
+            "channels",
+            "self_condition",
+            "learned_variance",
+            "sinusoidal_pos_emb_theta",
+            "dropout",
+            "attn_dim_head",
+            "attn_heads",
+            "full_attn",
+            "flash_attn",
+        ),
+    )
     kwargs = {key: number(values, d + "linear_" + key) for key in ("start", "end")}
     given = {key: value for key, value in kwargs.items() if value is not None}
     schedule = f", schedule_fn_kwargs={given}" if given else ""
-    return (f"  unet = Unet({unet})\n"
-            f"  diffusion = GaussianDiffusion(unet, image_size={values['task.image_size']}, timesteps={values[d + 'timesteps']}, "
-            f"objective='{values[d + 'objective']}', beta_schedule='{values[d + 'beta_schedule']}'{schedule})\n"
-            f"  trainer = Trainer(diffusion, PICTURES, results_folder=FOLDER, ...); trainer.load(MILESTONE)")
+    return (
+        f"  unet = Unet({unet})\n"
+        f"  diffusion = GaussianDiffusion(unet, image_size={values['task.image_size']}, "
+        f"timesteps={values[d + 'timesteps']}, "
+        f"objective='{values[d + 'objective']}', beta_schedule='{values[d + 'beta_schedule']}'{schedule})\n"
+        f"  trainer = Trainer(diffusion, PICTURES, results_folder=FOLDER, ...); trainer.load(MILESTONE)"
+    )
 
 
 # --- from-lucidrains -----------------------------------------------------------------------------------------------
@@ -186,19 +235,28 @@ def python_text(values):
 
 def from_arguments(parser):
     parser.add_argument("checkpoint", help="model-N.pt")
-    parser.add_argument("folder", help="new folder; a config takes it by init: {from: FOLDER, parts: [model, optimizer]}")
+    parser.add_argument(
+        "folder", help="new folder; a config takes it by init: {from: FOLDER, parts: [model, optimizer]}"
+    )
 
 
 def from_lucidrains(arguments):
     path = arguments.checkpoint
     content = torch_file.load(path)
-    if not isinstance(content, dict) or not isinstance(content.get("model"), dict) or "model.init_conv.weight" not in content["model"]:
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get("model"), dict)
+        or "model.init_conv.weight" not in content["model"]
+    ):
         keys = ", ".join(map(str, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
-        raise ConvertError(f"this is no checkpoint of denoising-diffusion-pytorch's Trainer: it has {keys}",
-                           "for a plain state dict use the command state-dict", path)
+        raise ConvertError(
+            f"this is no checkpoint of denoising-diffusion-pytorch's Trainer: it has {keys}",
+            "for a plain state dict use the command state-dict",
+            path,
+        )
     torch = torch_file.need_torch()
     state = content["model"]
-    model = plain_tensors({name[len(UNET):]: value for name, value in state.items() if name.startswith(UNET)}, path)
+    model = plain_tensors({name[len(UNET) :]: value for name, value in state.items() if name.startswith(UNET)}, path)
     foreign = [name for name in state if not name.startswith(UNET) and name not in gaussian_schedule.BUFFERS]
     if foreign:
         raise ConvertError(f"its diffusion has a table that Lockstep does not know: '{foreign[0]}'", "", path)
@@ -207,20 +265,37 @@ def from_lucidrains(arguments):
     try:
         network, notes = network_of(model)
     except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
-        raise ConvertError(f"its network is not the package's Unet: {error} is missing or has another shape",
-                           "for the weights of any network use the command state-dict", path) from None
+        raise ConvertError(
+            f"its network is not the package's Unet: {error} is missing or has another shape",
+            "for the weights of any network use the command state-dict",
+            path,
+        ) from None
     diffusion = diffusion_of(torch, state, path)
     step = content.get("step")
-    lockstep_folder.write_import(arguments.folder, model, optimizer, {
-        "kind": "lucidrains", "step": step if isinstance(step, int) else None, "updates": updates,
-        "package": str(content.get("version", ""))[:40], "model": network, "diffusion": diffusion,
-    }, averaged)
-    lockstep_folder.print_facts(f"imported into {arguments.folder}", [
-        ("weights", f"{len(model)} tensors"),
-        ("average", f"{len(averaged)} tensors" if averaged else "none in the file"),
-        ("optimizer", f"Adam, {updates} updates" if optimizer else "none in the file"),
-        ("step", "unknown" if not isinstance(step, int) else str(step)),
-    ] + [("note", note) for note in notes])
+    lockstep_folder.write_import(
+        arguments.folder,
+        model,
+        optimizer,
+        {
+            "kind": "lucidrains",
+            "step": step if isinstance(step, int) else None,
+            "updates": updates,
+            "package": str(content.get("version", ""))[:40],
+            "model": network,
+            "diffusion": diffusion,
+        },
+        averaged,
+    )
+    lockstep_folder.print_facts(
+        f"imported into {arguments.folder}",
+        [
+            ("weights", f"{len(model)} tensors"),
+            ("average", f"{len(averaged)} tensors" if averaged else "none in the file"),
+            ("optimizer", f"Adam, {updates} updates" if optimizer else "none in the file"),
+            ("step", "unknown" if not isinstance(step, int) else str(step)),
+        ]
+        + [("note", note) for note in notes],
+    )
     print(config_text(arguments.folder, network, diffusion, optimizer, content))
 
 
@@ -228,7 +303,9 @@ def averaged_weights(ema, model, path):
     if not isinstance(ema, dict):
         return {}
     prefix = AVERAGED + UNET
-    out = plain_tensors({name[len(prefix):]: value for name, value in ema.items() if str(name).startswith(prefix)}, path)
+    out = plain_tensors(
+        {name[len(prefix) :]: value for name, value in ema.items() if str(name).startswith(prefix)}, path
+    )
     if out and (out.keys() != model.keys() or any(out[name].shape != model[name].shape for name in model)):
         raise ConvertError("its averaged weights are of another network than its weights", "", path)
     return {name: out[name] for name in model} if out else {}
@@ -244,14 +321,24 @@ def network_of(model):
     full = [f"downs.{i}.2.to_out.0.weight" not in shape for i in range(stages)]
     heads = [shape[f"downs.{i}.2.mem_kv"][1] for i in range(stages)]
     width = [shape[f"downs.{i}.2.mem_kv"][3 if full[i] else 2] for i in range(stages)]
-    network = {"kind": "unet", "dim": dim, "dim_mults": [end // dim for end in ends], "channels": min(first, out),
-               "self_condition": first == 2 * out, "learned_variance": out == 2 * first,
-               "attn_heads": heads, "attn_dim_head": width, "full_attn": full}
+    network = {
+        "kind": "unet",
+        "dim": dim,
+        "dim_mults": [end // dim for end in ends],
+        "channels": min(first, out),
+        "self_condition": first == 2 * out,
+        "learned_variance": out == 2 * first,
+        "attn_heads": heads,
+        "attn_dim_head": width,
+        "full_attn": full,
+    }
     notes = []
     if shape["init_conv.weight"][0] != dim:
         network["init_dim"] = shape["init_conv.weight"][0]
     if first == out and first % 2 == 0:
-        notes.append(f"{first} channels, or half of that with self_condition and learned_variance: both have these shapes")
+        notes.append(
+            f"{first} channels, or half of that with self_condition and learned_variance: both have these shapes"
+        )
     if first not in (out, 2 * out) and out != 2 * first:
         network["channels"], network["out_dim"] = first, out
     if not any(full):
@@ -261,8 +348,15 @@ def network_of(model):
 
 def diffusion_of(torch, state, path):
     betas, weight = state.get("betas"), state.get("loss_weight")
-    if not isinstance(betas, torch.Tensor) or not isinstance(weight, torch.Tensor) or betas.dim() != 1 or betas.shape != weight.shape:
-        raise ConvertError("it has no tables betas and loss_weight", "it is of an older version: save it again with 1.8 or newer", path)
+    if (
+        not isinstance(betas, torch.Tensor)
+        or not isinstance(weight, torch.Tensor)
+        or betas.dim() != 1
+        or betas.shape != weight.shape
+    ):
+        raise ConvertError(
+            "it has no tables betas and loss_weight", "it is of an older version: save it again with 1.8 or newer", path
+        )
     schedule, objective, gamma = gaussian_schedule.recognise(torch, betas, weight)
     out = {"timesteps": len(betas), "beta_schedule": schedule, "objective": objective}
     return out | ({"min_snr_loss_weight": True, "min_snr_gamma": gamma} if gamma else {})
@@ -278,11 +372,23 @@ def yaml_of(values):
 
 
 def config_text(folder, network, diffusion, optimizer, content):
-    lines = ["go on in a config with (image_size is not in the file):", "  task:", "    kind: image_diffusion", "    image_size: SIZE",
-             f"    model: {yaml_of(network)}", f"    diffusion: {yaml_of(diffusion)}"]
+    lines = [
+        "go on in a config with (image_size is not in the file):",
+        "  task:",
+        "    kind: image_diffusion",
+        "    image_size: SIZE",
+        f"    model: {yaml_of(network)}",
+        f"    diffusion: {yaml_of(diffusion)}",
+    ]
     if optimizer:
         group = content["opt"]["param_groups"][0]
-        adam = {"kind": "adam", "lr": group["lr"], "beta1": group["betas"][0], "beta2": group["betas"][1], "eps": group["eps"]}
+        adam = {
+            "kind": "adam",
+            "lr": group["lr"],
+            "beta1": group["betas"][0],
+            "beta2": group["betas"][1],
+            "eps": group["eps"],
+        }
         lines.append(f"  optimizer: {yaml_of(adam)}")
     lines.append(f"  init: {{from: {folder}, parts: {'[model, optimizer]' if optimizer else '[model]'}}}   # or [ema]")
     return "\n".join(lines)
@@ -294,7 +400,16 @@ EXAMPLES = (
     "scripts/convert from-lucidrains results/model-20.pt weights/cifar10",
 )
 COMMANDS = (
-    Command("to-lucidrains", "a run or checkpoint to a .pt that denoising-diffusion-pytorch's Trainer loads", to_arguments, to_lucidrains),
-    Command("from-lucidrains", "a checkpoint of denoising-diffusion-pytorch's Trainer to a folder for init.from", from_arguments,
-            from_lucidrains),
+    Command(
+        "to-lucidrains",
+        "a run or checkpoint to a .pt that denoising-diffusion-pytorch's Trainer loads",
+        to_arguments,
+        to_lucidrains,
+    ),
+    Command(
+        "from-lucidrains",
+        "a checkpoint of denoising-diffusion-pytorch's Trainer to a folder for init.from",
+        from_arguments,
+        from_lucidrains,
+    ),
 )

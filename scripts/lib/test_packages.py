@@ -3,6 +3,7 @@
 Run by scripts/test. Wheels are pinned by SHA-256 and only unpacked: neither pip nor a virtual environment is
 needed. Where they cannot be had (no network, another Python), a line says so, and those tests skip themselves.
 """
+
 import fcntl
 import hashlib
 import json
@@ -55,6 +56,10 @@ def bring(table, deps, downloads):
 if __name__ == "__main__":
     everything = json.loads((ROOT / "scripts/dependencies.json").read_text(encoding="utf-8"))
     try:
-        bring(everything["test_packages"], ROOT / ".deps", Downloads(cache_folder(), ROOT / ".deps/debian", retry_seconds=0.2))
+        bring(
+            everything["test_packages"],
+            ROOT / ".deps",
+            Downloads(cache_folder(), ROOT / ".deps/debian", retry_seconds=0.2),
+        )
     except (SetupError, OSError, zipfile.BadZipFile) as error:
         print(f"  packages for tests are not there, so tests against them skip: {error}", file=sys.stderr)

@@ -2,9 +2,9 @@
 //
 // diffusers has no network like denoising-diffusion-pytorch's, so the folder brings the network's and the
 // pipeline's code (src/interop/diffusers). Weights keep their names.
+#include <fmt/format.h>
 #include <unistd.h>
 
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/config_node.h"
@@ -59,8 +59,11 @@ bool learns_variance(const ImageDiffusionOptions& images) {
 
 // Only what an export has made may be replaced: a folder with model_index.json and nothing of the user's.
 void check_replaceable(const fs::path& folder) {
-  if (!fs::exists(folder) || (fs::is_directory(folder) && (fs::is_empty(folder) || fs::exists(folder / "model_index.json")))) return;
-  throw ConfigError("--force replaces an exported folder, and this is none: " + folder.string(), "name another --output");
+  if (!fs::exists(folder) ||
+      (fs::is_directory(folder) && (fs::is_empty(folder) || fs::exists(folder / "model_index.json"))))
+    return;
+  throw ConfigError("--force replaces an exported folder, and this is none: " + folder.string(),
+                    "name another --output");
 }
 
 // Fills a new folder beside `folder` and renames it, so that the folder appears whole or not at all.
@@ -113,9 +116,11 @@ Exported export_diffusers(const ExportSource& source, const ExportRequest& reque
     write_file_atomic(folder / "model_index.json", model_index(images, scheduler));
   });
   Exported out;
-  out.facts = {weights_fact(source), fmt::format("{} with the run's {} betas, {} steps", scheduler.class_name, images.diffusion.timesteps, scheduler.steps)};
+  out.facts = {weights_fact(source), fmt::format("{} with the run's {} betas, {} steps", scheduler.class_name,
+                                                 images.diffusion.timesteps, scheduler.steps)};
   out.facts.insert(out.facts.end(), scheduler.notes.begin(), scheduler.notes.end());
-  out.facts.push_back("load it with DiffusionPipeline.from_pretrained(FOLDER, trust_remote_code=True): its Python files are code");
+  out.facts.push_back(
+      "load it with DiffusionPipeline.from_pretrained(FOLDER, trust_remote_code=True): its Python files are code");
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "interop/diffusers_scheduler.h"
 
 #include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "core/errors.h"
@@ -29,7 +30,8 @@ Json common(const DiffusionOptions& diffusion) {
   return out;
 }
 
-void set_ddpm(DiffusersScheduler& out, Json& config, const DdpmOptions& options, const DiffusionOptions& diffusion, bool learned) {
+void set_ddpm(DiffusersScheduler& out, Json& config, const DdpmOptions& options, const DiffusionOptions& diffusion,
+              bool learned) {
   out.class_name = "DDPMScheduler";
   out.steps = diffusion.timesteps;
   config["variance_type"] = learned ? "learned_range" : "fixed_small";
@@ -50,13 +52,16 @@ void set_ddim(DiffusersScheduler& out, Json& config, const DdimOptions& options,
   // lucidrains' grid is diffusers' trailing one where the steps divide the timesteps.
   config["timestep_spacing"] = lucidrains ? "trailing" : options.spacing;
   if (lucidrains && diffusion.timesteps % options.steps != 0)
-    out.notes.push_back(fmt::format("sampler.steps {} does not divide {} timesteps: lucidrains' times are written as trailing ones, and some differ by one",
-                                    options.steps, diffusion.timesteps));
+    out.notes.push_back(
+        fmt::format("sampler.steps {} does not divide {} timesteps: lucidrains' times are written as trailing ones, "
+                    "and some differ by one",
+                    options.steps, diffusion.timesteps));
 }
 
 void set_dpmpp(DiffusersScheduler& out, Json& config, const DpmppOptions& options) {
   if (options.clip_x0)
-    throw ConfigError("sampler.clip_x0 is true, and diffusers' DPM-Solver++ has no such clipping", "set sampler.clip_x0=false");
+    throw ConfigError("sampler.clip_x0 is true, and diffusers' DPM-Solver++ has no such clipping",
+                      "set sampler.clip_x0=false");
   out.class_name = "DPMSolverMultistepScheduler";
   out.steps = options.steps;
   const bool sde = options.solver == "sde";
@@ -72,7 +77,8 @@ void set_dpmpp(DiffusersScheduler& out, Json& config, const DpmppOptions& option
 
 }  // namespace
 
-DiffusersScheduler diffusers_scheduler(const Choice& sampler, const DiffusionOptions& diffusion, bool learned_variance) {
+DiffusersScheduler diffusers_scheduler(const Choice& sampler, const DiffusionOptions& diffusion,
+                                       bool learned_variance) {
   DiffusersScheduler out;
   Json config = common(diffusion);
   if (sampler.kind == "ddpm") {

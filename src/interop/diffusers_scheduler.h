@@ -12,12 +12,12 @@
 namespace lockstep {
 
 struct DiffusersScheduler {
-  std::string class_name;             // "DDIMScheduler" …
-  std::string config;                 // JSON text
+  std::string class_name;  // "DDIMScheduler" …
+  std::string config;      // JSON text
   int64_t steps = 0;
   double eta = 0;
-  bool rederive_noise = false;        // DDIM: noise from the clipped picture (lucidrains' way)
-  std::vector<std::string> notes;     // what differs, for people
+  bool rederive_noise = false;     // DDIM: noise from the clipped picture (lucidrains' way)
+  std::vector<std::string> notes;  // what differs, for people
 };
 
 // Throws ConfigError for options that no scheduler of diffusers has: clip_x0 of dpmpp_2m.

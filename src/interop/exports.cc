@@ -53,17 +53,18 @@ const ExportFormat& find_export_format(const std::string& name, const std::files
     if (name == format.name || by_extension) return format;
     names.push_back(format.name);
   }
-  if (name.empty()) throw ConfigError("export needs --format, since the output's name does not tell", "one of " + format_names());
+  if (name.empty())
+    throw ConfigError("export needs --format, since the output's name does not tell", "one of " + format_names());
   const std::string near = nearest_word(name, names);
-  throw ConfigError("unknown format '" + name + "'",
-                    near.empty() ? "one of " + format_names() : "did you mean " + near + "? There are " + format_names(),
-                    {"command line", 1, 1, "--format " + name});
+  throw ConfigError(
+      "unknown format '" + name + "'",
+      near.empty() ? "one of " + format_names() : "did you mean " + near + "? There are " + format_names(),
+      {"command line", 1, 1, "--format " + name});
 }
 
 std::map<std::string, std::string> export_metadata(const ExportSource& source) {
-  std::map<std::string, std::string> out = {{"producer", std::string("lockstep ") + kVersion},
-                                            {"task", source.task->kind},
-                                            {"weights", source.which}};
+  std::map<std::string, std::string> out = {
+      {"producer", std::string("lockstep ") + kVersion}, {"task", source.task->kind}, {"weights", source.which}};
   if (const std::string model = model_kind(source); !model.empty()) out["model"] = model;
   if (source.step > 0) out["step"] = std::to_string(source.step);
   Choice task = *source.task;
@@ -80,8 +81,8 @@ Exported export_safetensors(const ExportSource& source, const ExportRequest& req
 
 Exported export_onnx(const ExportSource& source, const ExportRequest& request) {
   if (source.task->kind != "image_diffusion")
-    throw ConfigError(fmt::format("ONNX export knows the task image_diffusion with the models {}, not the task {}", onnx_models(),
-                                  source.task->kind),
+    throw ConfigError(fmt::format("ONNX export knows the task image_diffusion with the models {}, not the task {}",
+                                  onnx_models(), source.task->kind),
                       "--format safetensors works for every task");
   const auto& options = source.task->as<ImageDiffusionOptions>();
   const DenoiserGraph graph = denoiser_graph(options, source.weights, request.guidance);
@@ -90,8 +91,8 @@ Exported export_onnx(const ExportSource& source, const ExportRequest& request) {
   file.external_data = request.external_data;
   graph.graph.write(request.output, file);
   Exported out;
-  out.facts = {weights_fact(source), fmt::format("{} nodes, opset 17, pictures of {} x {}, open batch", graph.graph.num_nodes(),
-                                                 options.image_size, options.image_size)};
+  out.facts = {weights_fact(source), fmt::format("{} nodes, opset 17, pictures of {} x {}, open batch",
+                                                 graph.graph.num_nodes(), options.image_size, options.image_size)};
   for (const OnnxInput& input : graph.inputs) out.inputs.push_back({input.name, input.shape});
   return out;
 }

@@ -13,11 +13,11 @@ namespace lockstep {
 
 // What is exported. The caller has read and checked it.
 struct ExportSource {
-  const Choice* task = nullptr;     // the config's sections
+  const Choice* task = nullptr;  // the config's sections
   const Choice* sampler = nullptr;
-  NamedTensors weights;             // parameters and buffers of the task's model, in its order
-  std::string which;                // "ema", "model" or the name of a weights file, for metadata
-  int64_t step = 0;                 // of the checkpoint; 0 for a file
+  NamedTensors weights;  // parameters and buffers of the task's model, in its order
+  std::string which;     // "ema", "model" or the name of a weights file, for metadata
+  int64_t step = 0;      // of the checkpoint; 0 for a file
 };
 
 struct ExportRequest {
@@ -32,9 +32,9 @@ struct Exported {
   std::vector<std::string> facts;  // lines for people, without a dot
   struct Input {
     std::string name;
-    std::vector<int64_t> shape;    // -1: the batch
+    std::vector<int64_t> shape;  // -1: the batch
   };
-  std::vector<Input> inputs;       // of an ONNX graph
+  std::vector<Input> inputs;  // of an ONNX graph
 };
 
 struct ExportFormat {

@@ -1,8 +1,7 @@
 #include "interop/onnx_denoiser.h"
 
-#include <fmt/format.h>
-
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include "core/errors.h"
 #include "interop/onnx_layers.h"
@@ -64,8 +63,10 @@ struct Inputs {
 void check_size(const UnetShape& shape, int64_t size) {
   const int64_t divisor = int64_t{1} << (shape.stage_dims.size() - 1);
   if (size % divisor != 0)
-    throw ConfigError(fmt::format("task.image_size is {}, and the network halves it so often that it must be a multiple of {}", size, divisor),
-                      "give another size: task.image_size=64");
+    throw ConfigError(
+        fmt::format("task.image_size is {}, and the network halves it so often that it must be a multiple of {}", size,
+                    divisor),
+        "give another size: task.image_size=64");
 }
 
 // i64 [1]: the rows of x.
@@ -98,8 +99,7 @@ void write_unet(DenoiserGraph& out, const UnetOptions& options, int64_t size, co
   std::string x = inputs.picture("x");
   const std::string t = to_float(graph, inputs.add("t", at::kLong, {-1}));
   OnnxLayers layers(graph, weights, rows_of(graph, x));
-  if (options.self_condition)
-    x = graph.node("Concat", {inputs.picture("x_self_cond"), x}, {{"axis", int64_t{1}}});
+  if (options.self_condition) x = graph.node("Concat", {inputs.picture("x_self_cond"), x}, {{"axis", int64_t{1}}});
   const std::string features = has_fourier_time(options)
                                    ? layers.fourier(t, "time_mlp.0.weights")
                                    : layers.sinusoidal(t, options.dim, options.sinusoidal_pos_emb_theta);
@@ -111,7 +111,8 @@ std::string class_condition(OnnxLayers& layers, const std::string& classes) {
   OnnxGraph& graph = layers.graph();
   graph.enter("classes");
   const std::string zero = graph.constant(std::vector<int64_t>{0});
-  const std::string known = graph.node("Gather", {layers.weight("classes_emb.weight"), graph.node("Max", {classes, zero})});
+  const std::string known =
+      graph.node("Gather", {layers.weight("classes_emb.weight"), graph.node("Max", {classes, zero})});
   const std::string is_known = graph.node("GreaterOrEqual", {classes, zero});
   const std::string mask = graph.node("Unsqueeze", {is_known, graph.constant(std::vector<int64_t>{1})});
   const std::string chosen = graph.node("Where", {mask, known, layers.weight("null_classes_emb")});
@@ -132,9 +133,12 @@ std::string spread_of(OnnxGraph& graph, const std::string& x, int64_t n) {
 }
 
 // predict_guided of models/class_unet.h, in float32.
-std::string guided(OnnxGraph& graph, const std::string& both, const std::string& scale, const GuidanceOptions& options, int64_t n) {
+std::string guided(OnnxGraph& graph, const std::string& both, const std::string& scale, const GuidanceOptions& options,
+                   int64_t n) {
   graph.enter("guidance");
-  const auto op = [&](const char* name, const std::string& x, const std::string& y) { return graph.node(name, {x, y}); };
+  const auto op = [&](const char* name, const std::string& x, const std::string& y) {
+    return graph.node(name, {x, y});
+  };
   const std::vector<std::string> halves = graph.nodes("Split", {both}, 2, {{"axis", int64_t{0}}});
   const std::string& with = halves[0];
   std::string change = op("Sub", with, halves[1]);
@@ -155,7 +159,8 @@ std::string guided(OnnxGraph& graph, const std::string& both, const std::string&
   return graph.node("Where", {is_one, with, rescaled});
 }
 
-void write_class_unet(DenoiserGraph& out, const ImageDiffusionOptions& images, const NamedTensors& weights, bool guidance) {
+void write_class_unet(DenoiserGraph& out, const ImageDiffusionOptions& images, const NamedTensors& weights,
+                      bool guidance) {
   const auto& options = images.model.as<ClassUnetOptions>();
   const UnetShape shape = class_unet_shape(options);
   const int64_t size = images.image_size;

@@ -1,13 +1,12 @@
 // OnnxGraph::write: the graph as a ModelProto, tensors streamed behind it.
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <optional>
 #include <system_error>
 #include <utility>
-
-#include <fmt/format.h>
-
-#include <ATen/ATen.h>
 
 #include "core/errors.h"
 #include "core/files.h"
@@ -20,20 +19,28 @@ namespace {
 
 constexpr int64_t kIrVersion = 8, kOpset = 17;
 constexpr uint64_t kLargestMessage = uint64_t{2} << 30;  // protobuf's limit, less one byte
-constexpr uint64_t kQuickBytes = uint64_t{256} << 20;  // written before anybody wonders
+constexpr uint64_t kQuickBytes = uint64_t{256} << 20;    // written before anybody wonders
 constexpr uint64_t kReserve = uint64_t{1} << 20;
 constexpr size_t kSmallest = 1024;     // bytes of a tensor that goes outside
 constexpr uint64_t kAlignment = 4096;  // of its place there, so that readers can map it
 
-namespace model_field { constexpr int kIr = 1, kProducer = 2, kProducerVersion = 3, kGraph = 7, kOpset = 8, kMetadata = 14; }
-namespace graph_field { constexpr int kName = 2, kTensor = 5; }
-namespace tensor_field { constexpr int kDims = 1, kDtype = 2, kName = 8, kRaw = 9, kExternal = 13, kLocation = 14; }
+namespace model_field {
+constexpr int kIr = 1, kProducer = 2, kProducerVersion = 3, kGraph = 7, kOpset = 8, kMetadata = 14;
+}
+namespace graph_field {
+constexpr int kName = 2, kTensor = 5;
+}
+namespace tensor_field {
+constexpr int kDims = 1, kDtype = 2, kName = 8, kRaw = 9, kExternal = 13, kLocation = 14;
+}
 constexpr int64_t kOutside = 1;
 
 // A file that is written from front to end.
 class Output {
  public:
-  explicit Output(const fs::path& path) : path_(path), file_(std::fopen(path.c_str(), "wb")) { check(file_ != nullptr); }
+  explicit Output(const fs::path& path) : path_(path), file_(std::fopen(path.c_str(), "wb")) {
+    check(file_ != nullptr);
+  }
   ~Output() {
     if (file_ != nullptr) std::fclose(file_);
   }
@@ -50,8 +57,9 @@ class Output {
  private:
   void check(bool good) const {
     if (!good)
-      throw EnvironmentError(fmt::format("cannot write '{}': {}", path_.string(), std::generic_category().message(errno)),
-                             errno == ENOSPC ? "free some space, or write to another folder" : "");
+      throw EnvironmentError(
+          fmt::format("cannot write '{}': {}", path_.string(), std::generic_category().message(errno)),
+          errno == ENOSPC ? "free some space, or write to another folder" : "");
   }
   fs::path path_;
   std::FILE* file_;
@@ -164,7 +172,8 @@ void OnnxGraph::write(const fs::path& path, const OnnxFileOptions& options) cons
     out.close();
   };
   if (layout.any_outside)
-    write_atomic(path.parent_path() / data_file, [&](const fs::path& temporary) { write_data(temporary, tensors_, layout, bar); });
+    write_atomic(path.parent_path() / data_file,
+                 [&](const fs::path& temporary) { write_data(temporary, tensors_, layout, bar); });
   write_atomic(path, write_model);
   bar.finish();
 }

@@ -1,8 +1,7 @@
 #include "interop/onnx_graph.h"
 
-#include <fmt/format.h>
-
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include "core/errors.h"
 #include "core/json_text.h"
@@ -11,11 +10,21 @@ namespace lockstep {
 namespace {
 
 // Field numbers and enumerations of onnx.proto.
-namespace graph_field { constexpr int kNode = 1, kInput = 11, kOutput = 12; }
-namespace node_field { constexpr int kInput = 1, kOutput = 2, kName = 3, kOp = 4, kAttribute = 5; }
-namespace attribute_field { constexpr int kName = 1, kReal = 2, kInteger = 3, kText = 4, kReals = 7, kIntegers = 8, kType = 20; }
-namespace attribute_type { constexpr int kReal = 1, kInteger = 2, kText = 3, kReals = 6, kIntegers = 7; }
-namespace value_field { constexpr int kName = 1, kType = 2; }
+namespace graph_field {
+constexpr int kNode = 1, kInput = 11, kOutput = 12;
+}
+namespace node_field {
+constexpr int kInput = 1, kOutput = 2, kName = 3, kOp = 4, kAttribute = 5;
+}
+namespace attribute_field {
+constexpr int kName = 1, kReal = 2, kInteger = 3, kText = 4, kReals = 7, kIntegers = 8, kType = 20;
+}
+namespace attribute_type {
+constexpr int kReal = 1, kInteger = 2, kText = 3, kReals = 6, kIntegers = 7;
+}
+namespace value_field {
+constexpr int kName = 1, kType = 2;
+}
 constexpr int kTensorType = 1, kElementType = 1, kShape = 2, kDim = 1, kDimValue = 1, kDimName = 2;
 
 ProtoMessage attribute(const std::string& name, const OnnxAttribute& value) {
@@ -35,7 +44,8 @@ ProtoMessage attribute(const std::string& name, const OnnxAttribute& value) {
     for (const int64_t one : *integers) out.integer(attribute_field::kIntegers, one);
     type = attribute_type::kIntegers;
   } else {
-    for (const double one : std::get<std::vector<double>>(value)) out.real(attribute_field::kReals, static_cast<float>(one));
+    for (const double one : std::get<std::vector<double>>(value))
+      out.real(attribute_field::kReals, static_cast<float>(one));
     type = attribute_type::kReals;
   }
   out.integer(attribute_field::kType, type);
@@ -65,12 +75,18 @@ ProtoMessage value_info(const std::string& name, at::ScalarType dtype, const std
 
 int onnx_dtype(at::ScalarType dtype) {
   switch (dtype) {
-    case at::kFloat: return 1;
-    case at::kInt: return 6;
-    case at::kLong: return 7;
-    case at::kHalf: return 10;
-    case at::kBFloat16: return 16;
-    default: throw InternalError("no ONNX element type for this tensor");
+    case at::kFloat:
+      return 1;
+    case at::kInt:
+      return 6;
+    case at::kLong:
+      return 7;
+    case at::kHalf:
+      return 10;
+    case at::kBFloat16:
+      return 16;
+    default:
+      throw InternalError("no ONNX element type for this tensor");
   }
 }
 
@@ -106,8 +122,8 @@ std::string OnnxGraph::constant(const std::vector<int64_t>& values) {
   return tensor(name, at::tensor(values, at::kLong));
 }
 
-std::string OnnxGraph::node(const std::string& op, const std::vector<std::string>& inputs, const OnnxAttributes& attributes,
-                            const std::string& name) {
+std::string OnnxGraph::node(const std::string& op, const std::vector<std::string>& inputs,
+                            const OnnxAttributes& attributes, const std::string& name) {
   const std::string result = fresh(name.empty() ? prefix_ + "/" + op : name);
   ProtoMessage node;
   for (const std::string& one : inputs) node.bytes(node_field::kInput, one);

@@ -43,8 +43,8 @@ class OnnxGraph {
   // A constant under its name; the same name again gives the first one.
   std::string tensor(const std::string& name, const at::Tensor& value);
   // Constants without a name of their own: equal ones are there once.
-  std::string constant(double value);                         // f32 scalar
-  std::string constant(const std::vector<int64_t>& values);   // i64 [n]
+  std::string constant(double value);                        // f32 scalar
+  std::string constant(const std::vector<int64_t>& values);  // i64 [n]
   std::string node(const std::string& op, const std::vector<std::string>& inputs, const OnnxAttributes& attributes = {},
                    const std::string& name = "");
   // A node with several results.
@@ -63,7 +63,7 @@ class OnnxGraph {
   std::string name_, prefix_;
   ProtoMessage nodes_, inputs_, outputs_;  // fields of GraphProto
   NamedTensors tensors_;
-  std::map<std::string, int> taken_;       // names of values
+  std::map<std::string, int> taken_;  // names of values
   size_t num_nodes_ = 0;
 };
 

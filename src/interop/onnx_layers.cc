@@ -1,8 +1,8 @@
 #include "interop/onnx_layers.h"
 
-#include <cmath>
-
 #include <ATen/ATen.h>
+
+#include <cmath>
 
 #include "core/errors.h"
 
@@ -37,9 +37,10 @@ OnnxMap OnnxLayers::convolution(const OnnxMap& x, const std::string& name, int64
   const int64_t width = kernel.size(2), padding = (width - 1) / 2;
   std::vector<std::string> inputs = {x.name, weight(name + ".weight")};
   if (find_tensor(weights_, name + ".bias") != nullptr) inputs.push_back(weight(name + ".bias"));
-  const std::string y = graph_.node("Conv", inputs, {{"kernel_shape", Integers{width, width}},
-                                                     {"pads", Integers(4, padding)},
-                                                     {"strides", Integers{stride, stride}}});
+  const std::string y = graph_.node("Conv", inputs,
+                                    {{"kernel_shape", Integers{width, width}},
+                                     {"pads", Integers(4, padding)},
+                                     {"strides", Integers{stride, stride}}});
   return {y, kernel.size(0), x.size / stride};
 }
 
@@ -47,8 +48,7 @@ OnnxMap OnnxLayers::space_to_depth(const OnnxMap& x, const std::string& name) {
   graph_.enter(name);
   // [O, C·4, 1, 1] with (channel, row, column) inside is [O, C, 2, 2].
   const at::Tensor& kernel = value(name + ".weight");
-  const std::string folded =
-      graph_.tensor(name + ".weight", kernel.reshape({kernel.size(0), x.channels, 2, 2}));
+  const std::string folded = graph_.tensor(name + ".weight", kernel.reshape({kernel.size(0), x.channels, 2, 2}));
   const std::string y = graph_.node("Conv", {x.name, folded, weight(name + ".bias")},
                                     {{"kernel_shape", Integers{2, 2}}, {"strides", Integers{2, 2}}});
   return {y, kernel.size(0), x.size / 2};
@@ -84,8 +84,8 @@ OnnxMap OnnxLayers::norm(const OnnxMap& x, const std::string& name) {
   graph_.enter(name);
   const std::string length = graph_.node("ReduceL2", {x.name}, {{"axes", Integers{1}}, {"keepdims", int64_t{1}}});
   const std::string unit = graph_.node("Div", {x.name, graph_.node("Max", {length, graph_.constant(kSmallestLength)})});
-  const std::string scaled = multiply(multiply(unit, weight(name + ".g")),
-                                      graph_.constant(std::sqrt(static_cast<double>(x.channels))));
+  const std::string scaled =
+      multiply(multiply(unit, weight(name + ".g")), graph_.constant(std::sqrt(static_cast<double>(x.channels))));
   return {scaled, x.channels, x.size};
 }
 
@@ -93,7 +93,8 @@ OnnxMap OnnxLayers::block(const OnnxMap& x, const std::string& name, const std::
   const std::string both = linear(condition, name + ".mlp.1");
   OnnxMap h = norm(convolution(x, name + ".block1.proj"), name + ".block1.norm");
   const std::vector<std::string> halves = graph_.nodes("Split", {both}, 2, {{"axis", int64_t{1}}});
-  const std::string scale = reshape(halves[0], {0, h.channels, 1, 1}), shift = reshape(halves[1], {0, h.channels, 1, 1});
+  const std::string scale = reshape(halves[0], {0, h.channels, 1, 1}),
+                    shift = reshape(halves[1], {0, h.channels, 1, 1});
   h.name = silu(add(multiply(h.name, add(scale, graph_.constant(1.0))), shift));
   h = norm(convolution(h, name + ".block2.proj"), name + ".block2.norm");
   h.name = silu(h.name);
@@ -119,8 +120,8 @@ OnnxMap OnnxLayers::attention(const OnnxMap& x, const std::string& name, bool fu
 std::string OnnxLayers::memory(const std::string& name, int64_t part) {
   const at::Tensor one = value(name)[part].unsqueeze(0);
   const std::string constant = graph_.tensor(name + (part == 0 ? ".key" : ".value"), one);
-  const std::string shape = graph_.node(
-      "Concat", {batch_, graph_.constant({one.size(1), one.size(2), one.size(3)})}, {{"axis", int64_t{0}}});
+  const std::string shape =
+      graph_.node("Concat", {batch_, graph_.constant({one.size(1), one.size(2), one.size(3)})}, {{"axis", int64_t{0}}});
   return graph_.node("Expand", {constant, shape});
 }
 
@@ -144,7 +145,9 @@ OnnxMap OnnxLayers::attend_full(const OnnxMap& qkv, const std::string& memory_na
 OnnxMap OnnxLayers::attend_linear(const OnnxMap& qkv, const std::string& memory_name, const AttentionShape& shape) {
   const int64_t positions = qkv.size * qkv.size, hidden = shape.heads * shape.dim_head;
   const std::vector<std::string> parts = graph_.nodes("Split", {qkv.name}, 3, {{"axis", int64_t{1}}});
-  const auto heads = [&](const std::string& part) { return reshape(part, {0, shape.heads, shape.dim_head, positions}); };
+  const auto heads = [&](const std::string& part) {
+    return reshape(part, {0, shape.heads, shape.dim_head, positions});
+  };
   std::string k = heads(parts[1]), v = heads(parts[2]);  // [B, h, d, N]
   if (!memory_name.empty()) {
     k = graph_.node("Concat", {memory(memory_name, 0), k}, {{"axis", int64_t{3}}});
@@ -168,7 +171,8 @@ std::string OnnxLayers::sinusoidal(const std::string& t, int64_t dim, double the
 std::string OnnxLayers::fourier(const std::string& t, const std::string& weights) {
   graph_.enter("time");
   const std::string x = column(t);
-  const std::string angles = multiply(multiply(multiply(x, weight(weights)), graph_.constant(2.0)), graph_.constant(M_PI));
+  const std::string angles =
+      multiply(multiply(multiply(x, weight(weights)), graph_.constant(2.0)), graph_.constant(M_PI));
   return graph_.node("Concat", {x, graph_.node("Sin", {angles}), graph_.node("Cos", {angles})}, {{"axis", int64_t{1}}});
 }
 

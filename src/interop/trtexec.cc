@@ -1,5 +1,7 @@
 #include "interop/trtexec.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,9 +10,6 @@
 #include <charconv>
 #include <cstdlib>
 #include <system_error>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "core/errors.h"
 
@@ -33,7 +32,8 @@ std::string shapes(const std::vector<Exported::Input>& inputs, int64_t rows) {
 }
 
 bool is_plain(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("-_=./:,+@%").find(c) != std::string_view::npos;
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+         std::string_view("-_=./:,+@%").find(c) != std::string_view::npos;
 }
 
 }  // namespace
@@ -61,8 +61,11 @@ BatchProfile parse_batch_profile(const std::string& text) {
 
 std::vector<std::string> trtexec_words(const std::filesystem::path& onnx, const std::vector<Exported::Input>& inputs,
                                        const BatchProfile& batch, const std::string& precision) {
-  std::vector<std::string> out = {"trtexec", "--onnx=" + onnx.string(), "--saveEngine=" + onnx.string() + ".engine",
-                                  "--minShapes=" + shapes(inputs, batch.least), "--optShapes=" + shapes(inputs, batch.best),
+  std::vector<std::string> out = {"trtexec",
+                                  "--onnx=" + onnx.string(),
+                                  "--saveEngine=" + onnx.string() + ".engine",
+                                  "--minShapes=" + shapes(inputs, batch.least),
+                                  "--optShapes=" + shapes(inputs, batch.best),
                                   "--maxShapes=" + shapes(inputs, batch.most)};
   if (!precision.empty()) out.push_back("--" + precision);
   out.push_back("--skipInference");
@@ -91,7 +94,8 @@ std::optional<std::filesystem::path> find_program(const std::string& name) {
     const size_t colon = rest.find(':');
     const std::filesystem::path candidate = std::filesystem::path(rest.substr(0, colon)) / name;
     std::error_code missing;
-    if (std::filesystem::is_regular_file(candidate, missing) && ::access(candidate.c_str(), X_OK) == 0) return candidate;
+    if (std::filesystem::is_regular_file(candidate, missing) && ::access(candidate.c_str(), X_OK) == 0)
+      return candidate;
     rest = colon == std::string_view::npos ? std::string_view() : rest.substr(colon + 1);
   }
   return std::nullopt;
@@ -105,7 +109,8 @@ int run_program(const std::filesystem::path& program, const std::vector<std::str
   pid_t child = 0;
   const int problem = ::posix_spawn(&child, program.c_str(), nullptr, nullptr, pointers.data(), environ);
   if (problem != 0)
-    throw EnvironmentError(fmt::format("cannot start '{}': {}", program.string(), std::generic_category().message(problem)));
+    throw EnvironmentError(
+        fmt::format("cannot start '{}': {}", program.string(), std::generic_category().message(problem)));
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) throw EnvironmentError(fmt::format("lost sight of '{}'", program.string()));

@@ -6,6 +6,7 @@
 
 `noise` is a safetensors file with noise [B,C,H,W] and perhaps step_noise [K,B,C,H,W] and classes [B]; `output` gets x.
 """
+
 import json
 import sys
 
@@ -23,7 +24,9 @@ def draw(folder, noise, output):
     if steps is not None:  # DDPM's step takes a generator only
         rest = iter(steps)
         scheduling_ddpm.randn_tensor = lambda *shape, **named: next(rest)
-    x = pipeline(latents=inputs["noise"], class_labels=inputs.get("classes"), step_noise=steps, output_type="latent").images
+    x = pipeline(
+        latents=inputs["noise"], class_labels=inputs.get("classes"), step_noise=steps, output_type="latent"
+    ).images
     save_file({"x": x.contiguous()}, output)
 
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Exported diffusers folders: DiffusionPipeline loads them, and draws what `lockstep sample` draws from the same noise.
 
-Needs a Python with torch and diffusers (LOCKSTEP_TORCH_PYTHON names it; versions in diffusers_draw.py); else it is skipped.
+Needs a Python with torch and diffusers (LOCKSTEP_TORCH_PYTHON names it; versions in diffusers_draw.py); else skipped.
 """
+
 import json
 import random
 import struct
@@ -22,29 +23,80 @@ SMALL = ["dim=8", "dim_mults=[1, 2]", "attn_heads=2", "attn_dim_head=8"]
 # name: (task.model, other words, steps that take noise)
 CASES = {
     "lucidrains' DDIM": (SMALL, ["sampler={kind: ddim, steps: 10}", "task.diffusion.timesteps=100"], 0),
-    "DDIM, trailing, eta": (SMALL, ["sampler={kind: ddim, steps: 7, eta: 0.4, spacing: trailing}", "task.diffusion.objective=pred_x0"], 7),
-    "DDIM, linspace, not clipped": (SMALL, ["sampler={kind: ddim, steps: 6, spacing: linspace, clip_x0: false, final_alpha: first}",
-                                            "task.diffusion.beta_schedule=linear"], 0),
-    "DDPM": (SMALL, ["sampler={kind: ddpm}", "task.diffusion.timesteps=20", "task.diffusion.objective=pred_noise",
-                     "task.diffusion.beta_schedule=cosine"], 20),
-    "DDPM, learned variance": ([*SMALL, "learned_variance=true"], ["sampler={kind: ddpm}", "task.diffusion.timesteps=20",
-                                                                   "task.diffusion.objective=pred_noise"], 20),
+    "DDIM, trailing, eta": (
+        SMALL,
+        ["sampler={kind: ddim, steps: 7, eta: 0.4, spacing: trailing}", "task.diffusion.objective=pred_x0"],
+        7,
+    ),
+    "DDIM, linspace, not clipped": (
+        SMALL,
+        [
+            "sampler={kind: ddim, steps: 6, spacing: linspace, clip_x0: false, final_alpha: first}",
+            "task.diffusion.beta_schedule=linear",
+        ],
+        0,
+    ),
+    "DDPM": (
+        SMALL,
+        [
+            "sampler={kind: ddpm}",
+            "task.diffusion.timesteps=20",
+            "task.diffusion.objective=pred_noise",
+            "task.diffusion.beta_schedule=cosine",
+        ],
+        20,
+    ),
+    "DDPM, learned variance": (
+        [*SMALL, "learned_variance=true"],
+        ["sampler={kind: ddpm}", "task.diffusion.timesteps=20", "task.diffusion.objective=pred_noise"],
+        20,
+    ),
     "DPM-Solver++": (SMALL, ["sampler={kind: dpmpp_2m, steps: 8}", "task.diffusion.beta_schedule=linear"], 0),
-    "DPM-Solver++, SDE, Karras": (SMALL, ["sampler={kind: dpmpp_2m, steps: 8, solver: sde, karras: true}", "task.diffusion.beta_schedule=cosine"], 8),
-    "DPM-Solver++, Heun, self-conditioning": ([*SMALL, "self_condition=true"], ["sampler={kind: dpmpp_2m, steps: 6, solver: heun}"], 0),
-    "DDIM, learned variance": ([*SMALL, "learned_variance=true"], ["sampler={kind: ddim, steps: 5}", "task.diffusion.objective=pred_x0"], 0),
+    "DPM-Solver++, SDE, Karras": (
+        SMALL,
+        ["sampler={kind: dpmpp_2m, steps: 8, solver: sde, karras: true}", "task.diffusion.beta_schedule=cosine"],
+        8,
+    ),
+    "DPM-Solver++, Heun, self-conditioning": (
+        [*SMALL, "self_condition=true"],
+        ["sampler={kind: dpmpp_2m, steps: 6, solver: heun}"],
+        0,
+    ),
+    "DDIM, learned variance": (
+        [*SMALL, "learned_variance=true"],
+        ["sampler={kind: ddim, steps: 5}", "task.diffusion.objective=pred_x0"],
+        0,
+    ),
     "DDIM, self-conditioning, full attention": (
-        ["dim=8", "dim_mults=[1, 2, 2]", "full_attn=[true, false, true]", "attn_heads=[1, 2, 3]", "attn_dim_head=[8, 4, 4]",
-         "self_condition=true"], ["sampler={kind: ddim, steps: 5}"], 0),
-    "classes with guidance": (["num_classes=5", *SMALL], ["sampler={kind: ddim, steps: 5}", "task.guidance.scale=3"], 0),
+        [
+            "dim=8",
+            "dim_mults=[1, 2, 2]",
+            "full_attn=[true, false, true]",
+            "attn_heads=[1, 2, 3]",
+            "attn_dim_head=[8, 4, 4]",
+            "self_condition=true",
+        ],
+        ["sampler={kind: ddim, steps: 5}"],
+        0,
+    ),
+    "classes with guidance": (
+        ["num_classes=5", *SMALL],
+        ["sampler={kind: ddim, steps: 5}", "task.guidance.scale=3"],
+        0,
+    ),
 }
 
 
 def words_of(case):
     model, more, _ = CASES[case]
     kind = "class_unet" if case.startswith("classes") else "unet"
-    return ["task.kind=image_diffusion", f"task.image_size={SIZE}", f"task.model.kind={kind}",
-            *("task.model." + option for option in model), *more]
+    return [
+        "task.kind=image_diffusion",
+        f"task.image_size={SIZE}",
+        f"task.model.kind={kind}",
+        *("task.model." + option for option in model),
+        *more,
+    ]
 
 
 def numbers(shape, source, spread):
@@ -80,8 +132,14 @@ def draw_all(test, prepared):
     path = test.work / "cases.json"
     path.write_text(json.dumps([facts for facts, _ in prepared.values()]))
     environment = {**test.environment, "HF_HOME": str(test.work / "tmp"), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([PYTHON, "-B", SOURCE / "tests/interop/diffusers_draw.py", path], capture_output=True, text=True, check=False,
-                          cwd=test.work, env=environment)
+    done = subprocess.run(
+        [PYTHON, "-B", SOURCE / "tests/interop/diffusers_draw.py", path],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=test.work,
+        env=environment,
+    )
     if done.returncode:
         print(done.stderr[-3000:])
 
@@ -98,7 +156,7 @@ def compare(prepared, case):
 
 
 def files(test, prepared):
-    """The betas of the training are in the folder, to the float; a folder is replaced only with --force, a stranger's never."""
+    """The betas of the training are in the folder, to the float; only --force replaces a folder, and never a stranger's."""
     folder = Path(prepared["DDPM"][0]["folder"])
     config = json.loads((folder / "scheduler/scheduler_config.json").read_text())
     tables = test.work / "tables.safetensors"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`lockstep export`: weights of every task as safetensors that Python reads and `init.from` takes back; answers to mistakes."""
+"""`lockstep export`: weights of every task as safetensors that Python and `init.from` read; answers to mistakes."""
+
 import json
 import struct
 import sys
@@ -17,7 +18,8 @@ run: {{name: pictures, folder: {work}/runs, seed: 3, cpu_isa: native}}
 launch: {{ranks_per_node: 1, threads_per_rank: 1, with: auto, max_restarts: 0}}
 data: {{kind: images, train: [{work}/shapes/train-*.h5], threads: 1}}
 task:
-  {{kind: image_diffusion, image_size: 8, model: {{kind: unet, dim: 8, dim_mults: [1, 2], attn_heads: 2, attn_dim_head: 8}},
+  {{kind: image_diffusion, image_size: 8,
+   model: {{kind: unet, dim: 8, dim_mults: [1, 2], attn_heads: 2, attn_dim_head: 8}},
    diffusion: {{timesteps: 20}}}}
 optimizer: {{kind: adam, lr: 1.0e-3}}
 train: {{steps: 2, global_batch: 16, ema: {{decay: 0.5, every_steps: 1, warmup: false}}}}
@@ -28,7 +30,7 @@ log: {{every_steps: 1}}
 def metadata(path):
     content = path.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
-    return json.loads(content[8:8 + length])["__metadata__"]
+    return json.loads(content[8 : 8 + length])["__metadata__"]
 
 
 def same_tensors(one, two):
@@ -85,7 +87,9 @@ def back_in(test, config, kind):
         test.run("train", config, "--run-folder", run, *words).expect(0, f"{len(tensors)} tensors taken")
         started = tiny_run.checkpoints(run)[-1] / "model.safetensors"
         same_tensors(started, path)
-    test.run("train", config, f"init.from={prefixed}", "--run-folder", test.work / f"runs/{kind}-refused").expect(2, "init.strict")
+    test.run("train", config, f"init.from={prefixed}", "--run-folder", test.work / f"runs/{kind}-refused").expect(
+        2, "init.strict"
+    )
     return f"{len(tensors)} tensors, twice"
 
 
@@ -98,9 +102,13 @@ def mistakes(test, run, sudoku):
     test.run("export", test.work / "shapes", "--output", out).expect(2, "no run in")
     test.run("export", run, "--output", out, "task.image_size=9").expect(2, "multiple of 2", "task.image_size")
     test.run("export", run, "--output", out, "--guidance").expect(2, "networks with classes")
-    test.run("export", run, "--output", test.work / "m.safetensors", "--trtexec").expect(2, "--trtexec is for --format onnx")
+    test.run("export", run, "--output", test.work / "m.safetensors", "--trtexec").expect(
+        2, "--trtexec is for --format onnx"
+    )
     test.run("export", run, "--output", out, "--fp16").expect(2, "needs --trtexec")
-    test.run("export", sudoku, "--output", out).expect(2, "not the task sudoku", "--format safetensors works for every task")
+    test.run("export", sudoku, "--output", out).expect(
+        2, "not the task sudoku", "--format safetensors works for every task"
+    )
     test.run("export", sudoku, "--output", out, "--format", "diffusers").expect(2, "not the task sudoku")
     other = test.work / "sudoku.safetensors"
     test.run("export", run, "--output", out, "--weights", other).expect(4, str(other))
@@ -130,12 +138,23 @@ def damaged(test, run):
 
 def main():
     test = harness.Test(__doc__)
-    test.run("data", "make", "shapes", test.work / "shapes", "train_images=32", "validation_images=8", "image_size=8", limit=60).expect(0)
+    test.run(
+        "data",
+        "make",
+        "shapes",
+        test.work / "shapes",
+        "train_images=32",
+        "validation_images=8",
+        "image_size=8",
+        limit=60,
+    ).expect(0)
     pictures = test.work / "pictures.yaml"
     pictures.write_text(PICTURES.format(work=test.work))
     grids = tiny_run.write_config(test, steps=2, every=1)
-    runs = {"image_diffusion": (pictures, tiny_run.train(test, pictures, "pictures")),
-            "sudoku": (grids, tiny_run.train(test, grids, "sudoku"))}
+    runs = {
+        "image_diffusion": (pictures, tiny_run.train(test, pictures, "pictures")),
+        "sudoku": (grids, tiny_run.train(test, grids, "sudoku")),
+    }
     for kind, (config, run) in runs.items():
         test.case(f"{kind}: weights", weights, test, run, kind)
         test.case(f"{kind}: back by init.from", back_in, test, config, kind)

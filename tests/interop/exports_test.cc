@@ -1,9 +1,9 @@
 #include "interop/exports.h"
 
-#include <filesystem>
-
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+
+#include <filesystem>
 
 #include "core/errors.h"
 #include "core/files.h"
@@ -32,8 +32,10 @@ TEST(ExportFormats, AreChosenByNameOrByTheOutputsExtension) {
 }
 
 TEST(ExportFormats, SuggestTheNearestNameForAnUnknownOne) {
-  EXPECT_NE(fact_of([] { find_export_format("safetensor", "x"); }).find("did you mean safetensors?"), std::string::npos);
-  EXPECT_NE(fact_of([] { find_export_format("torchscript", "x"); }).find("unknown format 'torchscript'"), std::string::npos);
+  EXPECT_NE(fact_of([] { find_export_format("safetensor", "x"); }).find("did you mean safetensors?"),
+            std::string::npos);
+  EXPECT_NE(fact_of([] { find_export_format("torchscript", "x"); }).find("unknown format 'torchscript'"),
+            std::string::npos);
   EXPECT_NE(fact_of([] { find_export_format("", "folder"); }).find("needs --format"), std::string::npos);
 }
 
@@ -41,7 +43,8 @@ TEST(ExportedSafetensors, HoldTheSameBytesAndSayWhatTheyAre) {
   const ScratchFolder folder;
   const auto tasks = task_kinds();
   const Choice task(tasks, "sudoku"), sampler;
-  ExportSource source{&task, &sampler, {{"b.weight", at::arange(6, at::kFloat).reshape({2, 3})}, {"a", at::ones({2})}}, "ema", 70};
+  ExportSource source{
+      &task, &sampler, {{"b.weight", at::arange(6, at::kFloat).reshape({2, 3})}, {"a", at::ones({2})}}, "ema", 70};
   ExportRequest request;
   std::string first;
   for (const char* name : {"one.safetensors", "two.safetensors"}) {

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Checkpoints to denoising-diffusion-pytorch's Trainer and back: it loads ours and its next step is ours; we go on from its.
+"""Checkpoints to denoising-diffusion-pytorch's Trainer and back: its next step is ours; we go on from its.
 
-Needs a Python with torch and the package (LOCKSTEP_TORCH_PYTHON names it; versions in trainer_step.py); else cases skip.
+Needs a Python with torch and the package (LOCKSTEP_TORCH_PYTHON names it; versions in trainer_step.py); else skipped.
 """
+
 import json
 import math
 import random
@@ -38,7 +39,13 @@ checkpoint: {{every_steps: 8, keep: 100}}
 log: {{every_steps: 1}}
 """
 UNET = {"dim": 8, "dim_mults": [1, 2], "attn_heads": 2, "attn_dim_head": 8}
-DIFFUSION = {"image_size": SIZE, "timesteps": TIMES, "objective": "pred_v", "beta_schedule": "sigmoid", "min_snr_loss_weight": True}
+DIFFUSION = {
+    "image_size": SIZE,
+    "timesteps": TIMES,
+    "objective": "pred_v",
+    "beta_schedule": "sigmoid",
+    "min_snr_loss_weight": True,
+}
 ADAM = {"train_lr": 1e-3, "adam_betas": [0.9, 0.99]}
 MASK32, MASK64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 TIMESTEP, NOISE = 6, 7  # purposes, docs/formats.md
@@ -84,8 +91,17 @@ def converted(test, *words):
 
 
 def trainer_step(test, milestone, inputs, **more):
-    facts = {"results": str(test.work / "results"), "milestone": milestone, "inputs": str(inputs), "unet": UNET, "diffusion": DIFFUSION,
-             "adam": ADAM, "clip": 1.0, "output": str(test.work / "trainer.safetensors"), **more}
+    facts = {
+        "results": str(test.work / "results"),
+        "milestone": milestone,
+        "inputs": str(inputs),
+        "unet": UNET,
+        "diffusion": DIFFUSION,
+        "adam": ADAM,
+        "clip": 1.0,
+        "output": str(test.work / "trainer.safetensors"),
+        **more,
+    }
     (test.work / "facts.json").write_text(json.dumps(facts))
     words = [PYTHON, "-B", SOURCE / "tests/interop/trainer_step.py", test.work / "facts.json"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=test.work)
@@ -95,12 +111,17 @@ def trainer_step(test, milestone, inputs, **more):
 
 def png(pixels):
     """A PNG of SIZE x SIZE colours, from rows of bytes."""
+
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    rows = b"".join(b"\0" + pixels[3 * SIZE * y:3 * SIZE * (y + 1)] for y in range(SIZE))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", SIZE, SIZE, 8, 2, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    rows = b"".join(b"\0" + pixels[3 * SIZE * y : 3 * SIZE * (y + 1)] for y in range(SIZE))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", SIZE, SIZE, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def make_pictures(test):
@@ -116,12 +137,18 @@ def make_pictures(test):
 
 
 def write_inputs(test, images, step):
-    """What our step `step` (from 0) sees: all pictures, each with the time and noise that its number and the step give."""
+    """What our step `step` (from 0) sees: all pictures, each with the time and noise that number and step give."""
     path, row = test.work / "inputs.safetensors", 3 * SIZE * SIZE
     times = [(philox(TIMESTEP, i, step, 0)[0] * TIMES) >> 32 for i in range(PICTURES)]
     noise = b"".join(struct.pack(f"<{row}f", *normals(i, step, row)) for i in range(PICTURES))
-    safetensors_file.write(path, {"images": images, "t": safetensors_file.tensor("I64", (PICTURES,), times),
-                                  "noise": safetensors_file.Tensor("F32", images.shape, noise)})
+    safetensors_file.write(
+        path,
+        {
+            "images": images,
+            "t": safetensors_file.tensor("I64", (PICTURES,), times),
+            "noise": safetensors_file.Tensor("F32", images.shape, noise),
+        },
+    )
     return path
 
 
@@ -151,7 +178,9 @@ def loaded_and_stepped(test, run, images):
     model, ema = (safetensors_file.read(before / name) for name in ("model.safetensors", "ema.safetensors"))
     same(found, "loaded.model.model.", model, 0)
     same(found, "loaded.ema.model.", ema, 0)
-    test.run("export", "schedule", before.parents[1] / "config.yaml", "--output", test.work / "tables.safetensors").expect(0)
+    test.run(
+        "export", "schedule", before.parents[1] / "config.yaml", "--output", test.work / "tables.safetensors"
+    ).expect(0)
     tables = safetensors_file.read(test.work / "tables.safetensors")
     for name in tables:
         for kind in ("model", "ema"):
@@ -165,7 +194,8 @@ def loaded_and_stepped(test, run, images):
     moments = safetensors_file.read(after / tiny_run.FILES[2])
     del moments["updates"]
     worst_moment = same(found, "", {name.replace(".", ".model.", 1): value for name, value in moments.items()}, 1e-4)
-    return f"{len(model)} tensors and averages, {len(tables)} tables; one step agrees to {worst:.1e}, moments to {worst_moment:.1e}"
+    what = f"{len(model)} tensors and averages, {len(tables)} tables"
+    return f"{what}; one step agrees to {worst:.1e}, moments to {worst_moment:.1e}"
 
 
 def and_back(test, run):
@@ -176,9 +206,14 @@ def and_back(test, run):
     same(found, "model.model.", model, 0)
     facts = json.loads((test.work / "imported/import.json").read_text())
     assert (facts["step"], facts["updates"], facts["package"]) == (LAST, LAST, "2.3.4"), facts
-    assert facts["diffusion"] == {"timesteps": TIMES, "beta_schedule": "sigmoid", "objective": "pred_v", "min_snr_loss_weight": True,
-                                  "min_snr_gamma": 5.0}, facts["diffusion"]
-    lines = [line[2:] for line in text[text.index("  task:"):].splitlines()]
+    assert facts["diffusion"] == {
+        "timesteps": TIMES,
+        "beta_schedule": "sigmoid",
+        "objective": "pred_v",
+        "min_snr_loss_weight": True,
+        "min_snr_gamma": 5.0,
+    }, facts["diffusion"]
+    lines = [line[2:] for line in text[text.index("  task:") :].splitlines()]
     start = (run / "config.yaml").read_text().split("\n")
     kept = section(start, "data") + section(start, "launch")
     config = test.work / "again.yaml"
@@ -190,22 +225,26 @@ train: {{steps: 2, global_batch: {PICTURES}, ema: {{decay: 0.9}}}}
     test.run("train", config, "--run-folder", again).expect(0, f"{len(model)} tensors taken")
     after = safetensors_file.read(tiny_run.checkpoints(again)[-1] / tiny_run.FILES[2])
     assert after["updates"].values() == (LAST + 2,), after["updates"].values()
-    test.run("train", config, "--run-folder", test.work / "runs/ema", "init.parts=[ema]", "train.steps=1").expect(0, "tensors taken")
+    test.run("train", config, "--run-folder", test.work / "runs/ema", "init.parts=[ema]", "train.steps=1").expect(
+        0, "tensors taken"
+    )
     return f"{facts['updates']} updates, then {after['updates'].values()[0]}"
 
 
 def section(lines, name):
     first = lines.index(f"{name}:")
-    length = next((i for i, line in enumerate(lines[first + 1:], 1) if not line.startswith(" ")), len(lines) - first)
-    return lines[first:first + length]
+    length = next((i for i, line in enumerate(lines[first + 1 :], 1) if not line.startswith(" ")), len(lines) - first)
+    return lines[first : first + length]
 
 
 def refused(test, run):
     """What cannot be converted is named, and nothing is written."""
     target = test.work / "refused.pt"
-    for words, says in (((test.work / "nothing", target), "no such run"),
-                        ((tiny_run.checkpoints(run)[0] / "model.safetensors", target), "name a run"),
-                        ((run, test.work / "no-folder"), "neither a .pt file nor a folder")):
+    for words, says in (
+        ((test.work / "nothing", target), "no such run"),
+        ((tiny_run.checkpoints(run)[0] / "model.safetensors", target), "name a run"),
+        ((run, test.work / "no-folder"), "neither a .pt file nor a folder"),
+    ):
         done = convert(test, "to-lucidrains", *words)
         assert done.returncode in (2, 4) and says in done.stderr, done.stderr
         assert not target.exists()

@@ -3,6 +3,7 @@
 
 The packages come from scripts/lib/test_packages.py (.deps/test-packages), or from this Python.
 """
+
 import os
 import stat
 import subprocess
@@ -25,8 +26,13 @@ except ImportError as error:
 
 CASES = {
     "plain": ["dim=8", "dim_mults=[1, 2]"],
-    "three stages, full and linear": ["dim=8", "dim_mults=[1, 2, 2]", "full_attn=[true, false, true]", "attn_heads=[1, 2, 3]",
-                                      "attn_dim_head=[8, 4, 4]"],
+    "three stages, full and linear": [
+        "dim=8",
+        "dim_mults=[1, 2, 2]",
+        "full_attn=[true, false, true]",
+        "attn_heads=[1, 2, 3]",
+        "attn_dim_head=[8, 4, 4]",
+    ],
     "self-conditioning": ["dim=8", "dim_mults=[1, 2]", "self_condition=true", "attn_heads=2"],
     "one channel, wide start": ["dim=8", "init_dim=12", "dim_mults=[1, 2]", "channels=1", "attn_dim_head=8"],
     "learned variance": ["dim=8", "dim_mults=[1, 2]", "learned_variance=true", "attn_dim_head=8", "dropout=0.2"],
@@ -41,7 +47,12 @@ GUIDED_LIMIT = 4e-5  # the difference of two passes, enlarged scale − 1 times,
 def words_of(options, size=SIZE):
     kind = [option for option in options if option.startswith("kind=")] or ["kind=unet"]
     rest = [option for option in options if option not in kind]
-    return ["task.kind=image_diffusion", f"task.image_size={size}", "task.model." + kind[0], *("task.model." + one for one in rest)]
+    return [
+        "task.kind=image_diffusion",
+        f"task.image_size={size}",
+        "task.model." + kind[0],
+        *("task.model." + one for one in rest),
+    ]
 
 
 def numpy_of(tensor):
@@ -63,16 +74,20 @@ def make_weights(test, words, name):
     path = test.work / f"{name}.safetensors"
     test.run("export", "-", "--weights", "initial", "--output", path, "--force", *words).expect(0)
     source = np.random.default_rng(3)
-    moved = {key: numpy_of(value) + source.normal(0, 0.05, value.shape).astype(np.float32)
-             for key, value in safetensors_file.read(path).items()}
+    moved = {
+        key: numpy_of(value) + source.normal(0, 0.05, value.shape).astype(np.float32)
+        for key, value in safetensors_file.read(path).items()
+    }
     write_inputs(path, moved)
     return path
 
 
 def make_inputs(case, rows, channels):
     source = np.random.default_rng(rows)
-    inputs = {"x": source.normal(size=(rows, channels, SIZE, SIZE)).astype(np.float32),
-              "t": np.array([999, 0, 421][:rows], np.int64)}
+    inputs = {
+        "x": source.normal(size=(rows, channels, SIZE, SIZE)).astype(np.float32),
+        "t": np.array([999, 0, 421][:rows], np.int64),
+    }
     if case == "self-conditioning":
         inputs["x_self_cond"] = source.normal(size=inputs["x"].shape).astype(np.float32)
     if case == "classes":
@@ -106,7 +121,9 @@ def same_as_forward(test, case):
         inputs = make_inputs(case, rows, channels)
         write_inputs(test.work / "in.safetensors", inputs)
         out = test.work / "out.safetensors"
-        test.run("forward", "-", "--weights", weights, "--inputs", test.work / "in.safetensors", "--output", out, *words).expect(0)
+        test.run(
+            "forward", "-", "--weights", weights, "--inputs", test.work / "in.safetensors", "--output", out, *words
+        ).expect(0)
         wanted = numpy_of(safetensors_file.read(out)["prediction"])
         (found,) = runner.run(["prediction"], inputs)
         assert found.shape == wanted.shape, (found.shape, wanted.shape)
@@ -123,17 +140,46 @@ def guided(test):
     noise = source.normal(size=(3, 3, SIZE, SIZE)).astype(np.float32)
     classes = np.array([0, 4, 2], np.int64)
     write_inputs(test.work / "noise.safetensors", {"noise": noise, "classes": classes})
-    settings = ((1.0, "task.guidance.rescale=0.7"), (6.0, "task.guidance.rescale=0"), (2.5, "task.guidance.remove_parallel=false"),
-                (4.0, "task.guidance.keep_parallel=0.25"))
+    settings = (
+        (1.0, "task.guidance.rescale=0.7"),
+        (6.0, "task.guidance.rescale=0"),
+        (2.5, "task.guidance.remove_parallel=false"),
+        (4.0, "task.guidance.keep_parallel=0.25"),
+    )
     for scale, setting in settings:
-        test.run("export", "-", "--weights", weights, "--output", path, "--guidance", "--force", setting, *words).expect(0)
+        test.run(
+            "export", "-", "--weights", weights, "--output", path, "--guidance", "--force", setting, *words
+        ).expect(0)
         onnx.checker.check_model(str(path), full_check=True)
         out = test.work / "out.safetensors"
-        test.run("sample", "-", "--weights", weights, "--noise", test.work / "noise.safetensors", "--sampler", "ddim", "--steps", "1",
-                 "--output", out, "sampler.clip_x0=false", f"task.guidance.scale={scale}", setting, *words).expect(0)
+        test.run(
+            "sample",
+            "-",
+            "--weights",
+            weights,
+            "--noise",
+            test.work / "noise.safetensors",
+            "--sampler",
+            "ddim",
+            "--steps",
+            "1",
+            "--output",
+            out,
+            "sampler.clip_x0=false",
+            f"task.guidance.scale={scale}",
+            setting,
+            *words,
+        ).expect(0)
         wanted = numpy_of(safetensors_file.read(out)["images"]) * 2 - 1
-        (found,) = session(path).run(None, {"x": noise, "t": np.full(3, 99, np.int64), "classes": classes,
-                                            "guidance_scale": np.array(scale, np.float32)})
+        (found,) = session(path).run(
+            None,
+            {
+                "x": noise,
+                "t": np.full(3, 99, np.int64),
+                "classes": classes,
+                "guidance_scale": np.array(scale, np.float32),
+            },
+        )
         worst = max(worst, difference(found, wanted))
     assert worst < GUIDED_LIMIT, f"differs by {worst:.1e}"
     return f"{len(settings)} settings, differs by {worst:.1e}"
@@ -150,8 +196,12 @@ def outside(test):
         results.append(session(path).run(None, make_inputs("plain", 3, 3))[0])
     assert np.array_equal(*results), "the two forms differ"
     one, two, data = (test.work / name for name in ("one.onnx", "two.onnx", "two.onnx.data"))
-    assert two.stat().st_size + data.stat().st_size > one.stat().st_size > 5 * two.stat().st_size, "nothing went outside"
-    assert (test.work / "one.onnx").read_bytes() == again(test, weights, words).read_bytes(), "the same export gave other bytes"
+    assert (
+        two.stat().st_size + data.stat().st_size > one.stat().st_size > 5 * two.stat().st_size
+    ), "nothing went outside"
+    assert (test.work / "one.onnx").read_bytes() == again(
+        test, weights, words
+    ).read_bytes(), "the same export gave other bytes"
     return f"{two.stat().st_size} bytes and {data.stat().st_size} beside them"
 
 
@@ -170,12 +220,30 @@ exit {code}
 def trtexec(test):
     """The command line of TensorRT: printed, run where it is, its exit code told."""
     words, path = words_of(CASES["self-conditioning"]), test.work / "trt.onnx"
-    call = ["export", "-", "--weights", "initial", "--output", path, "--force", "--trtexec", "--bf16", "--batches", "2,4,16", *words]
+    call = [
+        "export",
+        "-",
+        "--weights",
+        "initial",
+        "--output",
+        path,
+        "--force",
+        "--trtexec",
+        "--bf16",
+        "--batches",
+        "2,4,16",
+        *words,
+    ]
     result = test.run(*call).expect(0, "trtexec is not on the PATH")
     picture = f"x3x{SIZE}x{SIZE}"
-    wanted = ["trtexec", f"--onnx={path}", f"--saveEngine={path}.engine"] + [
-        f"--{which}Shapes=x:{rows}{picture},t:{rows},x_self_cond:{rows}{picture}" for which, rows in (("min", 2), ("opt", 4), ("max", 16))
-    ] + ["--bf16", "--skipInference"]
+    wanted = (
+        ["trtexec", f"--onnx={path}", f"--saveEngine={path}.engine"]
+        + [
+            f"--{which}Shapes=x:{rows}{picture},t:{rows},x_self_cond:{rows}{picture}"
+            for which, rows in (("min", 2), ("opt", 4), ("max", 16))
+        ]
+        + ["--bf16", "--skipInference"]
+    )
     assert result.last_line() == " ".join(wanted), result.last_line()
     folder = test.work / "fake"
     folder.mkdir()
@@ -191,7 +259,7 @@ def trtexec(test):
     finally:
         test.environment = kept
     test.run(*call, "--fp16").expect(2, "--fp16 and --bf16")
-    test.run(*call[:-len(words) - 1], "4,2,16", *words).expect(2, "ascending")
+    test.run(*call[: -len(words) - 1], "4,2,16", *words).expect(2, "ascending")
     return "printed, run, exit codes 0 and 3"
 
 

@@ -1,4 +1,5 @@
 """The Python whose packages our files are tried on: LOCKSTEP_TORCH_PYTHON, or the one that runs the test."""
+
 import os
 import subprocess
 import sys

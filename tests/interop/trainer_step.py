@@ -2,12 +2,13 @@
 """denoising-diffusion-pytorch's own Trainer loads a converted checkpoint and takes one step with given numbers.
 
     pip install torch==2.11.0 denoising-diffusion-pytorch==2.3.4 ema-pytorch==0.8.3 safetensors==0.8.0 pillow
-    python3 trainer_step.py FACTS.json    {"results", "milestone", "inputs", "unet", "diffusion", "adam", "clip", "output"}
+    python3 trainer_step.py FACTS.json    {"results", "milestone", "inputs", "unet", "diffusion", "adam", "clip", …}
 
 `inputs` is a safetensors file with images u8 [N, C, S, S], t i64 [N] and noise like images. Written to `output`: the state
 after loading (loaded.model.NAME, loaded.ema.NAME) and after the step (model.NAME, exp_avg.NAME, exp_avg_sq.NAME), and step.
 With "save" the Trainer then saves that milestone.
 """
+
 import json
 import sys
 import tempfile
@@ -26,8 +27,17 @@ def make_trainer(facts, folder):
         Image.new("RGB", (8, 8), (i, i, i)).save(folder / f"{i}.png")
     unet = Unet(**{key: tuple(value) if isinstance(value, list) else value for key, value in facts["unet"].items()})
     diffusion = GaussianDiffusion(unet, **facts["diffusion"])
-    return Trainer(diffusion, str(folder), train_batch_size=PICTURES, train_num_steps=10**6, results_folder=facts["results"],
-                   calculate_fid=False, save_and_sample_every=10**6, max_grad_norm=facts["clip"], **facts["adam"])
+    return Trainer(
+        diffusion,
+        str(folder),
+        train_batch_size=PICTURES,
+        train_num_steps=10**6,
+        results_folder=facts["results"],
+        calculate_fid=False,
+        save_and_sample_every=10**6,
+        max_grad_norm=facts["clip"],
+        **facts["adam"],
+    )
 
 
 def main(facts):

@@ -10,9 +10,14 @@ namespace {
 TEST(Trtexec, NamesTheThreeShapesOfEveryInputWithAnOpenBatch) {
   const std::vector<std::string> words =
       trtexec_words("net.onnx", {{"x", {-1, 3, 8, 8}}, {"t", {-1}}, {"guidance_scale", {}}}, {1, 4, 16}, "fp16");
-  const std::vector<std::string> wanted = {"trtexec", "--onnx=net.onnx", "--saveEngine=net.onnx.engine",
-                                           "--minShapes=x:1x3x8x8,t:1", "--optShapes=x:4x3x8x8,t:4",
-                                           "--maxShapes=x:16x3x8x8,t:16", "--fp16", "--skipInference"};
+  const std::vector<std::string> wanted = {"trtexec",
+                                           "--onnx=net.onnx",
+                                           "--saveEngine=net.onnx.engine",
+                                           "--minShapes=x:1x3x8x8,t:1",
+                                           "--optShapes=x:4x3x8x8,t:4",
+                                           "--maxShapes=x:16x3x8x8,t:16",
+                                           "--fp16",
+                                           "--skipInference"};
   EXPECT_EQ(words, wanted);
 }
 

@@ -111,10 +111,29 @@ class LockstepUnet(ModelMixin, ConfigMixin):
     config_name = "config.json"
 
     @register_to_config
-    def __init__(self, kind="unet", dim=64, sample_size=32, init_dim=None, out_dim=None, dim_mults=(1, 2, 4, 8), channels=3,
-                 self_condition=False, learned_variance=False, learned_sinusoidal_cond=False, random_fourier_features=False,
-                 learned_sinusoidal_dim=16, sinusoidal_pos_emb_theta=10000.0, dropout=0.0, attn_dim_head=None, attn_heads=None,
-                 full_attn=None, flash_attn=False, num_classes=0, cond_drop_prob=0.5):
+    def __init__(
+        self,
+        kind="unet",
+        dim=64,
+        sample_size=32,
+        init_dim=None,
+        out_dim=None,
+        dim_mults=(1, 2, 4, 8),
+        channels=3,
+        self_condition=False,
+        learned_variance=False,
+        learned_sinusoidal_cond=False,
+        random_fourier_features=False,
+        learned_sinusoidal_dim=16,
+        sinusoidal_pos_emb_theta=10000.0,
+        dropout=0.0,
+        attn_dim_head=None,
+        attn_heads=None,
+        full_attn=None,
+        flash_attn=False,
+        num_classes=0,
+        cond_drop_prob=0.5,
+    ):
         super().__init__()
         stages, by_class = len(dim_mults), kind == "class_unet"
         dims = [init_dim or dim, *(dim * times for times in dim_mults)]
@@ -129,7 +148,9 @@ class LockstepUnet(ModelMixin, ConfigMixin):
         features = learned_sinusoidal_dim + 1 if self.fourier else dim
         head = nn.Module()
         if self.fourier:
-            head.weights = nn.Parameter(torch.randn(learned_sinusoidal_dim // 2), requires_grad=not random_fourier_features)
+            head.weights = nn.Parameter(
+                torch.randn(learned_sinusoidal_dim // 2), requires_grad=not random_fourier_features
+            )
         self.time_mlp = nn.Sequential(head, nn.Linear(features, 4 * dim), nn.GELU(), nn.Linear(4 * dim, 4 * dim))
         if by_class:
             self.classes_emb = nn.Embedding(num_classes, dim)
@@ -153,13 +174,25 @@ class LockstepUnet(ModelMixin, ConfigMixin):
                 resize = nn.Conv2d(size, after, 4, stride=2, padding=1)
             else:
                 resize = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * size, after, 1))
-            self.downs.append(nn.ModuleList((block(size, size), block(size, size), attention(size, i, full[i], (heads[i], width[i])), resize)))
+            self.downs.append(
+                nn.ModuleList(
+                    (block(size, size), block(size, size), attention(size, i, full[i], (heads[i], width[i])), resize)
+                )
+            )
         for i in reversed(range(stages)):
             size, before = dims[i + 1], dims[i]
             conv = nn.Conv2d(size, before, 3, padding=1)
             resize = nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), conv) if i > 0 else conv
-            self.ups.append(nn.ModuleList((block(size + before, size), block(size + before, size),
-                                           attention(size, i, full[i], (heads[i], width[i])), resize)))
+            self.ups.append(
+                nn.ModuleList(
+                    (
+                        block(size + before, size),
+                        block(size + before, size),
+                        attention(size, i, full[i], (heads[i], width[i])),
+                        resize,
+                    )
+                )
+            )
         self.mid_block1, self.mid_block2 = block(dims[-1], dims[-1]), block(dims[-1], dims[-1])
         self.mid_attn = attention(dims[-1], stages, True, middle)
         self.final_res_block = block(2 * dims[0], dims[0])

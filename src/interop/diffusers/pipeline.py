@@ -26,13 +26,29 @@ class LockstepPipeline(DiffusionPipeline):
 
     model_cpu_offload_seq = "unet"
 
-    def __init__(self, unet, scheduler, num_inference_steps=50, eta=0.0, rederive_noise=False, guidance_scale=1.0,
-                 guidance_rescale=0.0, remove_parallel=False, keep_parallel=0.0):
+    def __init__(
+        self,
+        unet,
+        scheduler,
+        num_inference_steps=50,
+        eta=0.0,
+        rederive_noise=False,
+        guidance_scale=1.0,
+        guidance_rescale=0.0,
+        remove_parallel=False,
+        keep_parallel=0.0,
+    ):
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)
-        self.register_to_config(num_inference_steps=num_inference_steps, eta=eta, rederive_noise=rederive_noise,
-                                guidance_scale=guidance_scale, guidance_rescale=guidance_rescale, remove_parallel=remove_parallel,
-                                keep_parallel=keep_parallel)
+        self.register_to_config(
+            num_inference_steps=num_inference_steps,
+            eta=eta,
+            rederive_noise=rederive_noise,
+            guidance_scale=guidance_scale,
+            guidance_rescale=guidance_rescale,
+            remove_parallel=remove_parallel,
+            keep_parallel=keep_parallel,
+        )
 
     def predict(self, x, t, labels, scale, estimate):
         with_class = self.unet(x, t, class_labels=labels, x_self_cond=estimate).sample
@@ -65,23 +81,44 @@ class LockstepPipeline(DiffusionPipeline):
         return result.prev_sample, self.scheduler.model_outputs[-1] if estimate is None else estimate
 
     @torch.no_grad()
-    def __call__(self, batch_size=1, num_inference_steps=None, class_labels=None, guidance_scale=None, eta=None, generator=None,
-                 latents=None, step_noise=None, output_type="pil", return_dict=True):
+    def __call__(
+        self,
+        batch_size=1,
+        num_inference_steps=None,
+        class_labels=None,
+        guidance_scale=None,
+        eta=None,
+        generator=None,
+        latents=None,
+        step_noise=None,
+        output_type="pil",
+        return_dict=True,
+    ):
         """output_type: pil, np, pt (both clamped to 0..1) or latent (around -1..1). latents [B,C,H,W] and step_noise
         [K,B,C,H,W] take the place of random numbers."""
         settings, unet = self.config, self.unet
         device = self._execution_device
         shape = (batch_size, unet.config.channels, unet.config.sample_size, unet.config.sample_size)
-        x = randn_tensor(shape, generator=generator, device=device, dtype=unet.dtype) if latents is None else latents.to(device, unet.dtype)
+        x = (
+            randn_tensor(shape, generator=generator, device=device, dtype=unet.dtype)
+            if latents is None
+            else latents.to(device, unet.dtype)
+        )
         if unet.config.num_classes and class_labels is None:
             class_labels = torch.arange(len(x)) % unet.config.num_classes
         labels = torch.as_tensor(class_labels, device=device) if unet.config.num_classes else None
-        self.scheduler.set_timesteps(settings.num_inference_steps if num_inference_steps is None else num_inference_steps, device=device)
-        if hasattr(self.scheduler, "set_begin_index"):  # else one that has a time twice, as Karras' grids do, begins at the second
+        self.scheduler.set_timesteps(
+            settings.num_inference_steps if num_inference_steps is None else num_inference_steps, device=device
+        )
+        if hasattr(
+            self.scheduler, "set_begin_index"
+        ):  # else one that has a time twice, as Karras' grids do, begins at the second
             self.scheduler.set_begin_index(0)
         x, estimate = x * self.scheduler.init_noise_sigma, None
         for k, t in enumerate(self.progress_bar(self.scheduler.timesteps)):
-            output = self.predict(x, t, labels, settings.guidance_scale if guidance_scale is None else guidance_scale, estimate)
+            output = self.predict(
+                x, t, labels, settings.guidance_scale if guidance_scale is None else guidance_scale, estimate
+            )
             x, estimate = self.step(output, t, x, k, settings.eta if eta is None else eta, generator, step_noise)
             estimate = estimate if unet.config.self_condition else None
         if output_type == "latent":
