@@ -6,6 +6,7 @@
 
 #include "models/model.h"
 #include "optim/clip.h"
+#include "optim/ema.h"
 #include "optim/optimizers.h"
 
 namespace lockstep {
@@ -27,9 +28,16 @@ class TrainedArenas {
     update(lr);
   }
   // Clipping to a norm of 1, update.
-  void update(double lr) {
+  void update(double lr) { update(lr, {}, 0); }
+  // The same with the average of the weights, `updates` before this one.
+  void update(double lr, const EmaOptions& ema, int64_t updates) {
     UpdateTerms terms{.lr = lr};
     terms.gradient.clip = clip_coefficient(norm(), 1.0);
+    if (ema.enabled()) {
+      if (!average_) average_ = std::make_unique<Arena>(layout_);
+      terms.ema = average_.get();
+      terms.ema_move = ema_move(ema, updates);
+    }
     optimizer_->step(weights_, gradients_, terms);
   }
   double norm() const { return gradient_norm(gradients_); }
@@ -38,6 +46,7 @@ class TrainedArenas {
  private:
   ArenaLayout layout_;
   Arena weights_, gradients_;
+  std::unique_ptr<Arena> average_;  // made when it is asked for
   decltype(optimizers()) kinds_;
   std::unique_ptr<Optimizer> optimizer_;
 };

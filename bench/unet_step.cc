@@ -1,12 +1,18 @@
-// Time of one training step of the image UNet: noise, forward, loss, backward, clipping, Adam.
+// Time of one training step of the image UNet: noise, forward, loss, backward, clipping, Adam, moving average.
 //
-//   build/bin/unet_step_bench DIM BATCH SIZE STEPS [fp32|bf16]
+//   build/bin/unet_step_bench --case d64-s32-b8 [--compute fp32|bf16|fp16] [--device cpu] MODE
 //
-// One thread. Prints one line of JSON: seconds of each step, wall clock and CPU time of this process (which
-// other work on the machine disturbs less), after one step that is not counted. bench/peers/unet_step.py runs
-// it and its peer in turn.
+//   --rounds N     one step that is not counted, then N that are; one line of JSON
+//   --serve        the same for each number that comes on stdin: a program that compares runs peers in between
+//   --until N      N steps from the start of the process, one line of JSON: time to step N
+//   --check FILE   loss and gradient norm for the weights, pictures, times and noise of a safetensors file, no step
+//
+// A case names dim, size of the pictures, batch, and with -aN the micro-batches of a step (d64-s32-b16-a2 is G2's:
+// two forwards of 16). The average moves at every tenth step by 0.995, as the peer's trainer does. One thread. Seconds
+// are wall clock and CPU time of this process, which other work on the machine disturbs less.
+// bench/peers/unet_step.py and unet_step_gpu.py are the peers.
 #include <cstdio>
-#include <cstdlib>
+#include <iostream>
 #include <numeric>
 #include <string>
 
@@ -14,60 +20,136 @@
 #include <ATen/Parallel.h>
 
 #include "bench/clocks.h"
+#include "bench/flags.h"
 #include "bench/trained_arenas.h"
+#include "core/freed_memory.h"
 #include "core/philox.h"
 #include "models/unet.h"
 #include "tasks/gaussian_diffusion.h"
 #include "tensor/random.h"
+#include "tensor/safetensors.h"
 #include "train/precision.h"
 
 using namespace lockstep;
 
 namespace {
 
+// The sizes that a case's name says: d64-s32-b16-a2.
+struct UnetCase {
+  int64_t dim = 64, size = 32, batch = 8, accumulate = 1;
+
+  static UnetCase named(const std::string& name) {
+    UnetCase out;
+    int used = 0;
+    const int read = std::sscanf(name.c_str(), "d%ld-s%ld-b%ld%n-a%ld%n", &out.dim, &out.size, &out.batch, &used, &out.accumulate, &used);
+    if (read < 3 || used != static_cast<int>(name.size()) || out.dim < 4 || out.size < 8 || out.batch < 1 || out.accumulate < 1)
+      throw ConfigError("no case: '" + name + "'", "write d64-s32-b16-a2: dim, size, batch, micro-batches");
+    return out;
+  }
+};
+
 class Training {
  public:
-  Training(const UnetOptions& options, int64_t batch, int64_t size, const std::string& compute)
-      : model_(make_unet(options, 1)), arenas_(*model_, "adam"), diffusion_({}, 0.001), size_(size), compute_(compute),
-        ids_(batch) {
+  Training(const UnetCase& sizes, const std::string& compute)
+      : sizes_(sizes), compute_(compute), model_(make_unet(options(sizes), 1)), arenas_(*model_, "adam"), diffusion_({}, 0.001),
+        ids_(static_cast<size_t>(sizes.batch)) {
     std::iota(ids_.begin(), ids_.end(), 0);
   }
 
   double step(int64_t number) {
-    const auto now = static_cast<uint32_t>(number);
-    const at::Tensor images = random_uniform(Stream(1, Purpose::kTest), ids_, now, {3, size_, size_}).mul_(2).sub_(1);
-    const at::Tensor noise = random_normal(Stream(1, Purpose::kNoise), ids_, now, {3, size_, size_});
-    const NoisedBatch batch = diffusion_.noised(images, (at::tensor(ids_) * 97 + number * 31).remainder(1000), noise);
     arenas_.clear_gradients();
-    at::Tensor loss;
-    {
-      const AutocastGuard autocast(compute_);
-      loss = diffusion_.losses(model_->predict({batch.x, batch.t, {}, {}, nullptr}), batch).mean();
+    double loss = 0;
+    for (int64_t part = 0; part < sizes_.accumulate; ++part) {
+      const auto now = static_cast<uint32_t>(number * sizes_.accumulate + part);
+      const std::vector<int64_t> shape = {3, sizes_.size, sizes_.size};
+      const at::Tensor images = random_uniform(Stream(1, Purpose::kTest), ids_, now, shape).mul_(2).sub_(1);
+      const at::Tensor noise = random_normal(Stream(1, Purpose::kNoise), ids_, now, shape);
+      loss += backward(diffusion_.noised(images, (at::tensor(ids_) * 97 + static_cast<int64_t>(now) * 31).remainder(1000), noise));
     }
-    arenas_.descend(loss, 1e-4);
-    return loss.item<double>();
+    arenas_.update(1e-4, ema_, number);
+    return loss;
+  }
+
+  // Loss and gradient norm for given weights and inputs: what the peer must find, too.
+  std::string check(const std::string& file) {
+    const NamedTensors inputs = load_safetensors(file);
+    NamedTensors weights;
+    for (const NamedTensor& entry : inputs)
+      if (entry.name.starts_with("weight.")) weights.push_back({entry.name.substr(7), entry.tensor});
+    model_->load(weights, file);
+    arenas_.clear_gradients();
+    const auto input = [&](const char* name) { return *find_tensor(inputs, name); };
+    const double loss = backward(diffusion_.noised(input("x"), input("t").to(at::kLong), input("noise")));
+    char line[128];
+    std::snprintf(line, sizeof line, "{\"loss\": %.9g, \"gradient_norm\": %.9g}", loss * static_cast<double>(sizes_.accumulate), arenas_.norm());
+    return line;
   }
 
  private:
+  static UnetOptions options(const UnetCase& sizes) {
+    UnetOptions options;
+    options.dim = sizes.dim;
+    return options;
+  }
+
+  // A share of the mean over the step's pictures.
+  double backward(const NoisedBatch& batch) {
+    at::Tensor loss;
+    {
+      const AutocastGuard autocast(compute_);
+      loss = diffusion_.losses(model_->predict({batch.x, batch.t, {}, {}, nullptr}), batch).mean() / static_cast<double>(sizes_.accumulate);
+    }
+    loss.backward();
+    return loss.item<double>();
+  }
+
+  UnetCase sizes_;
+  std::string compute_;
   std::unique_ptr<Denoiser> model_;
   TrainedArenas arenas_;
+  EmaOptions ema_{.decay = 0.995, .every_steps = 10, .warmup = true};
   GaussianDiffusion diffusion_;
-  int64_t size_;
-  std::string compute_;
   std::vector<int64_t> ids_;
 };
+
+int run(const BenchFlags& flags) {
+  if (flags.text("device", "cpu") != "cpu")
+    throw EnvironmentError("this benchmark computes on a CPU, not on '" + flags.text("device") + "'");
+  Training training(UnetCase::named(flags.text("case", "d64-s32-b8")), flags.text("compute", "fp32"));
+  if (flags.has("check")) {
+    std::puts(training.check(flags.text("check")).c_str());
+    return 0;
+  }
+  int64_t number = 0;
+  if (flags.has("until")) {
+    double loss = 0;
+    for (const int64_t last = flags.number("until", 0); number < last;) loss = training.step(number++);
+    std::printf("{\"steps\": %ld, \"cpu\": %.6f, \"loss\": %f}\n", static_cast<long>(number), cpu_seconds(), loss);
+    return 0;
+  }
+  training.step(number++);
+  const auto rounds = [&](int64_t steps) {
+    const StepSeconds seconds = timed_steps(steps, [&](int64_t) { return training.step(number++); });
+    std::printf("{%s}\n", seconds.text().c_str());
+    std::fflush(stdout);
+  };
+  if (!flags.has("serve")) {
+    rounds(flags.number("rounds", 5));
+    return 0;
+  }
+  for (std::string line; std::getline(std::cin, line);) rounds(BenchFlags::whole_number(line));
+  return 0;
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 5) {
-    std::fprintf(stderr, "usage: %s DIM BATCH SIZE STEPS [fp32|bf16]\n", argv[0]);
-    return 2;
-  }
+  keep_freed_memory();
   at::set_num_threads(1);
-  UnetOptions options;
-  options.dim = std::atoll(argv[1]);
-  Training training(options, std::atoll(argv[2]), std::atoll(argv[3]), argc > 5 ? argv[5] : "fp32");
-  print_step_seconds(std::atoll(argv[4]), [&](int64_t number) { return training.step(number); });
-  return 0;
+  try {
+    return run(BenchFlags(argc, argv));
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.message().c_str());
+    return static_cast<int>(error.code());
+  }
 }

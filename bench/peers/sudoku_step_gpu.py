@@ -26,17 +26,12 @@ os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 import torch  # noqa: E402
 
 import seed_peer  # noqa: E402
+from device_clock import Stopwatch, seconds_since_exec, synchronise  # noqa: E402
 
 G1 = [f"c{c}-l{layers}-e0-k5-b{b}" for c in (64, 128) for layers in (4, 8) for b in (1, 8, 32, 256)]
 AMP = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": None}
 VARIANTS = ("eager", "compile", "eager_unscaled")
 TOLERANCE = 1e-3  # relative, of loss and gradient norm, float32: other kernels, other order of additions
-
-
-def seconds_since_exec():
-    with open("/proc/self/stat") as stat, open("/proc/uptime") as uptime:
-        start = int(stat.read().rsplit(")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
-        return float(uptime.read().split()[0]) - start
 
 
 def make_peer(case, options, variant, amp):
@@ -45,33 +40,6 @@ def make_peer(case, options, variant, amp):
     if variant == "eager_unscaled":
         peer.scaler = None
     return peer
-
-
-def synchronise(device):
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-class Stopwatch:
-    """Seconds of what runs inside: CUDA events on a GPU, the wall clock on a CPU."""
-
-    def __init__(self, device):
-        self.device = device
-
-    def __enter__(self):
-        if self.device == "cuda":
-            self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
-            self.events[0].record()
-        self.start = time.perf_counter()
-        return self
-
-    def __exit__(self, *_):
-        if self.device == "cuda":
-            self.events[1].record()
-            self.events[1].synchronize()
-            self.seconds = self.events[0].elapsed_time(self.events[1]) / 1e3
-        else:
-            self.seconds = time.perf_counter() - self.start
 
 
 def gate(case, options):

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """One training step of the image UNet: Lockstep against denoising-diffusion-pytorch, in turn on one machine.
 
-    python3 bench/peers/unet_step.py build/bin/unet_step_bench RESULT.json [--rounds N] [--steps N]
+    python3 bench/peers/unet_step.py build/bin RESULT.json [--case d64-s32-b8]... [--rounds N] [--no-compile] [--no-bf16]
 
-Needs: torch==2.11.0, denoising-diffusion-pytorch==2.3.4. One thread each; in every round each program does some
-steps, then the next one, so that other work on the machine hits all alike; medians over all steps. The peer
-runs its own loss, clipping at 1 and torch.optim.Adam (fused), fp32 and bf16 autocast.
+Needs: torch==2.11.0, denoising-diffusion-pytorch==2.3.4, safetensors==0.8.0, and a C++ compiler for torch.compile. One
+thread each. Programs stay up; in every round each does one step, then the next one, so that other work on the
+machine hits all alike. Medians over rounds, and medians of the ratios of each round, of wall clock and of CPU
+seconds. Before anything is timed, loss and gradient norm for the same weights, pictures, times and noise are
+compared. Beside the times stand the operations of a step and the least time they can take at this machine's roof.
 """
 import argparse
 import json
@@ -13,69 +15,133 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
-import torch
-from denoising_diffusion_pytorch import GaussianDiffusion, Unet
+os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 
-DIM, BATCH, SIZE = 64, 8, 32
+import torch  # noqa: E402
+
+import unet_peer  # noqa: E402
+
+TOLERANCE = {"loss": 1e-5, "gradient_norm": 1e-4}  # relative; float32 on both sides
 
 
-class Peer:
-    def __init__(self, bf16):
-        torch.manual_seed(1)
-        self.bf16 = bf16
-        self.diffusion = GaussianDiffusion(Unet(DIM), image_size=SIZE)
-        self.optimizer = torch.optim.Adam(self.diffusion.parameters(), lr=1e-4, betas=(0.9, 0.99), fused=True)
-        self.step()
+class Lockstep:
+    """The benchmark program, waiting for numbers of steps on its stdin."""
 
-    def step(self):
-        images = torch.rand(BATCH, 3, SIZE, SIZE)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            loss = self.diffusion(images)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.diffusion.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+    def __init__(self, programs, case, compute="fp32"):
+        self.words = [f"{programs}/unet_step_bench", "--case", case, "--compute", compute]
+        self.environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
-    def run(self, steps):
-        wall, cpu = [], []
-        for _ in range(steps):
-            before = time.perf_counter(), time.process_time()
-            self.step()
-            wall.append(time.perf_counter() - before[0])
-            cpu.append(time.process_time() - before[1])
-        return {"wall": wall, "cpu": cpu}
+    def start(self):
+        start = time.perf_counter()
+        self.process = subprocess.Popen([*self.words, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.environment)
+        self.round()  # its first step is not in these times, so this waits for it
+        return time.perf_counter() - start
+
+    def round(self):
+        self.process.stdin.write("1\n")
+        self.process.stdin.flush()
+        result = json.loads(self.process.stdout.readline())
+        return {"wall": result["wall"][0], "cpu": result["cpu"][0]}
+
+    def check(self, file):
+        done = subprocess.run([*self.words, "--check", file], check=True, capture_output=True, text=True, env=self.environment)
+        return json.loads(done.stdout)
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Python:
+    def __init__(self, case, **options):
+        self.case, self.options, self.trainer = case, options, None
+
+    def start(self):
+        start = time.perf_counter()
+        self.trainer = unet_peer.Trainer(self.case, "cpu", **self.options)
+        self.trainer.step()
+        self.trainer.step()
+        return time.perf_counter() - start
+
+    def round(self):
+        wall, cpu = time.perf_counter(), time.process_time()
+        self.trainer.step()
+        return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+    def stop(self):
+        self.trainer = None
+
+
+def gate(case, lockstep):
+    """Loss and gradient norm of both for the same weights and inputs; the relative differences."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/check.safetensors"
+        theirs = unet_peer.Trainer(case, "cpu").check(file)
+        ours = lockstep.check(file)
+    for name, value in theirs.items():
+        if not abs(ours[name] - value) <= TOLERANCE[name] * abs(value):
+            sys.exit(f"{case}: {name} is {ours[name]} in Lockstep and {value} in PyTorch: nothing was timed")
+    return {name: float(f"{abs(ours[name] / value - 1):.1e}") for name, value in theirs.items()}
+
+
+def measure(case, options, roofs):
+    runs = {"lockstep": Lockstep(options.programs, case)}
+    agreement = gate(case, runs["lockstep"])
+    runs["lucidrains"] = Python(case)
+    runs["lucidrains channels_last"] = Python(case, channels_last=True)
+    if not options.no_compile:
+        runs["lucidrains compiled"] = Python(case, compiled=True)
+    if not options.no_bf16:
+        runs["lockstep bf16"] = Lockstep(options.programs, case, "bf16")
+        runs["lucidrains bf16"] = Python(case, amp=torch.bfloat16)
+    warm_up = {name: run.start() for name, run in runs.items()}
+    flops = runs["lucidrains"].trainer.flops
+    times = {name: {"wall": [], "cpu": []} for name in runs}
+    for _ in range(options.rounds):
+        for name, run in runs.items():
+            for clock, value in run.round().items():
+                times[name][clock].append(value)
+    out = {"rounds": options.rounds, "agreement": agreement, "gflop": round(flops / 1e9, 1)}
+    for name, run in runs.items():
+        run.stop()
+        roof = roofs["bf16_gflops" if "bf16" in name else "fp32_gflops"] * 1e9
+        ours = times["lockstep bf16" if "bf16" in name else "lockstep"]
+        ratio = {clock: round(statistics.median(a / b for a, b in zip(times[name][clock], ours[clock])), 3) for clock in ours}
+        wall, cpu = (statistics.median(times[name][clock]) for clock in ("wall", "cpu"))
+        out[name] = {"wall_seconds": round(wall, 4), "cpu_seconds": round(cpu, 4), "first_two_steps_seconds": round(warm_up[name], 2),
+                     "times_lockstep_wall": ratio["wall"], "times_lockstep_cpu": ratio["cpu"],
+                     "least_seconds_at_roof": round(flops / roof, 4) if roof else None,
+                     "percent_of_roof": round(100 * flops / roof / cpu, 1) if roof else None}
+    return out
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("program")
-    parser.add_argument("result")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=3)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("programs", help="folder of unet_step_bench and machine_roofs_bench")
+    parser.add_argument("result", help="JSON file to write")
+    parser.add_argument("--case", action="append", help="default: d64-s32-b8")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--no-bf16", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    peers = {"": Peer(False), " bf16": Peer(True)}
-    times = {}
-    for _ in range(options.rounds):
-        for suffix, peer in peers.items():
-            words = [options.program, str(DIM), str(BATCH), str(SIZE), str(options.steps), suffix.strip() or "fp32"]
-            done = subprocess.run(words, capture_output=True, text=True, check=True)
-            for name, run in (("lockstep" + suffix, json.loads(done.stdout)), ("lucidrains" + suffix, peer.run(options.steps))):
-                for clock in ("wall", "cpu"):
-                    times.setdefault(name, {}).setdefault(clock, []).extend(run[clock])
-    medians = {name: {clock: round(statistics.median(values), 4) for clock, values in clocks.items()}
-               for name, clocks in times.items()}
-    for suffix in peers:
-        medians["lockstep" + suffix]["faster_by"] = round(medians["lucidrains" + suffix]["cpu"] / medians["lockstep" + suffix]["cpu"], 2)
-    facts = {"torch": torch.__version__, "machine": platform.processor() or platform.machine(), "threads": 1,
-             "rounds": options.rounds, "load_average": [round(x, 1) for x in os.getloadavg()],
-             "date": time.strftime("%Y-%m-%d"), "unit": "seconds a step, medians; faster_by compares CPU time"}
-    text = json.dumps({"bench": "unet_step", "case": f"dim {DIM}, batch {BATCH}, {SIZE} x {SIZE}", "facts": facts, "results": medians}, indent=1)
-    Path(options.result).write_text(text + "\n")
-    print(text)
+    roofs = json.loads(subprocess.run([f"{options.programs}/machine_roofs_bench"], check=True, capture_output=True, text=True).stdout)
+    facts = {"torch": torch.__version__, "machine": platform.processor() or platform.machine(), "threads": 1, "roofs": roofs,
+             "date": time.strftime("%Y-%m-%d"), "load_average_before": [round(x, 1) for x in os.getloadavg()],
+             "unit": "seconds a step, medians; times_lockstep: median over rounds of the ratio to lockstep's step of that "
+                     "precision, above 1 = Lockstep is faster"}
+    cases = {}
+    for case in options.case or ["d64-s32-b8"]:
+        cases[case] = measure(case, options, roofs)
+        print(case, json.dumps(cases[case], indent=1), flush=True)
+        facts["load_average_after"] = [round(x, 1) for x in os.getloadavg()]
+        Path(options.result).write_text(json.dumps({"bench": "unet_step", "facts": facts, "cases": cases}, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

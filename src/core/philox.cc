@@ -1,36 +1,21 @@
 #include "core/philox.h"
 
-#include <cmath>
-#include <numbers>
+#include "core/box_muller.h"
 
 namespace lockstep {
 namespace {
 
-constexpr uint32_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
-constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
-
 float unit(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
-
-struct Polar {
-  double radius, angle;
-};
-
-// Box and Muller, Annals of Mathematical Statistics 29 (1958). 1 - u lies in (0, 1], so the
-// logarithm is finite.
-Polar box_muller(uint32_t first, uint32_t second) {
-  return {std::sqrt(-2.0 * std::log(1.0 - static_cast<double>(unit(first)))),
-          2.0 * std::numbers::pi * static_cast<double>(unit(second))};
-}
 
 }  // namespace
 
 PhiloxCounter philox4x32(PhiloxCounter c, PhiloxKey k, int rounds) {
   for (int round = 0; round < rounds; ++round) {
-    const uint64_t p0 = uint64_t{kMultiplier0} * c[0], p1 = uint64_t{kMultiplier1} * c[2];
+    const uint64_t p0 = uint64_t{kPhiloxMultiplier0} * c[0], p1 = uint64_t{kPhiloxMultiplier1} * c[2];
     c = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(p1),
          static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(p0)};
-    k[0] += kWeyl0;
-    k[1] += kWeyl1;
+    k[0] += kPhiloxWeyl0;
+    k[1] += kPhiloxWeyl1;
   }
   return c;
 }
@@ -66,8 +51,8 @@ uint32_t Stream::below(uint64_t id, uint32_t step, uint64_t element, uint32_t n)
 float Stream::normal(uint64_t id, uint32_t step, uint64_t element) const {
   const PhiloxCounter four = block(id, step, static_cast<uint32_t>(element / 4));
   const size_t pair = (element % 4) & ~size_t{1};
-  const Polar polar = box_muller(four[pair], four[pair + 1]);
-  return static_cast<float>(polar.radius * (element % 2 == 0 ? std::cos(polar.angle) : std::sin(polar.angle)));
+  const TwoDoubles two = box_muller(four[pair], four[pair + 1]);
+  return static_cast<float>(element % 2 == 0 ? two.first : two.second);
 }
 
 std::array<float, 4> uniform4(const PhiloxCounter& block) {
@@ -77,9 +62,9 @@ std::array<float, 4> uniform4(const PhiloxCounter& block) {
 std::array<float, 4> normal4(const PhiloxCounter& block) {
   std::array<float, 4> out;
   for (size_t pair = 0; pair < 4; pair += 2) {
-    const Polar polar = box_muller(block[pair], block[pair + 1]);
-    out[pair] = static_cast<float>(polar.radius * std::cos(polar.angle));
-    out[pair + 1] = static_cast<float>(polar.radius * std::sin(polar.angle));
+    const TwoDoubles two = box_muller(block[pair], block[pair + 1]);
+    out[pair] = static_cast<float>(two.first);
+    out[pair + 1] = static_cast<float>(two.second);
   }
   return out;
 }

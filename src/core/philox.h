@@ -16,6 +16,10 @@ using PhiloxKey = std::array<uint32_t, 2>;
 // `rounds` is 10 for random numbers; the sample order uses its own 8.
 PhiloxCounter philox4x32(PhiloxCounter counter, PhiloxKey key, int rounds = 10);
 
+// Its constants, for code that computes many blocks at once.
+inline constexpr uint32_t kPhiloxMultiplier0 = 0xD2511F53, kPhiloxMultiplier1 = 0xCD9E8D57;
+inline constexpr uint32_t kPhiloxWeyl0 = 0x9E3779B9, kPhiloxWeyl1 = 0xBB67AE85;
+
 // Vigna's SplitMix64: adds the golden gamma, then mixes.
 uint64_t splitmix64(uint64_t x);
 
@@ -51,7 +55,7 @@ class Stream {
   uint32_t bits(uint64_t id, uint32_t step, uint64_t element) const;
   // [0, 1): (u >> 8) * 2^-24, exactly representable in float.
   float uniform(uint64_t id, uint32_t step, uint64_t element) const;
-  // Standard normal by Box-Muller in double from elements 2k, 2k+1; rounded once.
+  // Standard normal by Box-Muller (core/box_muller.h) in double from elements 2k, 2k+1; rounded once.
   float normal(uint64_t id, uint32_t step, uint64_t element) const;
   // Integer in [0, n), n >= 1: ⌊u·n / 2^32⌋ (bias below n/2^32).
   uint32_t below(uint64_t id, uint32_t step, uint64_t element, uint32_t n) const;
@@ -62,5 +66,10 @@ class Stream {
  private:
   PhiloxKey key_;
 };
+
+// Elements 0 … count−1 of (id, step): what Stream::uniform and Stream::normal give one by one, many at a time.
+// count < 2^34.
+void uniform_row(const Stream& stream, uint64_t id, uint32_t step, float* out, int64_t count);
+void normal_row(const Stream& stream, uint64_t id, uint32_t step, float* out, int64_t count);
 
 }  // namespace lockstep

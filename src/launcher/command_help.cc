@@ -179,6 +179,8 @@ Flags
   --reference K         steps of the reference (1000); 0: none
   --weights FILE        other weights than those of the newest checkpoint
   --seed N              of the noise (default: run.seed)
+  --inception W         FID as well, of --fid-images N pictures (1000) against --fid-reference train | validation |
+                        a folder | shards; --features D: 2048, 768, 192 or 64
   --profile             a table of operators for each precision and attention
   --output FILE         all figures as .json, .csv, or a page with charts (.html)
   --json                one line of JSON, last on stdout

@@ -51,7 +51,7 @@ class SamplerBench {
   // `replicas`: equal networks of `images`, one a thread, on the CPU; both outlive this object.
   SamplerBench(const ImageDiffusion& images, std::vector<Model*> replicas, SamplerBenchOptions options);
 
-  using Score = std::function<double(const SamplerCase&)>;  // FID of a case; empty: none
+  using Score = std::function<std::optional<double>(const SamplerCase&)>;  // FID of a case; empty: none
   // Measures the cases into report.rows, in order. Rows that cannot run say why. Ends early, with
   // report.is_complete false, when a stop is requested. Each finished row is shown above the bar.
   void run(std::vector<SamplerCase> cases, SamplerReport& report, const Score& score = {});

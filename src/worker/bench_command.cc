@@ -13,14 +13,19 @@
 #include "train/sampler_bench.h"
 #include "train/trained_model.h"
 #include "worker/arguments.h"
+#include "worker/bench_fid.h"
 #include "worker/commands.h"
 
 namespace lockstep {
 namespace {
 
-const std::vector<Flag> kFlags = {{"--samplers", true}, {"--steps", true}, {"--precision", true}, {"--graph", true}, {"--attention", true},
+std::vector<Flag> known_flags() {
+  std::vector<Flag> flags = {{"--samplers", true}, {"--steps", true}, {"--precision", true}, {"--graph", true}, {"--attention", true},
                                   {"--batch", true}, {"--repeats", true}, {"--warmup", true}, {"--reference", true}, {"--weights", true},
                                   {"--seed", true}, {"--threads", true}, {"--output", true}, {"--json"}, {"--profile"}};
+  flags.insert(flags.end(), bench_fid_flags().begin(), bench_fid_flags().end());
+  return flags;
+}
 
 Place on_command_line(const std::string& words) { return {"command line", 1, 1, words}; }
 
@@ -122,14 +127,15 @@ void check_output(const std::string& path) {
 int bench_command(const Words& words) {
   if (words.empty() || words.front() != "sampler")
     throw ConfigError(words.empty() ? "bench needs to know what" : "bench knows no '" + words.front() + "'", "lockstep bench sampler CONFIG");
-  const Arguments arguments({words.begin() + 1, words.end()}, kFlags);
+  const Arguments arguments({words.begin() + 1, words.end()}, known_flags());
   const std::string path = arguments.one_positional("run folder or config"), output = arguments.value("--output").value_or("");
   check_output(output);
   const TrainedModel trained = model_of(arguments, path);
   const RunConfig& config = *trained.loaded.config;
   if (config.task.kind != "image_diffusion")
     throw ConfigError("bench sampler measures image diffusion, and the task is " + config.task.kind, "set task.kind=image_diffusion");
-  const ImageDiffusion images(config.task.as<ImageDiffusionOptions>());
+  const auto shared_images = std::make_shared<const ImageDiffusion>(config.task.as<ImageDiffusionOptions>());
+  const ImageDiffusion& images = *shared_images;
   images.check(as_denoiser(*trained.replicas.front()).facts());
   const SamplerBenchOptions options = options_of(arguments, static_cast<uint64_t>(config.run.seed));
   std::vector<SamplerCase> cases = sampler_cases(options, config.sampler, images.diffusion.schedule());
@@ -141,7 +147,7 @@ int bench_command(const Words& words) {
   report.facts = facts_of(path, trained, images);
   install_stop_handlers(false);
   SamplerBench bench(images, replicas, options);
-  bench.run(std::move(cases), report);
+  bench.run(std::move(cases), report, bench_fid(arguments, trained, shared_images, replicas));
 
   write(report, output);
   std::FILE* people = arguments.has("--json") ? stderr : stdout;

@@ -8,6 +8,7 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/freed_memory.h"
 #include "models/kernel_isa.h"
 
 namespace lockstep {
@@ -34,6 +35,7 @@ void pin_isa(const std::string& isa) {
 }
 
 void set_up_compute_environment(int argc, char** argv) {
+  keep_freed_memory();
   setenv("OMP_NUM_THREADS", "1", 1);
   setenv("MKL_NUM_THREADS", "1", 1);
   setenv("KINETO_LOG_LEVEL", "5", 0);  // the profiler complains on machines without a GPU

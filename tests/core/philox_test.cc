@@ -1,10 +1,15 @@
 #include "core/philox.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <numbers>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+
+#include "core/box_muller.h"
 
 namespace lockstep {
 namespace {
@@ -133,6 +138,42 @@ TEST(Stream, DrawsIntegersBelowNWithEqualShares) {
   for (const int count : counts) chi_squared += std::pow(count - kDraws / kKinds, 2) / (kDraws / kKinds);
   EXPECT_LT(chi_squared, 26.1);  // 0.1 % of the distribution with 8 degrees of freedom lies above
   EXPECT_EQ(stream.below(2, 0, 0, 1), 0u);
+}
+
+TEST(Philox, RowsAreTheNumbersOfTheirElements) {
+  const Stream stream(11, Purpose::kNoise);
+  for (const int64_t count : {1, 3, 255, 256, 257, 1003}) {
+    std::vector<float> uniform(static_cast<size_t>(count) + 1, -7), normal(static_cast<size_t>(count) + 1, -7);
+    const uint64_t id = (uint64_t{5} << 32) + 77;
+    uniform_row(stream, id, 9, uniform.data(), count);
+    normal_row(stream, id, 9, normal.data(), count);
+    for (int64_t e = 0; e < count; ++e) {
+      EXPECT_EQ(uniform[static_cast<size_t>(e)], stream.uniform(id, 9, static_cast<uint64_t>(e)));
+      EXPECT_EQ(normal[static_cast<size_t>(e)], stream.normal(id, 9, static_cast<uint64_t>(e)));
+    }
+    EXPECT_EQ(uniform.back(), -7);
+    EXPECT_EQ(normal.back(), -7);
+  }
+}
+
+// Against extended precision, at both ends, around powers of two and quarter turns, and in between.
+TEST(BoxMuller, LogarithmAndTurnAreThoseOfLongDouble) {
+  std::vector<int32_t> shares = {1, 2, 3, (1 << 24) - 1, (1 << 24) - 2, 11863283, 11863284};
+  for (int32_t bit = 2; bit < 24; ++bit)
+    for (int32_t around = -1; around <= 1; ++around) shares.push_back((1 << bit) + around);
+  for (int32_t k = 5; k < 1 << 24; k += 4099) shares.push_back(k);
+  double worst_log = 0, worst_turn = 0;
+  for (const int32_t k : shares) {
+    const long double share = static_cast<long double>(k) / (1 << 24), log = std::log(share), angle = 2 * std::numbers::pi_v<long double> * share;
+    worst_log = std::max(worst_log, static_cast<double>(std::fabs((log_of_share(k) - log) / log)));
+    const TwoDoubles turn = cos_sin_of_share(k);
+    worst_turn = std::max({worst_turn, static_cast<double>(std::fabs(turn.first - std::cos(angle))), static_cast<double>(std::fabs(turn.second - std::sin(angle)))});
+  }
+  EXPECT_LT(worst_log, 5e-16);
+  EXPECT_LT(worst_turn, 4e-16);
+  EXPECT_EQ(log_of_share(1 << 24), 0);
+  EXPECT_EQ(cos_sin_of_share(0).first, 1);
+  EXPECT_EQ(cos_sin_of_share(1 << 23).first, -1);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ import signal
 import time
 
 import harness
+import inception_file
 
 CONFIG = """\
 run: {{name: bench, folder: {work}/runs, seed: 3}}
@@ -53,6 +54,20 @@ def files(test, config):
     return "CSV, page with charts, JSON; a table of operators"
 
 
+def with_fid(test, config):
+    test.environment["LOCKSTEP_CACHE"] = str(test.work / "cache")
+    test.run("data", "make", "shapes", test.work / "shapes", "train_images=40", "validation_images=8", "image_size=8", limit=60).expect(0)
+    weights = inception_file.write_weights(test.work / "inception.safetensors")
+    words = ("--samplers", "ddim", "--steps", "2,4", "--batch", "2", "--repeats", "1", "--reference", "0", "--inception", weights, "--features", "64",
+             "--fid-images", "20")
+    result = test.run("bench", "sampler", config, *words, "--fid-reference", test.work / "shapes" / "train-*.h5", "--json", limit=100).expect(0, "FID")
+    found = [row["fid"] for row in json.loads(result.out)["rows"]]
+    assert len(found) == 2 and min(found) > 0 and found[0] != found[1], found
+    test.run("bench", "sampler", config, *words, limit=30).expect(2, "--fid-reference")
+    test.run("bench", "sampler", config, "--fid-images", "20", limit=30).expect(2, "--inception")
+    return f"FID {found[0]:.3f} and {found[1]:.3f}"
+
+
 def interrupted(test, config):
     running = test.start("bench", "sampler", config, "--samplers", "ddim,ddpm", "--steps", "3", "--repeats", "100000", "--reference", "0", "--batch", "1", "--json")
     deadline = time.monotonic() + 30
@@ -77,6 +92,7 @@ def main():
     config.write_text(CONFIG.format(work=test.work))
     test.case("all rows", measured, test, config)
     test.case("files", files, test, config)
+    test.case("FID", with_fid, test, config)
     test.case("Ctrl-C", interrupted, test, config)
     for name, words, wanted in (
             ("an unknown sampler", ("--samplers", "ddim,euler"), ("euler", "dpmpp_2m")),
