@@ -2,7 +2,7 @@
 """C13: the matrix root of FID, ours against pytorch-fid, torchmetrics and torch-fidelity, in turn in one run.
 
 Needs: torch==2.11.0 scipy==1.17.0 pytorch-fid==0.3.0 torchmetrics==1.8.2 torch-fidelity==0.3.0 safetensors
-Run:   python3 bench/peers/fid_root.py BUILD/bin/fid_root_bench [pairs] [--json RESULT]
+Run:   python3 bench/peers/fid_root.py BUILD/bin/fid_root_bench [pairs] [--case full|deficient] [--json RESULT]
 Two pairs of 2048 features: full rank (5,000 samples) and deficient (1,000 samples). Ratio = peer / ours.
 """
 import json
@@ -50,9 +50,13 @@ def torch_fidelity(a, b):
 
 
 def main():
-    out = {"benchmark": "C13 fid-root", "threads": threads, "cases": {}}
+    facts = {"torch": torch.__version__, "threads": threads, "pairs": pairs, "features": D, "load_average": [round(x, 1) for x in os.getloadavg()],
+             "date": time.strftime("%Y-%m-%d")}
+    out = {"bench": "C13 fid-root", "facts": facts, "cases": {}}
     with tempfile.TemporaryDirectory() as folder:
         for case, samples in (("full", 5000), ("deficient", 1000)):
+            if "--case" in sys.argv and sys.argv[sys.argv.index("--case") + 1] != case:
+                continue
             a, b = gaussian(samples, 1), gaussian(samples, 2)
             for name, (mu, sigma) in (("a", a), ("b", b)):
                 save_file({"mu": mu, "sigma": np.ascontiguousarray(sigma), "n": np.array(samples)}, f"{folder}/{name}.safetensors")
@@ -79,7 +83,11 @@ def main():
                     print(case, peer.__name__, rows[peer.__name__], flush=True)
             out["cases"][case] = rows
     if "--json" in sys.argv:
-        with open(sys.argv[sys.argv.index("--json") + 1], "w", encoding="utf-8") as file:
+        path = sys.argv[sys.argv.index("--json") + 1]
+        if "--case" in sys.argv and os.path.exists(path):  # the other case is kept
+            with open(path, encoding="utf-8") as file:
+                out["cases"] = json.load(file)["cases"] | out["cases"]
+        with open(path, "w", encoding="utf-8") as file:
             json.dump(out, file, indent=1)
             file.write("\n")
 

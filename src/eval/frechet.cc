@@ -17,9 +17,9 @@ int64_t rank_of(const Gaussian& g) {
   return g.count ? std::clamp<int64_t>(*g.count - 1, 0, features) : features;
 }
 
-// Σ √λ over the `most` largest eigenvalues of symmetric `matrix`.
-double sum_of_roots(const at::Tensor& matrix, int64_t most) {
-  const at::Tensor values = at::linalg_eigvalsh((matrix + matrix.t()) / 2);  // rising
+// Σ √λ over the `most` largest eigenvalues of the symmetric matrix whose lower triangle this is.
+double sum_of_roots(const at::Tensor& lower, int64_t most) {
+  const at::Tensor values = at::linalg_eigvalsh(lower, "L");  // rising
   const int64_t count = values.size(0);
   return values.slice(0, count - std::min(most, count)).clamp_min(0).sqrt().sum().item<double>();
 }
@@ -29,6 +29,23 @@ at::Tensor cholesky(const Gaussian& g) {
   if (rank_of(g) < g.mean.size(0)) return {};
   const auto [factor, info] = at::linalg_cholesky_ex(g.covariance);
   return info.item<int>() == 0 ? factor : at::Tensor();
+}
+
+// The lower triangle of Fᵀ S F for lower triangular F: blocks that are zero in F or above the diagonal are
+// left out, which is a third of the work.
+at::Tensor lower_congruence(const at::Tensor& f, const at::Tensor& s) {
+  constexpr int64_t kBlock = 256;
+  const int64_t size = f.size(0);
+  at::Tensor out = at::zeros_like(f);
+  for (int64_t j = 0; j < size; j += kBlock) {
+    const int64_t columns = std::min(kBlock, size - j);
+    const at::Tensor sf = at::mm(s.slice(0, j).slice(1, j), f.slice(0, j).narrow(1, j, columns));  // rows from j
+    for (int64_t i = j; i < size; i += kBlock) {
+      const int64_t rows = std::min(kBlock, size - i);
+      out.narrow(0, i, rows).narrow(1, j, columns).copy_(at::mm(f.slice(0, i).narrow(1, i, rows).t(), sf.slice(0, i - j)));
+    }
+  }
+  return out;
 }
 
 // F [D, r] from the eigenvectors of positive eigenvalues, at most as many as the rank.
@@ -48,12 +65,11 @@ double trace_of_root(const Gaussian& a, const Gaussian& b) {
     factor = cholesky(b);
     other = &a.covariance;
   }
-  if (!factor.defined()) {
-    // The one of smaller rank gives the smaller problem.
-    const bool first = rank_of(a) <= rank_of(b);
-    factor = factor_by_eigenvectors(first ? a : b);
-    other = first ? &b.covariance : &a.covariance;
-  }
+  if (factor.defined()) return sum_of_roots(lower_congruence(factor, *other), rank);
+  // The one of smaller rank gives the smaller problem.
+  const bool first = rank_of(a) <= rank_of(b);
+  factor = factor_by_eigenvectors(first ? a : b);
+  other = first ? &b.covariance : &a.covariance;
   if (factor.size(1) == 0) return 0.0;
   return sum_of_roots(at::mm(factor.t(), at::mm(*other, factor)), rank);
 }

@@ -63,7 +63,9 @@ at::Tensor Inception::features(const at::Tensor& x_BCHW) const {
   const at::NoGradGuard no_grad;
   // Evaluations may run under autocast; features are float32 all the same.
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
-  at::Tensor x = conv("Conv2d_2b_3x3", conv("Conv2d_2a_3x3", conv("Conv2d_1a_3x3", x_BCHW)));
+  // Channels last: oneDNN's kernels then work without reordering, in two thirds of the time.
+  const at::Tensor input = x_BCHW.contiguous(at::MemoryFormat::ChannelsLast);
+  at::Tensor x = conv("Conv2d_2b_3x3", conv("Conv2d_2a_3x3", conv("Conv2d_1a_3x3", input)));
   x = halve(x);
   if (dimensions_ >= 192) x = halve(conv("Conv2d_4a_3x3", conv("Conv2d_3b_1x1", x)));
   if (dimensions_ >= 768) {

@@ -66,6 +66,17 @@ TEST(FrechetDistance, HasTheClosedFormOfDiagonalCovariances) {
   EXPECT_NEAR(frechet_distance(a, b), 39.0, 1e-9);
 }
 
+TEST(FrechetDistance, HasTheClosedFormOfCommutingCovariancesOfSeveralBlocks) {
+  const int64_t size = 600;
+  const at::Tensor v = at::linspace(0.1, 5, size, at::kDouble), w = at::linspace(3, 0.2, size, at::kDouble).square();
+  // A reflection: symmetric and orthogonal.
+  const at::Tensor u = at::linspace(-1, 2, size, at::kDouble), q = at::eye(size, at::kDouble) - 2 * at::outer(u, u) / u.dot(u);
+  const Gaussian a{at::zeros({size}, at::kDouble), at::mm(q * v, q), {}}, b{at::zeros({size}, at::kDouble), at::mm(q * w, q), {}};
+  const double expected = (v.sqrt() - w.sqrt()).square().sum().item<double>();
+  EXPECT_NEAR(frechet_distance(a, b), expected, 1e-10 * expected);
+  EXPECT_NEAR(frechet_distance(b, a), expected, 1e-10 * expected);
+}
+
 TEST(Moments, OfPartsAddUpToThoseOfTheWhole) {
   const at::Tensor x = golden().load("full.a");
   Moments parts = Moments::of(x.slice(0, 0, 31));

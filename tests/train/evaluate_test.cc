@@ -12,6 +12,7 @@
 #include "core/errors.h"
 #include "ddp/single.h"
 #include "ddp/thread_ranks.h"
+#include "train/metrics.h"
 
 namespace lockstep {
 namespace {
@@ -136,6 +137,24 @@ TEST(EvaluateOnRanks, IsGivenUpOnAllRanksWhenOneIsToStop) {
     EXPECT_TRUE(result.given_up);
     EXPECT_TRUE(result.scores.empty());
   }
+}
+
+TEST(EvaluateOnRanks, HoldsFewSumsHoweverManyChunksThereAre) {
+  // Half a mebibyte a chunk, as moments of 256 features; a gibibyte in all.
+  class Wide : public Harmonic {
+   public:
+    int64_t num_chunks() const override { return 2048; }
+    EvaluationChunk chunk(Model&, int64_t index) const override { return {std::vector<double>(65536, index % 7), {}}; }
+    Scores scores(const std::vector<double>& sums) const override { return {{"harmonic", sums.back()}}; }
+  } wide;
+  OneWeight one, other;
+  const int64_t before = resident_bytes();
+  int64_t most = 0;
+  EvaluationNews news;
+  news.alive = [&] { most = std::max(most, resident_bytes()); };
+  const EvaluationResult result = evaluate_on_ranks(wide, {&one, &other}, "fp32", *make_single_communicator(), news);
+  EXPECT_EQ(result.scores.at("harmonic"), 2048 / 7 * 21 + 0 + 1 + 2 + 3);
+  EXPECT_LT(most - before, 64 << 20);
 }
 
 TEST(EvaluateOnRanks, PassesOnWhatAChunkThrows) {

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""G7: features of N pictures that lie on the device, and the root: torch-fidelity, pytorch-fid and torchmetrics.
+
+    python3 bench/peers/fid_gpu.py --device cuda --images 50000 --json fid-gpu.json [--tf32] [--batch 250] [--rounds 3]
+    python3 bench/peers/fid_gpu.py --device cpu --images 16 --features 64 --json tiny.json       # a trial without a GPU
+
+Needs: torch==2.11.0, torchvision==0.26.0, pytorch-fid==0.3.0, torch-fidelity==0.3.0, torchmetrics==1.8.2, scipy, safetensors.
+Two sets of N pictures u8 [N, 3, 32, 32] are made on the device; each peer turns both into features and takes
+the distance in the way its package does. `features` and `root` are seconds of the two parts, medians over
+rounds after one that is not counted; peers take turns. With --lockstep PROGRAM the same pictures go through
+`lockstep fid` as shards (from its start to the score), if that program computes on this device.
+"""
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import random_inception
+
+
+class Clock:
+    """Seconds since the last call, all work of the device done."""
+
+    def __init__(self, device):
+        self.device, self.last = device, 0.0
+        self.lap()
+
+    def lap(self):
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        seconds, self.last = now - self.last, now
+        return seconds
+
+
+def pictures(count, seed, device):
+    generator = torch.Generator(device=device).manual_seed(seed)
+    coarse = torch.rand(count, 3, 4, 4, generator=generator, device=device)
+    smooth = torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bilinear")
+    return (255 * smooth).to(torch.uint8)
+
+
+def batches(images, size):
+    return (images[first:first + size] for first in range(0, len(images), size))
+
+
+class PytorchFid:
+    def __init__(self, tensors, folder, options):
+        self.network = random_inception.pytorch_fid_network(tensors, options.features).to(options.device)
+        self.options = options
+
+    def features(self, images):
+        out = np.empty((len(images), self.options.features))
+        first = 0
+        for batch in batches(images, self.options.batch):
+            with torch.no_grad():
+                value = self.network(batch.float() / 255)[0]
+            value = torch.nn.functional.adaptive_avg_pool2d(value, 1).flatten(1).cpu().numpy()
+            out[first:first + len(value)] = value
+            first += len(value)
+        return out
+
+    def distance(self, a, b):
+        from pytorch_fid.fid_score import calculate_frechet_distance
+        moments = [(np.mean(x, axis=0), np.cov(x, rowvar=False)) for x in (a, b)]
+        return float(calculate_frechet_distance(*moments[0], *moments[1]))
+
+
+class TorchFidelity:
+    def __init__(self, tensors, folder, options):
+        self.network = random_inception.torch_fidelity_network(tensors, folder, options.features).to(options.device)
+        self.options = options
+
+    def features(self, images):
+        with torch.no_grad():
+            return torch.cat([self.network(batch)[0].cpu() for batch in batches(images, self.options.batch)])
+
+    def distance(self, a, b):
+        from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+        return float(fid_statistics_to_metric(fid_features_to_statistics(a), fid_features_to_statistics(b), False)["frechet_inception_distance"])
+
+
+class Torchmetrics:
+    def __init__(self, tensors, folder, options):
+        from torchmetrics.image.fid import FrechetInceptionDistance
+        self.metric = FrechetInceptionDistance(feature=options.features, feature_extractor_weights_path=f"{folder}/inception.pth")
+        self.metric = self.metric.to(options.device).set_dtype(torch.float64)
+        self.options, self.side = options, 0
+
+    def features(self, images):
+        if self.side % 2 == 0:
+            self.metric.reset()
+        for batch in batches(images, self.options.batch):
+            self.metric.update(batch, real=self.side % 2 == 0)
+        self.side += 1
+
+    def distance(self, *_):
+        return float(self.metric.compute())
+
+
+PEERS = {"pytorch-fid": PytorchFid, "torch-fidelity": TorchFidelity, "torchmetrics": Torchmetrics}
+
+
+def measure(peer, sides, clock):
+    clock.lap()
+    features = [peer.features(side) for side in sides]
+    seconds = clock.lap()
+    value = peer.distance(*features)
+    return {"features": seconds, "root": clock.lap(), "fid": value}
+
+
+def lockstep(program, folder, sides, options):
+    """Writes the pictures once, then runs the program on them."""
+    paths = []
+    for name, side in zip("ab", sides):
+        (Path(folder) / name).mkdir()
+        for i, picture in enumerate(side.cpu().permute(0, 2, 3, 1).numpy()):
+            Image.fromarray(picture).save(Path(folder) / name / f"{i:06}.png")
+        paths.append(Path(folder) / f"{name}-shards")
+        subprocess.run([program, "data", "convert", "image-folder", Path(folder) / name, paths[-1]], check=True, capture_output=True)
+    words = [program, "fid", *map(str, paths), "--inception", f"{folder}/w.safetensors", "--features", str(options.features), "--json"]
+    values = []
+    for _ in range(options.rounds):
+        start = time.perf_counter()
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        values.append(time.perf_counter() - start)
+    return {"seconds": statistics.median(values), "fid": json.loads(done.stdout)["fid"]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--images", type=int, default=50000)
+    parser.add_argument("--features", type=int, default=2048, choices=(64, 192, 768, 2048))
+    parser.add_argument("--batch", type=int, default=250)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tf32", action="store_true", help="convolutions and matrix products in TF32")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--lockstep", help="the program (or a wrapper), to be measured beside")
+    parser.add_argument("--json", required=True, help="where the result goes")
+    options = parser.parse_args()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
+    clock, results = Clock(options.device), {}
+    with tempfile.TemporaryDirectory() as folder:
+        tensors = random_inception.state()
+        torch.save(tensors, f"{folder}/inception.pth")
+        random_inception.save_for_lockstep(tensors, f"{folder}/w.safetensors")
+        sides = [pictures(options.images, seed, options.device) for seed in (1, 2)]
+        peers = {name: PEERS[name](tensors, folder, options) for name in options.peers}
+        runs = {name: [] for name in peers}
+        for peer in peers.values():
+            peer.features(sides[0][:options.batch]), peer.features(sides[1][:options.batch])
+        for _ in range(options.rounds):
+            for name, peer in peers.items():
+                runs[name].append(measure(peer, sides, clock))
+        for name, values in runs.items():
+            results[name] = {key: statistics.median(value[key] for value in values) for key in ("features", "root", "fid")}
+            results[name]["pictures_a_second"] = 2 * options.images / results[name]["features"]
+        if options.lockstep:
+            results["lockstep"] = lockstep(options.lockstep, folder, sides, options)
+    device = torch.cuda.get_device_name() if options.device == "cuda" else platform.processor() or platform.machine()
+    facts = {"torch": torch.__version__, "device": device, "images": 2 * options.images, "features": options.features, "batch": options.batch,
+             "tf32": options.tf32, "rounds": options.rounds, "load_average": [round(x, 1) for x in os.getloadavg()],
+             "date": time.strftime("%Y-%m-%d"), "unit": "seconds, medians; both sides together"}
+    text = json.dumps({"bench": "G7 fid-50k", "facts": facts, "results": results}, indent=1)
+    Path(options.json).write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
