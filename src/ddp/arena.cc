@@ -26,9 +26,9 @@ ArenaLayout ArenaLayout::of(const NamedTensors& parameters) {
   return layout;
 }
 
-// LibTorch's CPU allocator aligns to 64 bytes.
-Arena::Arena(const ArenaLayout& layout)
-    : layout_(&layout), flat_(at::zeros({layout.size}, at::TensorOptions().dtype(at::kFloat))) {
+// LibTorch's CPU allocator aligns to 64 bytes, that of CUDA to 512.
+Arena::Arena(const ArenaLayout& layout, at::Device device)
+    : layout_(&layout), flat_(at::zeros({layout.size}, at::TensorOptions().dtype(at::kFloat).device(device))) {
   for (const ArenaEntry& entry : layout.entries)
     views_.push_back(flat_.narrow(0, entry.offset, entry.count).view(entry.shape));
 }

@@ -40,11 +40,11 @@ std::vector<at::Tensor> find_parameters(const ArenaLayout& layout, const NamedTe
 // One float32 buffer with that layout, 64-byte aligned, zeroed.
 class Arena {
  public:
-  explicit Arena(const ArenaLayout& layout);
+  explicit Arena(const ArenaLayout& layout, at::Device device = at::kCPU);
   const ArenaLayout& layout() const { return *layout_; }
   at::Tensor& flat() { return flat_; }
   const at::Tensor& flat() const { return flat_; }
-  float* data() const { return flat_.data_ptr<float>(); }
+  float* data() const { return flat_.data_ptr<float>(); }  // of the device
   // Views shaped as the parameters, in order; they alias the buffer.
   const std::vector<at::Tensor>& views() const { return views_; }
   // The views with names, for checkpoints; `prefix` is put before each name.

@@ -1,0 +1,126 @@
+#include "ddp/device_gradients.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include "core/errors.h"
+
+namespace lockstep {
+namespace {
+
+// Fires after autograd has added to a parameter's gradient, on autograd's own thread.
+class Hook final : public torch::autograd::PostAccumulateGradHook {
+ public:
+  explicit Hook(std::function<void()> fired) : fired_(std::move(fired)) {}
+  void operator()(const torch::autograd::Variable&) override { fired_(); }
+
+ private:
+  std::function<void()> fired_;
+};
+
+bool is_float32(const at::Tensor& tensor) { return tensor.scalar_type() == at::kFloat; }
+
+}  // namespace
+
+DeviceGradients::DeviceGradients(DeviceCommunicator& comm, Device& device, DeviceQueue& compute, const ArenaLayout& layout,
+                                 std::vector<at::Tensor> parameters, const GradientSyncOptions& options)
+    : comm_(comm),
+      compute_(compute),
+      layout_(layout),
+      parameters_(std::move(parameters)),
+      options_(options),
+      local_(slots_of_rank(options.num_slots, comm.size(), comm.rank())),
+      queue_(device.make_queue()),
+      buckets_(make_buckets(layout, options.bucket_bytes, options.first_bucket_bytes)),
+      bucket_of_(layout.entries.size()) {
+  if (parameters_.size() != layout.entries.size()) throw InternalError("the replica is not the layout's");
+  if (options.tree) tree_.emplace(comm, *queue_, options.num_slots);
+  for (int64_t i = 0; i < (options.tree ? local_.count() : 1); ++i) slots_.emplace_back(layout, device.where());
+  for (size_t b = 0; b < buckets_.size(); ++b)
+    for (int64_t p = buckets_[b].first_parameter; p <= buckets_[b].last_parameter; ++p)
+      bucket_of_[static_cast<size_t>(p)] = static_cast<int64_t>(b);
+  for (size_t p = 0; p < parameters_.size(); ++p)
+    torch::autograd::impl::set_post_acc_grad_hooks(parameters_[p], std::make_unique<Hook>([this, p] {
+                                                     collect(p);
+                                                     if (!last_) return;
+                                                     report(p);
+                                                     if (options_.overlap) exchange_ready(false);
+                                                   }));
+}
+
+DeviceGradients::~DeviceGradients() {
+  for (const at::Tensor& parameter : parameters_) {
+    torch::autograd::impl::set_post_acc_grad_hooks(parameter, nullptr);
+    parameter.mutable_grad().reset();
+  }
+}
+
+void DeviceGradients::begin_step() {
+  compute_.run([&] {
+    for (Arena& arena : slots_) arena.flat().zero_();
+  });
+  reported_.assign(parameters_.size(), 0);
+  missing_.clear();
+  for (const Bucket& bucket : buckets_) missing_.push_back(bucket.parameters());
+  exchanged_ = 0;
+  early_ = 0;
+  last_ = false;
+}
+
+void DeviceGradients::begin_slot(int64_t slot) {
+  slot_ = slot;
+  const std::vector<at::Tensor>& views = current().views();
+  for (size_t p = 0; p < parameters_.size(); ++p)
+    if (is_float32(parameters_[p])) parameters_[p].mutable_grad() = views[p];
+}
+
+// A low-precision parameter's gradient comes in a tensor of its own; a float32 one lies in the arena already.
+void DeviceGradients::collect(size_t parameter) {
+  const at::Tensor& leaf = parameters_[parameter];
+  if (is_float32(leaf)) return;
+  const at::NoGradGuard no_grad;
+  current().views()[parameter].add_(leaf.grad());
+  leaf.mutable_grad().reset();
+}
+
+void DeviceGradients::report(size_t parameter) {
+  if (reported_[parameter]) return;
+  reported_[parameter] = 1;
+  --missing_[static_cast<size_t>(bucket_of_[parameter])];
+}
+
+void DeviceGradients::exchange_ready(bool all) {
+  while (exchanged_ < buckets_.size() && (all || missing_[exchanged_] == 0)) {
+    if (!all) ++early_;
+    exchange(buckets_[exchanged_], static_cast<int64_t>(exchanged_));
+    ++exchanged_;
+  }
+}
+
+void DeviceGradients::exchange(const Bucket& bucket, int64_t number) {
+  if (comm_.size() == 1 && slots_.size() == 1) return;
+  queue_->wait(*compute_.mark());
+  const std::string what = fmt::format("gradients, bucket {}", number);
+  const int64_t count = bucket.end - bucket.begin;
+  if (!tree_) return comm_.all_reduce(slots_.front().flat().narrow(0, bucket.begin, count), *queue_, what);
+  std::vector<at::Tensor> parts;
+  for (const Arena& arena : slots_) parts.push_back(arena.flat().narrow(0, bucket.begin, count));
+  tree_->sum(parts, what);
+}
+
+void DeviceGradients::finish() {
+  for (size_t p = 0; p < parameters_.size(); ++p) {
+    if (!is_float32(parameters_[p])) continue;
+    const at::Tensor& gradient = parameters_[p].grad();
+    if (!gradient.defined() || gradient.data_ptr() != current().views()[p].data_ptr())
+      throw InternalError(fmt::format("the gradient of '{}' left its arena", layout_.entries[p].name),
+                          "backward must run without create_graph and nothing may reset gradients");
+  }
+  last_ = false;
+  exchange_ready(true);
+  if (comm_.size() > 1 || slots_.size() > 1) compute_.wait(*queue_->mark());
+}
+
+}  // namespace lockstep

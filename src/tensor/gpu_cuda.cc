@@ -1,0 +1,138 @@
+// A GPU: queues are CUDA streams, marks CUDA events, graphs ATen's CUDAGraph.
+//
+// Everything a step does runs on streams of its own, never the default stream: autograd remembers the
+// stream on which it first saw a parameter, and capture breaks if that was the default one. Capture
+// is thread-local, so that loader threads may pin memory while a step is recorded.
+#include <ATen/Functions.h>
+#include <ATen/cuda/CUDAContext.h>
+#include <ATen/cuda/CUDAEvent.h>
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+
+#include "core/errors.h"
+#include "tensor/cuda_parts.h"
+#include "tensor/cuda_plugin.h"
+
+namespace lockstep {
+namespace {
+
+class CudaMark final : public DeviceMark {
+ public:
+  explicit CudaMark(const c10::cuda::CUDAStream& stream) : event_(cudaEventDisableTiming | cudaEventBlockingSync) {
+    event_.record(stream);
+  }
+  bool reached() const override { return event_.query(); }
+  void wait_on_host() const override { event_.synchronize(); }
+  at::cuda::CUDAEvent& event() const { return event_; }
+
+ private:
+  mutable at::cuda::CUDAEvent event_;
+};
+
+class CudaQueue final : public DeviceQueue {
+ public:
+  explicit CudaQueue(c10::DeviceIndex index) : stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, index)) {}
+  void run(const std::function<void()>& work) override {
+    const c10::cuda::CUDAStreamGuard guard(stream_);
+    work();
+  }
+  std::unique_ptr<DeviceMark> mark() override { return std::make_unique<CudaMark>(stream_); }
+  void wait(const DeviceMark& mark) override { static_cast<const CudaMark&>(mark).event().block(stream_); }
+  void* handle() const override { return stream_.stream(); }
+
+ private:
+  c10::cuda::CUDAStream stream_;
+};
+
+class CudaGraph final : public DeviceGraph {
+ public:
+  explicit CudaGraph(at::cuda::MempoolId_t pool) : pool_(pool) {}
+
+  void record(DeviceQueue& queue, const std::function<void()>& work) override {
+    C10_CUDA_CHECK(cudaDeviceSynchronize());
+    graph_ = std::make_unique<at::cuda::CUDAGraph>();
+    queue.run([&] {
+      graph_->capture_begin(pool_, cudaStreamCaptureModeThreadLocal);
+      try {
+        work();
+      } catch (...) {
+        const std::exception_ptr cause = std::current_exception();
+        drop_capture();
+        std::rethrow_exception(cause);
+      }
+      graph_->capture_end();
+    });
+  }
+
+  void replay(DeviceQueue& queue) override {
+    queue.run([&] { graph_->replay(); });
+  }
+
+ private:
+  // Ends a recording that went wrong; what CUDA says about it then is only an echo of the cause.
+  void drop_capture() noexcept {
+    try {
+      graph_->capture_end();
+    } catch (const std::exception&) {
+      static_cast<void>(cudaGetLastError());
+    }
+    try {
+      graph_.reset();
+    } catch (const std::exception&) {
+      static_cast<void>(cudaGetLastError());
+    }
+  }
+
+  const at::cuda::MempoolId_t pool_;
+  std::unique_ptr<at::cuda::CUDAGraph> graph_;
+};
+
+class CudaDevice final : public Device {
+ public:
+  explicit CudaDevice(int index) : index_(static_cast<c10::DeviceIndex>(index)), pool_(at::cuda::graph_pool_handle()) {
+    const int count = at::cuda::device_count();
+    if (index >= count)
+      throw EnvironmentError(fmt::format("GPU {} was asked for, and LibTorch sees {}", index, count),
+                             "check CUDA_VISIBLE_DEVICES and that the driver is 580 or newer");
+    c10::cuda::set_device(index_);
+    at::globalContext().lazyInitDevice(at::kCUDA);
+    c10::cuda::CUDACachingAllocator::init(static_cast<int>(count));
+  }
+
+  at::Device where() const override { return {at::kCUDA, index_}; }
+  std::string describe() const override {
+    const cudaDeviceProp& p = *at::cuda::getDeviceProperties(index_);
+    return fmt::format("{}, {} GiB, sm_{}{}", p.name, p.totalGlobalMem >> 30, p.major, p.minor);
+  }
+  std::unique_ptr<DeviceQueue> make_queue() override { return std::make_unique<CudaQueue>(index_); }
+  std::unique_ptr<DeviceGraph> make_graph() override { return std::make_unique<CudaGraph>(pool_); }
+  at::Tensor pinned(at::IntArrayRef sizes, at::ScalarType dtype) override {
+    return at::empty(sizes, at::TensorOptions().dtype(dtype).pinned_memory(true));
+  }
+  void synchronize() override { C10_CUDA_CHECK(cudaDeviceSynchronize()); }
+
+  DeviceMemory memory() const override {
+    constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(index_);
+    return {static_cast<int64_t>(at::cuda::getDeviceProperties(index_)->totalGlobalMem),
+            static_cast<int64_t>(stats.allocated_bytes[kAll].current), static_cast<int64_t>(stats.allocated_bytes[kAll].peak)};
+  }
+
+ private:
+  const c10::DeviceIndex index_;
+  const at::cuda::MempoolId_t pool_;
+};
+
+std::unique_ptr<Device> make_device(int index) { return std::make_unique<CudaDevice>(index); }
+
+}  // namespace
+}  // namespace lockstep
+
+extern "C" __attribute__((visibility("default"))) const lockstep::tensor::CudaParts* lockstep_tensor_cuda(int abi) {
+  static constexpr lockstep::tensor::CudaParts parts{&lockstep::make_device};
+  return abi == lockstep::kCudaPluginAbi ? &parts : nullptr;
+}
