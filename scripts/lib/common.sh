@@ -16,12 +16,21 @@ die() {
   exit 1
 }
 
+# Prints "cuda" if LibTorch's CUDA half is wanted, where there is a toolkit to build the plug-in with: this machine
+# has a driver, or somebody asked for it, or the tests are to check what can be checked without a GPU. What was
+# brought once stays.
+cuda_wanted() {
+  [[ ${LOCKSTEP_CUDA:-} != 0 ]] || return 0
+  if [[ ${LOCKSTEP_CUDA:-} == 1 || ${for_tests:-} == yes || -e /proc/driver/nvidia/version || -e /dev/nvidiactl ||
+    -e $root/.deps/torch/lib/libtorch_cuda.so ]]; then
+    printf 'cuda\n'
+  fi
+}
+
 # One line that changes when set-up may have something to do.
 setup_fingerprint() {
-  local cuda_sources
-  cuda_sources=$(compgen -G "$root/src/*/*.cu" || compgen -G "$root/src/*/*/*.cu" || true)
   {
-    printf '%s\n' "$root" "${LOCKSTEP_TORCH:-}" "${LOCKSTEP_CUDA:-}" "${LOCKSTEP_ROOT:-}" "${cuda_sources:+cuda}"
+    printf '%s\n' "$root" "${LOCKSTEP_TORCH:-}" "${LOCKSTEP_CUDA:-}" "${LOCKSTEP_ROOT:-}" "$(cuda_wanted)"
     cat "$root"/scripts/dependencies.json "$root"/scripts/lib/*.py
   } | sha256sum
 }
@@ -43,7 +52,7 @@ setup_is_current() {
 ensure_setup() {
   if ! setup_is_current; then
     command -v python3 >/dev/null || die "set-up needs Python 3: please install python3."
-    python3 "$root/scripts/lib/setup.py" "$(setup_fingerprint)" >&2
+    python3 "$root/scripts/lib/setup.py" "$(setup_fingerprint)" "$(cuda_wanted)" >&2
   fi
   # shellcheck source=/dev/null
   source "$root/.deps/environment.sh"

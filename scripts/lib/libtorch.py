@@ -10,8 +10,9 @@ wheel's own run path ($ORIGIN/../../nvidia/...) finds NVIDIA's libraries.
 
 Two sets of files come from wheels. "cpu": libtorch_cpu and the two small NVIDIA libraries that
 it cannot do without even there (544 MB unpacked). "cuda": also libtorch_cuda, and those NVIDIA
-libraries that the CUDA toolkit does not have (1.4 GB). The larger set is used once it is good
-for something: when src/ holds a .cu file, a toolkit is there and LOCKSTEP_CUDA is not 0.
+libraries that the CUDA toolkit does not have (1.4 GB). The larger set is for building the CUDA
+plug-in: on a machine with a toolkit where it is of use (cuda_wanted in common.sh). It is laid
+beside the smaller one, whose files stay as they are, so nothing compiled becomes out of date.
 """
 import importlib.util
 import os
@@ -104,14 +105,24 @@ def wheels_needed(wheels, chosen_set, toolkit):
     return [wheel for wheel in wheels if chosen_set in wheel["sets"] and not has(wheel)]
 
 
-def unpack(archive, folder, chosen_set, step):
-    """The C++ files of a wheel. zipfile checks each file's CRC."""
+def unpack(archive, folder, chosen_set, step, beside=None):
+    """The C++ files of a wheel; only those that the folder `beside` lacks. zipfile checks each file's CRC."""
     with zipfile.ZipFile(archive) as wheel:
         names = [name for name in wheel.namelist() if not name.endswith("/")
-                 and (KEEP_LIBRARIES[chosen_set].match(name) or KEEP_OTHERS.match(name))]
+                 and (KEEP_LIBRARIES[chosen_set].match(name) or KEEP_OTHERS.match(name))
+                 and not (beside and (beside / name).exists())]
         for number, name in enumerate(names):
             step.update(f"unpacking {100 * number // len(names)} %")
             wheel.extract(name, folder)
+
+
+def merge(fresh, into):
+    """Moves the files of a folder to the same places in another one."""
+    for path in [path for path in fresh.rglob("*") if path.is_file()] if fresh.exists() else []:
+        target = into / path.relative_to(fresh)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, target)
+    remove(fresh)
 
 
 def remove(path):
@@ -121,7 +132,7 @@ def remove(path):
         shutil.rmtree(path)
 
 
-def bring(table, deps, downloads, has_cuda_sources, environment=os.environ):
+def bring(table, deps, downloads, wants_cuda, environment=os.environ):
     """Makes deps/torch what it should be; returns a line that describes it. Throws SetupError."""
     linked = choose(table["version"], environment)
     torch, note = deps / "torch", deps / "torch-source"
@@ -139,7 +150,7 @@ def bring(table, deps, downloads, has_cuda_sources, environment=os.environ):
         raise SetupError(f"no LibTorch is pinned for {os.uname().machine}. Set LOCKSTEP_TORCH to a folder with "
                          f"LibTorch {table['version']}, or make a Python with that torch importable.")
     toolkit = find_toolkit(environment)
-    chosen_set = "cuda" if toolkit and has_cuda_sources else "cpu"
+    chosen_set = "cuda" if toolkit and wants_cuda else "cpu"
     wheels = wheels_needed(table["wheels"], chosen_set, toolkit)
 
     def describe(of_set, of_wheels):
@@ -153,9 +164,18 @@ def bring(table, deps, downloads, has_cuda_sources, environment=os.environ):
         return present
     fresh = deps / "unpacking"
     remove(fresh)
+    adds = chosen_set == "cuda" and present.startswith(f"cpu: {torch_wheel} ") and not torch.is_symlink() and version_of(torch)
     for wheel in wheels:
         with Step(f"{wheel['project']} {wheel['version']} (wheel, {wheel['megabytes']} MB)") as step:
-            unpack(downloads.fetch(wheel, step), fresh, chosen_set, step)
+            unpack(downloads.fetch(wheel, step), fresh, chosen_set, step, beside=deps if adds else None)
+    if adds:
+        note.unlink()  # from here on a set-up that is cut short starts over
+        merge(fresh, deps)
+        link_toolkit(toolkit, deps / "nvidia/cu13/lib")
+        if problem := load_problem(torch):
+            raise SetupError(f"LibTorch was unpacked but cannot be loaded: {problem}")
+        note.write_text(describe(chosen_set, wheels) + "\n", encoding="utf-8")
+        return describe(chosen_set, wheels)
     if chosen_set == "cuda":
         link_toolkit(toolkit, fresh / "nvidia/cu13/lib")
     if problem := load_problem(fresh / "torch"):

@@ -58,8 +58,10 @@ def environment_script(unpacked, torch_description):
 def existing_paths(deps, packages):
     """What the quick check looks at next time."""
     triple = f"{os.uname().machine}-linux-gnu"
-    paths = [deps / "torch/lib/libtorch_cpu.so", deps / "torch/lib/libc10.so", deps / "torch/include/ATen",
-             deps / "environment.sh"]
+    cuda = deps / "torch/lib/libtorch_cuda.so"
+    paths = [cuda] if cuda.exists() else []
+    paths += [deps / "torch/lib/libtorch_cpu.so", deps / "torch/lib/libc10.so", deps / "torch/include/ATen",
+              deps / "environment.sh"]
     for package in packages:
         paths += filter(None, [shutil.which(package.get("command", ""))])
         for file in package.get("file", "").format(arch=triple).split("|"):
@@ -69,7 +71,7 @@ def existing_paths(deps, packages):
     return list(dict.fromkeys(map(str, paths)))
 
 
-def set_up(root, fingerprint):
+def set_up(root, fingerprint, wants_cuda):
     deps = root / ".deps"
     deps.mkdir(exist_ok=True)
     unpacked = deps / "debian"
@@ -77,8 +79,7 @@ def set_up(root, fingerprint):
     with open(deps / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two commands at once: the second finds the work done
         debian_packages.bring(table["debian"], unpacked, cache_folder() / "debian", deps / "setup.log")
-        has_cuda_sources = any(root.glob("src/**/*.cu"))
-        description = libtorch.bring(table["torch"], deps, Downloads(cache_folder(), unpacked), has_cuda_sources)
+        description = libtorch.bring(table["torch"], deps, Downloads(cache_folder(), unpacked), wants_cuda)
         write_if_changed(deps / "environment.sh", environment_script(unpacked, description))
         (deps / "stamp").write_text("\n".join([fingerprint, *existing_paths(deps, table["debian"])]) + "\n",
                                     encoding="utf-8")
@@ -86,7 +87,7 @@ def set_up(root, fingerprint):
 
 if __name__ == "__main__":
     try:
-        set_up(ROOT, sys.argv[1])
+        set_up(ROOT, sys.argv[1], sys.argv[2:] == ["cuda"])
     except (SetupError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"set-up: {error}")
     except KeyboardInterrupt:

@@ -28,6 +28,8 @@ ArenaShard::ArenaShard(const ShardLayout& layout)
     : layout_(layout),
       flat_(at::zeros({layout.num_elements(layout.rank())}, at::TensorOptions().dtype(at::kFloat))) {}
 
+void ArenaShard::to(at::Device device) { flat_ = flat_.to(device); }
+
 at::Tensor ArenaShard::range(int64_t begin, int64_t end) const {
   return flat_.narrow(0, layout_.place(begin), end - begin);
 }
@@ -55,7 +57,8 @@ void ArenaShard::load(const NamedTensors& values, const std::string& prefix, con
 NamedTensors ArenaShard::gather(Communicator& comm, const std::string& prefix) const {
   const std::string what = "optimizer state for a checkpoint";
   if (comm.rank() != 0) {
-    if (size() > 0 && !layout_.whole()) comm.send(0, flat_.data_ptr(), flat_.nbytes(), what);
+    const at::Tensor share = flat_.cpu();
+    if (size() > 0 && !layout_.whole()) comm.send(0, share.data_ptr(), share.nbytes(), what);
     return {};
   }
   Arena all(layout_.arena());
@@ -64,8 +67,9 @@ NamedTensors ArenaShard::gather(Communicator& comm, const std::string& prefix) c
       std::memcpy(all.data() + begin, share + place, count * sizeof(float));
     });
   };
-  put(0, flat_.data_ptr<float>());
-  at::Tensor theirs = at::empty({layout_.whole() ? 0 : size()}, flat_.options());  // rank 0 owns the most
+  const at::Tensor own = flat_.cpu();
+  put(0, own.data_ptr<float>());
+  at::Tensor theirs = at::empty({layout_.whole() ? 0 : size()}, own.options());  // rank 0 owns the most
   for (int rank = 1; rank < layout_.ranks(); ++rank) {
     const int64_t count = layout_.num_elements(rank);
     if (count == 0) continue;

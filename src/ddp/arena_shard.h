@@ -16,6 +16,9 @@ class ArenaShard {
  public:
   // Zeros.
   explicit ArenaShard(const ShardLayout& layout);
+  // Moves the values to where an arena on a device is updated.
+  void to(at::Device device);
+  const at::Tensor& flat() const { return flat_; }
   const ShardLayout& layout() const { return layout_; }
   int64_t size() const { return flat_.numel(); }
 

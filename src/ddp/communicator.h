@@ -45,6 +45,9 @@ class Communicator {
   virtual void exchange(int peer, const void* out, size_t out_bytes, void* in, size_t in_bytes,
                         const std::string& what) = 0;
 
+  // From now on every call has at most so many seconds: for a last look at who is still there.
+  virtual void limit_waits(double seconds) {}
+
   // From any thread: the call in progress and all later ones on this rank throw CommError. For
   // unwinding after an error; says nothing to the peers.
   virtual void cancel() noexcept = 0;

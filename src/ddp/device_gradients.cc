@@ -110,7 +110,7 @@ void DeviceGradients::exchange(const Bucket& bucket, int64_t number) {
   tree_->sum(parts, what);
 }
 
-void DeviceGradients::finish() {
+void DeviceGradients::finish(const std::function<void()>& also) {
   for (size_t p = 0; p < parameters_.size(); ++p) {
     if (!is_float32(parameters_[p])) continue;
     const at::Tensor& gradient = parameters_[p].grad();
@@ -120,7 +120,10 @@ void DeviceGradients::finish() {
   }
   last_ = false;
   exchange_ready(true);
-  if (comm_.size() > 1 || slots_.size() > 1) compute_.wait(*queue_->mark());
+  if (comm_.size() == 1 && slots_.size() == 1) return;
+  queue_->wait(*compute_.mark());
+  if (also) also();
+  compute_.wait(*queue_->mark());
 }
 
 }  // namespace lockstep

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -47,7 +48,8 @@ class DeviceGradients {
   void last_backward(bool last) { last_ = last; }
   // Exchanges what is left (parameters that no loss used count with zeros); the compute queue waits for
   // the sums. Throws InternalError if a gradient was replaced instead of accumulated in place.
-  void finish();
+  // `also` runs when all buckets are queued and may queue further exchanges on queue().
+  void finish(const std::function<void()>& also = {});
   // The buckets of the last step that were exchanged before its backward ended.
   int64_t early_buckets() const { return early_; }
   int64_t num_buckets() const { return static_cast<int64_t>(buckets_.size()); }

@@ -9,7 +9,7 @@
 namespace lockstep {
 
 // Raised whenever what crosses the plug-in's border changes.
-constexpr int kMpiPluginAbi = 1;
+constexpr int kMpiPluginAbi = 2;
 
 // What the plug-in exports as `lockstep_mpi_make`. Returns a new Communicator, nullptr if `abi`
 // is not its own.

@@ -11,6 +11,7 @@
 #include <nccl.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -44,6 +45,9 @@ class NcclCommunicator final : public DeviceCommunicator {
  public:
   NcclCommunicator(Communicator& host, int device, double timeout_seconds)
       : timeout_(timeout_seconds), device_(device), rank_(host.rank()), size_(host.size()) {
+    // NCCL refuses two ranks on one GPU of one machine; by other names they are two machines.
+    const char* share = std::getenv("LOCKSTEP_SHARE_GPU");
+    if (share != nullptr && std::string(share) == "1") setenv("NCCL_HOSTID", fmt::format("lockstep-rank-{}", rank_).c_str(), 0);
     ncclUniqueId id{};
     // A rank 0 that cannot make one sends zeros, so that no rank waits for it.
     const ncclResult_t made = rank_ == 0 ? ncclGetUniqueId(&id) : ncclSuccess;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <ATen/ATen.h>
+
 #include <cstring>
 #include <map>
 
@@ -88,8 +90,9 @@ StartFact parameters_fact(const ArenaLayout& layout) {
 }
 
 StartFact weights_fact(const Arena& weights) {
+  const at::Tensor values = weights.flat().cpu();
   return {"initial weights (hash)",
-          hash_bytes(weights.data(), static_cast<size_t>(weights.layout().size) * sizeof(float)),
+          hash_bytes(values.const_data_ptr(), static_cast<size_t>(weights.layout().size) * sizeof(float)),
           "the ranks drew or loaded different weights: check the files that `init` names on every node"};
 }
 

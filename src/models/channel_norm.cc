@@ -13,7 +13,7 @@ namespace {
 constexpr double kSmallestLength = 1e-12;
 
 const ChannelNormKernel* kernel_for(const at::Tensor& x) {
-  if (x.size(2) * x.size(3) % kLanePositions != 0 || x.numel() == 0) return nullptr;
+  if (!x.is_cpu() || x.size(2) * x.size(3) % kLanePositions != 0 || x.numel() == 0) return nullptr;
   if (kernel_isa() == KernelIsa::kAvx512) return &channel_norm_kernel_avx512();
   if (kernel_isa() == KernelIsa::kAvx2) return &channel_norm_kernel_avx2();
   return nullptr;

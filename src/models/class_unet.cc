@@ -36,6 +36,7 @@ class ClassUnet : public Denoiser {
   }
 
   at::Tensor predict(const DenoiserInput& input) override {
+    if (input.x.device() != device()) return predict(input.on(device())).to(input.x.device());
     const at::Tensor time = time2_(at::gelu(time1_(sinusoidal_features(input.t, options_.dim, kTheta))));
     const at::Tensor known = at::embedding(classes_, input.classes.clamp_min(0));
     const at::Tensor chosen = at::where((input.classes >= 0).unsqueeze(1), known, no_class_.unsqueeze(0));

@@ -23,6 +23,11 @@ struct DenoiserInput {
   at::Tensor self_condition;  // f32 like x; undefined: zeros. Ignored by networks without it
   at::Tensor classes;         // i64 [B], -1: no class. Networks with classes need it
   const DropoutKey* dropout = nullptr;  // null: none (evaluation)
+
+  DenoiserInput on(at::Device device) const {
+    const auto moved = [&](const at::Tensor& tensor) { return tensor.defined() ? tensor.to(device) : tensor; };
+    return {moved(x), moved(t), moved(self_condition), moved(classes), dropout};
+  }
 };
 
 struct DenoiserFacts {

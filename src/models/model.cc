@@ -22,6 +22,21 @@ at::Tensor Model::buffer(const std::string& name, at::Tensor value) {
   return value;
 }
 
+at::Tensor Model::constant(at::Tensor value) {
+  constants_.push_back(value);
+  return value;
+}
+
+at::Device Model::device() const { return parameters_.empty() ? at::Device(at::kCPU) : parameters_.front().tensor.device(); }
+
+void Model::to(at::Device device) {
+  const at::NoGradGuard no_grad;
+  const auto move = [&](at::Tensor tensor) { tensor.set_data(tensor.detach().to(device)); };
+  for (const NamedTensor& entry : parameters_) move(entry.tensor);
+  for (const NamedTensor& entry : buffers_) move(entry.tensor);
+  for (const at::Tensor& tensor : constants_) move(tensor);
+}
+
 void Model::alias_parameters(const std::vector<at::Tensor>& storage) {
   if (storage.size() != parameters_.size()) throw InternalError("alias_parameters: wrong number of tensors");
   for (size_t i = 0; i < storage.size(); ++i) {

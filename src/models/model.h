@@ -27,6 +27,10 @@ class Model {
   // how weights come to lie in an arena. Values and dtype are those of `storage`: under
   // `precision.compute: bf16_weights` the parameters become bfloat16.
   void alias_parameters(const std::vector<at::Tensor>& storage);
+  // Where the network computes: where its parameters lie. It answers where its inputs lie.
+  at::Device device() const;
+  // Moves parameters, buffers and constants; the tensors that members hold follow.
+  void to(at::Device device);
   // Copies values by name. Strict: every parameter and buffer present, nothing else, same shapes;
   // otherwise DataError listing what is missing, unknown or differs. `from` names the file.
   void load(const NamedTensors& weights, const std::string& from);
@@ -36,9 +40,12 @@ class Model {
   // Registers `initial` (float32) and returns the leaf to keep as a member.
   at::Tensor parameter(const std::string& name, at::Tensor initial);
   at::Tensor buffer(const std::string& name, at::Tensor value);
+  // A constant that follows the network to a device and is not saved.
+  at::Tensor constant(at::Tensor value);
 
  private:
   NamedTensors parameters_, buffers_;
+  std::vector<at::Tensor> constants_;
 };
 
 }  // namespace lockstep

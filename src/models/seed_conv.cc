@@ -84,6 +84,10 @@ at::Tensor SeedConv::embed(const at::Tensor& cells) const {
 }
 
 SeedLogits SeedConv::logits(const at::Tensor& cells, const at::Tensor& times) const {
+  if (cells.device() != device()) {
+    const SeedLogits there = logits(cells.to(device()), times.to(device()));
+    return {there.position.to(cells.device()), there.value.to(cells.device())};
+  }
   const auto linear = [](const Layer& layer, const at::Tensor& x) { return at::linear(x, layer.weight, layer.bias); };
   const at::Tensor time_N1 = (times / static_cast<double>(kGridCells)).unsqueeze(1);
   const at::Tensor time_NC = linear(time_2_, at::silu(linear(time_0_, time_N1)));

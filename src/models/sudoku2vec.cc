@@ -33,10 +33,11 @@ Sudoku2Vec::Sudoku2Vec(const Sudoku2VecOptions& options, uint64_t seed) : option
   o_weight_ = parameter("attention.o_proj.weight", xavier(width, attention));
   o_bias_ = parameter("attention.o_proj.bias", at::zeros({width}));
   const at::Tensor angle = at::arange(kGridCells, at::kDouble) * (2 * std::numbers::pi / kGridCells);
-  places_ = at::stack({angle.cos(), angle.sin()}, 1).to(at::kFloat);
+  places_ = constant(at::stack({angle.cos(), angle.sin()}, 1).to(at::kFloat));
 }
 
 at::Tensor Sudoku2Vec::predict(const at::Tensor& cells, const at::Tensor& target) const {
+  if (cells.device() != device()) return predict(cells.to(device()), target.to(device())).to(cells.device());
   const int64_t rows = cells.size(0), heads = options_.num_heads, d = options_.attention_dim / heads;
   const at::Tensor masked = cells.to(at::kLong).scatter(1, target.unsqueeze(1), 0);
   const at::Tensor x_NLE = at::cat({at::embedding(embed_, masked), places_.expand({rows, kGridCells, 2})}, -1);
@@ -50,6 +51,7 @@ at::Tensor Sudoku2Vec::predict(const at::Tensor& cells, const at::Tensor& target
 }
 
 at::Tensor Sudoku2Vec::similarity(const at::Tensor& predictions) const {
+  if (predictions.device() != device()) return similarity(predictions.to(device())).to(predictions.device());
   return at::cosine_similarity(predictions.unsqueeze(1), embed_.unsqueeze(0), -1, 1e-8);
 }
 

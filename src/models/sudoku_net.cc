@@ -72,13 +72,14 @@ SudokuNet::~SudokuNet() = default;
 const char* SudokuNet::computed_by() const { return fused_ == nullptr ? "reference" : fused_->isa(); }
 
 at::Tensor SudokuNet::logits(const at::Tensor& cells) {
+  if (cells.device() != device()) return logits(cells.to(device())).to(cells.device());
   const bool differentiable = at::GradMode::is_enabled() && parameters().front().tensor.requires_grad();
-  if (fused_ != nullptr && !is_autocast() && !differentiable) return fused_->logits(parameters(), cells);
+  if (fused_ != nullptr && cells.is_cpu() && !is_autocast() && !differentiable) return fused_->logits(parameters(), cells);
   return sudoku_reference_logits(parameters(), options_, cells, {options_.iterations}).front().to(at::kFloat);
 }
 
 at::Tensor SudokuNet::loss_sum(const at::Tensor& cells, const at::Tensor& targets) {
-  if (fused_ != nullptr && !is_autocast()) return fused_->loss_sum(parameters(), cells, targets);
+  if (fused_ != nullptr && cells.is_cpu() && !is_autocast()) return fused_->loss_sum(parameters(), cells, targets);
   return sudoku_reference_loss(sudoku_reference_logits(parameters(), options_, cells, options_.loss_depths), targets);
 }
 

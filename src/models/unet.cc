@@ -57,6 +57,7 @@ class Unet : public Denoiser {
   }
 
   at::Tensor predict(const DenoiserInput& input) override {
+    if (input.x.device() != device()) return predict(input.on(device())).to(input.x.device());
     at::Tensor x = input.x;
     if (options_.self_condition)
       x = at::cat({input.self_condition.defined() ? input.self_condition : at::zeros_like(x), x}, 1);

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include "core/errors.h"
 #include "core/philox.h"
 #include "models/channel_norm.h"
 
@@ -54,6 +55,7 @@ at::Tensor ChannelNorm::operator()(const at::Tensor& x) const { return channel_n
 
 at::Tensor Dropout::operator()(const at::Tensor& x) {
   if (key_ == nullptr || share_ == 0) return x;
+  if (!x.is_cpu()) throw EnvironmentError("task.model.dropout computes on CPUs alone", "set task.model.dropout=0 or run.device=cpu");
   const Stream stream(key_->seed, Purpose::kDropout);
   const int64_t row = x.numel() / std::max<int64_t>(x.size(0), 1);
   at::Tensor keep = at::empty(x.sizes(), at::kFloat);
@@ -145,14 +147,14 @@ at::Tensor Attention::attend_linear(const at::Tensor& qkv) const {
   return at::matmul(context.transpose(-1, -2), q).reshape({batch, shape.heads * shape.dim_head, height, width});
 }
 
-at::Tensor sinusoidal_frequencies(int64_t dim, double theta) {
+at::Tensor sinusoidal_frequencies(int64_t dim, double theta, at::Device device) {
   const int64_t half = dim / 2;
   const double rate = std::log(theta) / static_cast<double>(half - 1);
-  return at::exp(at::arange(half, at::kLong) * -rate);
+  return at::exp(at::arange(half, at::TensorOptions().dtype(at::kLong).device(device)) * -rate);
 }
 
 at::Tensor sinusoidal_features(const at::Tensor& t, int64_t dim, double theta) {
-  const at::Tensor angles = t.unsqueeze(1) * sinusoidal_frequencies(dim, theta).unsqueeze(0);
+  const at::Tensor angles = t.unsqueeze(1) * sinusoidal_frequencies(dim, theta, t.device()).unsqueeze(0);
   return at::cat({angles.sin(), angles.cos()}, -1);
 }
 

@@ -108,7 +108,7 @@ struct Attention {
 };
 
 // The frequencies of sinusoidal_features, f32 [dim/2].
-at::Tensor sinusoidal_frequencies(int64_t dim, double theta);
+at::Tensor sinusoidal_frequencies(int64_t dim, double theta, at::Device device = at::kCPU);
 // t i64 [B] → sin and cos of `dim` features, f32 [B, dim].
 at::Tensor sinusoidal_features(const at::Tensor& t_B, int64_t dim, double theta);
 // t, sin and cos of 2π·w·t, f32 [B, 1 + 2·weights].

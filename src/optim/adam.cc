@@ -64,6 +64,20 @@ class Adam final : public Optimizer {
     });
   }
 
+  void step_on_device(Arena& weights, const Arena& gradients, const DeviceTerms& terms) override {
+    const at::NoGradGuard no_grad;
+    const at::Tensor count = terms.updates + 1;
+    for (const Stretch& stretch : stretches_) {
+      if (stretch.settings.frozen) continue;
+      const std::vector<at::Tensor> w{flat_stretch(weights.flat(), stretch)}, g{flat_stretch(gradients.flat(), stretch)},
+          m{flat_stretch(exp_avg_.flat(), stretch)}, v{flat_stretch(exp_avg_sq_.flat(), stretch)}, steps{count};
+      const at::Tensor lr = stretch.settings.lr_ratio == 1 ? terms.lr : terms.lr * stretch.settings.lr_ratio;
+      const double decay = stretch.settings.weight_decay, b1 = options_.beta1, b2 = options_.beta2, eps = options_.eps;
+      if (decoupled_) at::_fused_adamw_(w, g, m, v, {}, steps, lr, b1, b2, decay, eps, false, false, std::nullopt, terms.found_inf);
+      else at::_fused_adam_(w, g, m, v, {}, steps, lr, b1, b2, decay, eps, false, false, std::nullopt, terms.found_inf);
+    }
+  }
+
  private:
   AdamFactors factors_of(const Stretch& stretch, const UpdateTerms& terms) const {
     return adam_factors(options_, decoupled_, terms.lr * stretch.settings.lr_ratio, stretch.settings.weight_decay,

@@ -62,6 +62,16 @@ ArenaShard& Optimizer::add_state(const std::string& prefix) {
   return *states_.back().second;
 }
 
+void Optimizer::to(at::Device device) {
+  for (const auto& [prefix, values] : states_) values->to(device);
+}
+
+std::vector<at::Tensor> Optimizer::flat_states() const {
+  std::vector<at::Tensor> result;
+  for (const auto& [prefix, values] : states_) result.push_back(values->flat());
+  return result;
+}
+
 NamedTensors Optimizer::state() const {
   NamedTensors result;
   for (const auto& [prefix, values] : states_)

@@ -31,6 +31,14 @@ struct UpdateTerms {
   ParallelFor parallel = in_order;
 };
 
+// What one update on a device uses: tensors there, so that nothing waits for the host and the update may
+// be recorded in a graph.
+struct DeviceTerms {
+  at::Tensor lr;         // f32 scalar, scheduled
+  at::Tensor updates;    // f32 scalar: updates before this one
+  at::Tensor found_inf;  // f32 scalar: 1 if the gradients are not finite, else 0. Then nothing changes
+};
+
 // One per rank; all ranks make the same calls with the same numbers. Training thread.
 class Optimizer {
  public:
@@ -39,6 +47,16 @@ class Optimizer {
   // One update of the own blocks of `weights` (and of the EMA there). A step whose gradients are not
   // finite makes none: updates() stays. The gradients are not changed; only own blocks are read.
   virtual void step(Arena& weights, const Arena& gradients, const UpdateTerms& terms) = 0;
+
+  // The same where the arenas lie on a device, by LibTorch's operations over whole stretches of the arena.
+  // `gradients` are scaled and clipped already; the EMA is the caller's. Does not count: note_updates().
+  virtual void step_on_device(Arena& weights, const Arena& gradients, const DeviceTerms& terms) = 0;
+  // What the device has counted, once the host knows.
+  void note_updates(int64_t updates) { updates_ = updates; }
+  // Moves the state to where the weights lie.
+  void to(at::Device device);
+  // Everything an update changes beside the weights, flat.
+  std::vector<at::Tensor> flat_states() const;
 
   // Updates so far: Adam's t.
   int64_t updates() const { return updates_; }
@@ -64,6 +82,10 @@ class Optimizer {
   // A state whose tensors are called PREFIX.NAME; lives as long as the optimizer.
   ArenaShard& add_state(const std::string& prefix);
 
+  // A stretch of an arena or state as one flat tensor, for step_on_device.
+  static at::Tensor flat_stretch(const at::Tensor& flat, const Stretch& stretch) {
+    return flat.narrow(0, stretch.begin, stretch.end - stretch.begin);
+  }
   // Calls fn(stretch, begin, end) for the own pieces of the stretches, in parallel, cut at block borders.
   void for_pieces(const ParallelFor& parallel,
                   const std::function<void(const Stretch&, int64_t begin, int64_t end)>& fn) const;

@@ -33,6 +33,23 @@ class Sgd final : public Optimizer {
     });
   }
 
+  void step_on_device(Arena& weights, const Arena& gradients, const DeviceTerms& terms) override {
+    const at::NoGradGuard no_grad;
+    const at::Tensor bad = terms.found_inf.ne(0), first = terms.updates.eq(0);
+    for (const Stretch& stretch : stretches_) {
+      if (stretch.settings.frozen) continue;
+      at::Tensor w = flat_stretch(weights.flat(), stretch), d = flat_stretch(gradients.flat(), stretch);
+      if (stretch.settings.weight_decay != 0) d = d.add(w, stretch.settings.weight_decay);
+      if (momentum_ != nullptr) {
+        at::Tensor buffer = flat_stretch(momentum_->flat(), stretch);
+        const at::Tensor moved = at::where(first, d, buffer * options_.momentum + d * (1 - options_.dampening));
+        buffer.copy_(at::where(bad, buffer, moved));
+        d = options_.nesterov ? d.add(moved, options_.momentum) : moved;
+      }
+      w.copy_(at::where(bad, w, w - d * (terms.lr * stretch.settings.lr_ratio)));
+    }
+  }
+
  private:
   SgdFactors factors_of(const Stretch& stretch, const UpdateTerms& terms, bool first) const {
     SgdFactors f;

@@ -1,6 +1,10 @@
 #include "tasks/gaussian_diffusion.h"
 
 #include <cmath>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -35,8 +39,14 @@ at::Tensor discretized_log_likelihood(const at::Tensor& x, const at::Tensor& mea
 
 }  // namespace
 
+struct GaussianDiffusion::Copies {
+  std::mutex mutex;
+  std::map<std::pair<std::string, std::string>, at::Tensor> tensors;  // by name and device
+};
+
 GaussianDiffusion::GaussianDiffusion(const DiffusionOptions& options, double variational_weight)
-    : options_(options), schedule_(options), variational_weight_(variational_weight), buffers_(schedule_.buffers()) {
+    : options_(options), schedule_(options), variational_weight_(variational_weight), buffers_(schedule_.buffers()),
+      copies_(std::make_shared<Copies>()) {
   buffers_.push_back({"log_betas", find_tensor(buffers_, "betas")->log()});
 }
 
@@ -55,7 +65,16 @@ void GaussianDiffusion::check(const DenoiserFacts& facts) const {
 }
 
 at::Tensor GaussianDiffusion::at_times(const char* name, const at::Tensor& t) const {
-  return find_tensor(buffers_, name)->gather(0, t).reshape({-1, 1, 1, 1});
+  return buffer(name, t).gather(0, t).reshape({-1, 1, 1, 1});
+}
+
+at::Tensor GaussianDiffusion::buffer(const char* name, const at::Tensor& t) const {
+  const at::Tensor& here = *find_tensor(buffers_, name);
+  if (t.is_cpu()) return here;
+  const std::lock_guard lock(copies_->mutex);
+  at::Tensor& there = copies_->tensors[{name, t.device().str()}];
+  if (!there.defined()) there = here.to(t.device());
+  return there;
 }
 
 NoisedBatch GaussianDiffusion::noised(const at::Tensor& start, const at::Tensor& t, const at::Tensor& noise) const {
@@ -90,7 +109,7 @@ at::Tensor GaussianDiffusion::target(const NoisedBatch& batch) const {
 at::Tensor GaussianDiffusion::losses(const at::Tensor& output, const NoisedBatch& batch) const {
   const int64_t channels = batch.start.size(1);
   const at::Tensor prediction = output.narrow(1, 0, channels);
-  const at::Tensor weight = find_tensor(buffers_, "loss_weight")->gather(0, batch.t);
+  const at::Tensor weight = buffer("loss_weight", batch.t).gather(0, batch.t);
   const at::Tensor simple = mean_of_images((prediction - target(batch)).square()) * weight;
   if (output.size(1) != 2 * channels) return simple;
   return simple + variational_bits(prediction, output.narrow(1, channels, channels), batch) * variational_weight_;

@@ -6,12 +6,14 @@
 // both are paired before noising (immiscible.h).
 #pragma once
 
+#include <memory>
+
 #include "models/denoiser.h"
 #include "models/diffusion_schedule.h"
 
 namespace lockstep {
 
-// One batch on its way through the loss. All on the CPU.
+// One batch on its way through the loss. All on one device.
 struct NoisedBatch {
   at::Tensor start;  // f32 [B, C, H, W], the clean pictures in [-1, 1]
   at::Tensor t;      // i64 [B]
@@ -40,6 +42,8 @@ class GaussianDiffusion {
  private:
   // Buffer `name` at t, as [B, 1, 1, 1].
   at::Tensor at_times(const char* name, const at::Tensor& t) const;
+  // Buffer `name` where t lies; copied there at the first use.
+  at::Tensor buffer(const char* name, const at::Tensor& t) const;
   at::Tensor target(const NoisedBatch& batch) const;
   at::Tensor variational_bits(const at::Tensor& output, const at::Tensor& word, const NoisedBatch& batch) const;
 
@@ -47,6 +51,8 @@ class GaussianDiffusion {
   DiffusionSchedule schedule_;
   double variational_weight_;
   NamedTensors buffers_;  // the schedule's, and log_betas
+  struct Copies;
+  std::shared_ptr<Copies> copies_;  // of buffers, on other devices
 };
 
 }  // namespace lockstep

@@ -1,5 +1,7 @@
 #include "tasks/image_diffusion_task.h"
 
+#include <mutex>
+
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -47,28 +49,36 @@ class ImageDiffusionTask : public Task {
   }
 
   void check(const Dataset& dataset) const override {
-    const std::unique_ptr<Denoiser> model = denoisers().make(images_->options.model, 0);
-    images_->check(model->facts());
-    check_pictures(dataset, images_->options, model->facts());
+    images_->check(facts());
+    check_pictures(dataset, images_->options, facts());
   }
 
-  Loss loss(Model& model, const Batch& batch, const StepContext& context) const override {
-    Denoiser& denoiser = as_denoiser(model);
-    const NoisedBatch noised = training_batch(batch, context);
-    const DropoutKey dropout{context.seed, context.step, batch.ids};
-    DenoiserInput input{noised.x, noised.t, {}, {}, &dropout};
-    if (denoiser.facts().num_classes > 0) input.classes = training_classes(batch, context, denoiser.facts());
-    if (denoiser.facts().self_condition) input.self_condition = self_condition(denoiser, noised, batch.ids, context);
-    const at::Tensor losses = diffusion().losses(denoiser.predict(input), noised);
-    Loss loss;
+  LossInputs loss_inputs(const Batch& batch, const StepContext& context) const override {
+    LossInputs inputs;
+    inputs.context = context;
+    inputs.ids = batch.ids;
     at::Tensor counted = at::zeros({batch.rows()});
     for (int64_t row = 0; row < batch.rows(); ++row) {
       if (batch.ids[static_cast<size_t>(row)] < 0) continue;  // padding
       counted.mutable_data_ptr<float>()[row] = 1;
-      loss.count += 1;
+      inputs.count += 1;
     }
-    loss.sum = (losses * counted).sum();
-    return loss;
+    add_pictures_and_noise(inputs, batch, context);
+    inputs.tensors["t"] = training_times(batch.ids, context, diffusion().schedule().timesteps);
+    inputs.tensors["counted"] = counted;
+    if (facts().num_classes > 0) inputs.tensors["classes"] = training_classes(batch, context, facts());
+    if (facts().self_condition) add_self_condition(inputs, context);
+    return inputs;
+  }
+
+  LossTensors loss_tensors(Model& model, const LossInputs& inputs) const override {
+    Denoiser& denoiser = as_denoiser(model);
+    const NoisedBatch noised = diffusion().noised(pictures_to_signal(inputs.at("images")), inputs.at("t"), inputs.at("noise"));
+    const DropoutKey dropout{inputs.context.seed, inputs.context.step, inputs.ids};
+    DenoiserInput input{noised.x, noised.t, {}, {}, &dropout};
+    if (inputs.tensors.contains("classes")) input.classes = inputs.at("classes");
+    if (denoiser.facts().self_condition) input.self_condition = self_condition(denoiser, noised, inputs);
+    return {(diffusion().losses(denoiser.predict(input), noised) * inputs.at("counted")).sum(), {}};
   }
 
   double nominal_count(int64_t rows) const override { return static_cast<double>(rows); }
@@ -91,34 +101,50 @@ class ImageDiffusionTask : public Task {
  private:
   const GaussianDiffusion& diffusion() const { return images_->diffusion; }
 
-  NoisedBatch training_batch(const Batch& batch, const StepContext& context) const {
+  // What the network is like, from one that is made for that: not before somebody asks.
+  const DenoiserFacts& facts() const {
+    std::call_once(facts_known_, [this] { facts_ = denoisers().make(images_->options.model, 0)->facts(); });
+    return facts_;
+  }
+
+  void add_pictures_and_noise(LossInputs& inputs, const Batch& batch, const StepContext& context) const {
     const auto step = static_cast<uint32_t>(context.step);
     at::Tensor bytes = batch.array("images");
     if (images_->options.augment_horizontal_flip) bytes = mirror_by_sample(bytes, batch.ids, context.seed, step);
-    const at::Tensor start = pictures_to_signal(bytes);
     // The numbers behind a picture's own are the noise of whole channels.
-    const int64_t channels = start.size(1), elements = channels * start.size(2) * start.size(3);
+    const int64_t channels = bytes.size(1), elements = channels * bytes.size(2) * bytes.size(3);
     const at::Tensor numbers = random_normal(Stream(context.seed, Purpose::kNoise), batch.ids, step, {elements + channels});
-    at::Tensor noise = numbers.narrow(1, 0, elements).reshape(start.sizes());
+    at::Tensor noise = numbers.narrow(1, 0, elements).reshape(bytes.sizes());
     const double offset = images_->options.diffusion.offset_noise_strength;
     if (offset > 0) noise = noise + offset * numbers.narrow(1, elements, channels).reshape({-1, channels, 1, 1});
-    if (images_->options.diffusion.immiscible) noise = paired_noise(start, noise);
-    return diffusion().noised(start, training_times(batch.ids, context, diffusion().schedule().timesteps), noise);
+    if (images_->options.diffusion.immiscible) noise = paired_noise(pictures_to_signal(bytes), noise);
+    inputs.tensors["images"] = bytes.contiguous();
+    inputs.tensors["noise"] = noise;
+  }
+
+  // Which samples get an estimate of their own: as a list, or, where shapes must not differ, as a mask.
+  void add_self_condition(LossInputs& inputs, const StepContext& context) const {
+    const Stream stream(context.seed, Purpose::kTimestep);
+    std::vector<int64_t> rows;
+    at::Tensor mask = at::zeros({static_cast<int64_t>(inputs.ids.size()), 1, 1, 1});
+    for (size_t row = 0; row < inputs.ids.size(); ++row) {
+      if (stream.below(static_cast<uint64_t>(inputs.ids[row]), static_cast<uint32_t>(context.step), 1, 2) != 1) continue;
+      rows.push_back(static_cast<int64_t>(row));
+      mask.mutable_data_ptr<float>()[row] = 1;
+    }
+    if (context.few_shapes > 0) inputs.tensors["estimated"] = mask;
+    else inputs.tensors["estimated_rows"] = at::tensor(rows, at::kLong);
   }
 
   // The estimate from a first pass without gradients and dropout, for the samples that get one;
   // zeros for the others.
-  at::Tensor self_condition(Denoiser& model, const NoisedBatch& batch, const std::vector<int64_t>& ids,
-                            const StepContext& context) const {
+  at::Tensor self_condition(Denoiser& model, const NoisedBatch& batch, const LossInputs& inputs) const {
     const at::NoGradGuard no_grad;
-    const Stream stream(context.seed, Purpose::kTimestep);
-    std::vector<int64_t> rows;
-    for (size_t row = 0; row < ids.size(); ++row)
-      if (stream.below(static_cast<uint64_t>(ids[row]), static_cast<uint32_t>(context.step), 1, 2) == 1)
-        rows.push_back(static_cast<int64_t>(row));
+    if (inputs.tensors.contains("estimated"))
+      return diffusion().estimate(model.predict({batch.x, batch.t, {}, {}, nullptr}), batch) * inputs.at("estimated");
     at::Tensor out = at::zeros_like(batch.x);
-    if (rows.empty()) return out;
-    const at::Tensor chosen = at::tensor(rows);
+    const at::Tensor& chosen = inputs.at("estimated_rows");
+    if (chosen.numel() == 0) return out;
     const auto pick = [&](const at::Tensor& all) { return all.index_select(0, chosen); };
     const NoisedBatch some{pick(batch.start), pick(batch.t), pick(batch.noise), pick(batch.x)};
     out.index_copy_(0, chosen, diffusion().estimate(model.predict({some.x, some.t, {}, {}, nullptr}), some));
@@ -126,6 +152,8 @@ class ImageDiffusionTask : public Task {
   }
 
   std::shared_ptr<const ImageDiffusion> images_;
+  mutable std::once_flag facts_known_;
+  mutable DenoiserFacts facts_;
 };
 
 }  // namespace

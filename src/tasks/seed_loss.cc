@@ -9,11 +9,16 @@
 namespace lockstep {
 namespace {
 
-at::Tensor cross_entropy_sum(const at::Tensor& logits, const at::Tensor& target) {
-  return -at::log_softmax(logits, -1).gather(-1, target.unsqueeze(-1)).sum();
+// `counts`: 0 where a row is padding; undefined: none is.
+at::Tensor cross_entropy_sum(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& counts) {
+  const at::Tensor log_p = at::log_softmax(logits, -1).gather(-1, target.unsqueeze(-1));
+  return counts.defined() ? -(log_p.squeeze(-1) * counts).sum() : -log_p.sum();
 }
 
-at::Tensor hits(const at::Tensor& logits, const at::Tensor& target) { return logits.detach().argmax(-1).eq(target).sum(); }
+at::Tensor hits(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& counts) {
+  const at::Tensor hit = logits.detach().argmax(-1).eq(target);
+  return counts.defined() ? hit.logical_and(counts.ne(0)).sum() : hit.sum();
+}
 
 }  // namespace
 
@@ -23,8 +28,9 @@ at::Tensor masked_positions(const at::Tensor& position_logits, const at::Tensor&
 
 SeedLoss seed_loss(const SeedLogits& logits, const SeedStates& states) {
   const at::Tensor position = masked_positions(logits.position, states.cells);
-  return {cross_entropy_sum(position, states.position), cross_entropy_sum(logits.value, states.value),
-          hits(position, states.position), hits(logits.value, states.value)};
+  return {cross_entropy_sum(position, states.position, states.counts),
+          cross_entropy_sum(logits.value, states.value, states.counts), hits(position, states.position, states.counts),
+          hits(logits.value, states.value, states.counts)};
 }
 
 SeedLogits best_seed_logits(const at::Tensor& cells) {

@@ -52,6 +52,22 @@ SeedStates SeedStatesBuilder::finish() const {
   return states;
 }
 
+SeedStates padded(const SeedStates& states, int64_t most, int64_t lengths) {
+  const int64_t have = states.times.numel(), stride = std::max<int64_t>(1, (most + lengths - 1) / lengths);
+  const int64_t want = std::max(stride, (have + stride - 1) / stride * stride);
+  // Copies of a true state: its logits are finite wherever its own are.
+  const auto filled = [&](const at::Tensor& values) {
+    std::vector<int64_t> sizes = values.sizes().vec();
+    sizes[0] = want - have;
+    at::Tensor rest = have > 0 ? values.narrow(0, 0, 1).expand(sizes) : at::zeros(sizes, values.options());
+    return at::cat({values, rest}, 0);
+  };
+  SeedStates out{filled(states.cells), filled(states.times), filled(states.position), filled(states.value)};
+  out.counts = at::cat({at::ones({have}), at::zeros({want - have})}, 0);
+  out.steps = states.steps;
+  return out;
+}
+
 SeedWindow seed_window(uint64_t seed, int64_t id, int64_t step, int64_t k_max) {
   const Stream stream(seed, Purpose::kTimestep);
   const auto starts = static_cast<uint32_t>(std::max<int64_t>(1, kCells - k_max));

@@ -28,8 +28,13 @@ struct SeedStates {
   at::Tensor times;     // f32 [N], t
   at::Tensor position;  // i64 [N], the cell that step t reveals
   at::Tensor value;     // i64 [N], its digit
+  at::Tensor counts;    // f32 [N], 0 for padding; undefined: all count
   double steps = 0;     // ΣK: what the loss is divided by, rows without a state included
 };
+
+// Filled up with copies of the first state that do not count, to the next of `lengths` lengths up to
+// `most` (a state of an empty grid if there is none): so a recorded step meets few shapes.
+SeedStates padded(const SeedStates& states, int64_t most, int64_t lengths);
 
 // Collects states one by one. Copies nothing twice; not thread-safe.
 class SeedStatesBuilder {

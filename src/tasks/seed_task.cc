@@ -55,17 +55,23 @@ class SeedTask : public Task {
                       "make data with `lockstep data make sudoku-sequences`, or set task.sequence.order=fresh");
   }
 
-  Loss loss(Model& model, const Batch& batch, const StepContext& context) const override {
-    Loss loss;
-    const SeedStates states = states_of(batch, context);
-    loss.count = states.steps;
-    loss.guesses = 2 * states.steps;
-    loss.sum = at::zeros({});
-    if (states.times.numel() == 0) return loss;
+  LossInputs loss_inputs(const Batch& batch, const StepContext& context) const override {
+    SeedStates states = states_of(batch, context);
+    if (context.few_shapes > 0) states = padded(states, batch.rows() * options_.k_max, context.few_shapes);
+    LossInputs inputs;
+    inputs.count = states.steps;
+    inputs.guesses = 2 * states.steps;
+    inputs.tensors = {{"cells", states.cells}, {"times", states.times}, {"position", states.position}, {"value", states.value}};
+    if (states.counts.defined()) inputs.tensors["counts"] = states.counts;
+    return inputs;
+  }
+
+  LossTensors loss_tensors(Model& model, const LossInputs& inputs) const override {
+    SeedStates states{inputs.at("cells"), inputs.at("times"), inputs.at("position"), inputs.at("value")};
+    if (inputs.tensors.contains("counts")) states.counts = inputs.at("counts");
+    if (states.times.numel() == 0) return {at::zeros({}), {}};
     const SeedLoss sums = seed_loss(as_seed_conv(model).logits(states.cells, states.times), states);
-    loss.sum = sums.sum();
-    loss.correct = static_cast<double>((sums.correct_positions + sums.correct_values).item<int64_t>());
-    return loss;
+    return {sums.sum(), sums.correct_positions + sums.correct_values};
   }
 
   double nominal_count(int64_t rows) const override { return static_cast<double>(rows * (options_.k_max + 1)) / 2; }

@@ -105,18 +105,20 @@ class Sudoku2VecTask : public Task {
     throw DataError("the dataset has no array 'solution' u8 [81]", "the sudoku2vec task needs data of kind grids");
   }
 
-  Loss loss(Model& model, const Batch& batch, const StepContext& context) const override {
+  LossInputs loss_inputs(const Batch& batch, const StepContext& context) const override {
     const Stream stream(context.seed, Purpose::kMask);
     const Rows rows = make_rows(batch.array("solution"), batch.ids, options_.targets, stream, context.step);
-    Loss loss;
-    loss.count = loss.guesses = static_cast<double>(rows.count());
-    loss.sum = at::zeros({});
-    if (rows.count() == 0) return loss;
+    LossInputs inputs;
+    inputs.count = inputs.guesses = static_cast<double>(rows.count());
+    inputs.tensors = {{"cells", rows.cells}, {"target", rows.target}, {"digit", rows.digit}};
+    return inputs;
+  }
+
+  LossTensors loss_tensors(Model& model, const LossInputs& inputs) const override {
+    if (inputs.at("target").numel() == 0) return {at::zeros({}), {}};
     const Sudoku2Vec& net = as_sudoku2vec(model);
-    const Sums sums = sums_of(net.similarity(net.predict(rows.cells, rows.target)), rows.digit);
-    loss.sum = sums.loss;
-    loss.correct = static_cast<double>(sums.correct.item<int64_t>());
-    return loss;
+    const Sums sums = sums_of(net.similarity(net.predict(inputs.at("cells"), inputs.at("target"))), inputs.at("digit"));
+    return {sums.loss, sums.correct};
   }
 
   double nominal_count(int64_t rows) const override { return static_cast<double>(rows * options_.targets); }

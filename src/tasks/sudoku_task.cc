@@ -61,11 +61,11 @@ class SudokuTask : public Task {
     if (needs_puzzles()) check_grid_array(dataset, "puzzle");
   }
 
-  Loss loss(Model& model, const Batch& batch, const StepContext& context) const override {
+  LossInputs loss_inputs(const Batch& batch, const StepContext& context) const override {
     const at::Tensor& solutions = batch.array("solution");
     const at::Tensor& puzzles = needs_puzzles() ? batch.array("puzzle") : solutions;
     at::Tensor cells = at::zeros({batch.rows(), kCells}, at::kByte), targets = at::zeros_like(cells);
-    Loss loss;
+    LossInputs inputs;
     for (int64_t row = 0; row < batch.rows(); ++row) {
       const int64_t id = batch.ids[static_cast<size_t>(row)];
       if (id < 0) continue;  // padding: no targets, so no loss and no gradient
@@ -73,10 +73,14 @@ class SudokuTask : public Task {
                                                    context.step, options_.masks);
       put_board(cells, row, example.cells);
       put_board(targets, row, example.targets);
-      loss.count += 1;
+      inputs.count += 1;
     }
-    loss.sum = as_masked_grid(model).loss_sum(cells, targets);
-    return loss;
+    inputs.tensors = {{"cells", cells}, {"targets", targets}};
+    return inputs;
+  }
+
+  LossTensors loss_tensors(Model& model, const LossInputs& inputs) const override {
+    return {as_masked_grid(model).loss_sum(inputs.at("cells"), inputs.at("targets")), {}};
   }
 
   double nominal_count(int64_t rows) const override { return static_cast<double>(rows); }

@@ -20,6 +20,9 @@ namespace lockstep {
 struct StepContext {
   uint64_t seed = 0;  // run.seed
   int64_t step = 0;   // 0-based step that is being computed
+  // Above 0: tensors whose length differs from batch to batch are padded to one of so many lengths, so
+  // that a GPU can replay a recorded step. Padding counts nothing. 0 on a CPU.
+  int64_t few_shapes = 0;
 };
 
 // Loss of a micro-batch as a sum and a count (design rule 6): the step divides once, after all
@@ -29,6 +32,24 @@ struct Loss {
   double count = 0;  // what `sum` is to be divided by
   // Predictions of this micro-batch that hit, of how many; guesses = 0: this task counts none.
   double correct = 0, guesses = 0;
+};
+
+// What the loss of a micro-batch is computed from: everything that is read, drawn or looked up on the
+// host, as tensors. The rest of the loss then runs where the model lies, without the host.
+struct LossInputs {
+  std::map<std::string, at::Tensor> tensors;  // made on the CPU; contiguous
+  double count = 0, guesses = 0;              // as in Loss
+  // What draws numbers in the device's half would need. Not seen by a recorded step.
+  StepContext context;
+  std::vector<int64_t> ids;
+
+  const at::Tensor& at(const std::string& name) const { return tensors.at(name); }
+};
+
+// The loss as tensors of the model's device.
+struct LossTensors {
+  at::Tensor sum;      // float32 scalar with a graph
+  at::Tensor correct;  // scalar; undefined: this task counts no predictions
 };
 
 // Names and values: "validation_loss", "solve_rate.easy" …
@@ -133,8 +154,13 @@ class Task {
   // Throws DataError if `dataset` lacks what the loss needs.
   virtual void check(const Dataset& dataset) const = 0;
   // Called from slot threads at once, each with its own replica. Deterministic in (weights, batch,
-  // context). Rows with id −1 are padding and count nothing.
-  virtual Loss loss(Model& model, const Batch& batch, const StepContext& context) const = 0;
+  // context). Rows with id −1 are padding and count nothing. A task gives its loss in two halves, below,
+  // or, if it computes on CPUs alone, overrides this.
+  virtual Loss loss(Model& model, const Batch& batch, const StepContext& context) const;
+  // The host's half. Any thread. By default an EnvironmentError: this task has no halves.
+  virtual LossInputs loss_inputs(const Batch& batch, const StepContext& context) const;
+  // The device's half: reads no tensor's values on the host and draws nothing, so that it can be recorded.
+  virtual LossTensors loss_tensors(Model& model, const LossInputs& inputs) const;
   // Nominal count of a micro-batch of `rows` rows (a plan constant, design rule 6).
   virtual double nominal_count(int64_t rows) const = 0;
   // The evaluation that an entry of the `evaluate` list asks for. Throws ConfigError if the kind needs

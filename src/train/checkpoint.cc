@@ -136,6 +136,7 @@ void CheckpointWriter::save(CheckpointContent content) {
 }
 
 void CheckpointWriter::write(const CheckpointContent& content) {
+  if (content.ready) content.ready();
   const std::string name = RunFolder::step_name(content.state.step);
   const fs::path hidden = folder_.checkpoints() / ("." + name), final_path = folder_.checkpoints() / name;
   try {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <future>
 #include <optional>
 #include <string>
@@ -37,6 +38,8 @@ struct TrainState {
 struct CheckpointContent {
   NamedTensors model, ema, optimizer;  // ema empty: the run has none
   TrainState state;
+  // Waits until the tensors hold their values, where copies from a device are on their way; empty: they do.
+  std::function<void()> ready;
 };
 
 // Verifies, then reads all of it. Throws CheckpointError.

@@ -18,7 +18,7 @@
 #include "train/metrics.h"
 #include "train/profile.h"
 #include "train/run_lines.h"
-#include "train/step.h"
+#include "train/steps.h"
 
 namespace lockstep {
 namespace {
@@ -61,7 +61,7 @@ class Recorder {
 
   void step(const StepResult& result, double seconds) {
     if (!metrics_) return;
-    const int64_t step = session_.state().step;
+    const int64_t step = result.step;
     const RunPlan& plan = session_.plan();
     progress_.update(step, fmt::format("loss {:.4f}", result.loss));
     const double accuracy = result.accuracy.value_or(std::numeric_limits<double>::quiet_NaN());
@@ -82,7 +82,7 @@ class Recorder {
     m.data_wait_seconds = result.data_wait_seconds;
     m.comm_exposed_seconds = result.comm_exposed_seconds;
     m.phases = result.phases;
-    m.memory_bytes = resident_bytes();
+    m.memory_bytes = result.device_bytes.value_or(resident_bytes());
     m.skipped = !result.updated;
     m.loss_scale = result.loss_scale;
     metrics_->step(m);
@@ -218,29 +218,38 @@ Outcome train(Session& session) {
   TrainState& state = session.state();
   HeartbeatPage page(session.place().folder.rank_page(session.place().attempt, session.communicator().rank()), true);
   const EvaluationPlan evaluations(session);
-  TrainingStep step(session);
+  const std::unique_ptr<Steps> steps = make_steps(session);
   Recorder recorder(session);
   StepProfiler profiler(parse_profile_steps(config.log.profile_steps, state.step), profile_prefix(session));
 
   const Evaluated before = catch_up(evaluations, session, recorder, page);
   if (before.new_best) recorder.checkpoint();
   bool stop = before.stopped, owing = before.stopped;
+  double waiting = 0;  // seconds of steps whose results are on their way
   while (state.step < plan.steps && !stop) {
     page.write(state.step, Phase::kCompute);
-    const auto start = Clock::now();
+    auto start = Clock::now();
     profiler.before_step(state.step);
-    const StepResult result = step.run();
-    recorder.step(result, seconds_since(start));
-    stop = result.stop;
+    const auto record = [&](const std::vector<StepResult>& results) {
+      waiting += seconds_since(start);
+      for (const StepResult& result : results) {
+        recorder.step(result, waiting / static_cast<double>(results.size()));
+        stop |= result.stop;
+      }
+      if (!results.empty()) waiting = 0;
+      start = Clock::now();
+    };
+    record(steps->run());
+    const bool save = due(state.step, config.checkpoint.every_steps);
+    const bool looks_on = !evaluations.due(state.step, stop).empty();
+    if (stop || save || looks_on || state.step == plan.steps) record(steps->finish());
     const bool last = stop || state.step == plan.steps;
     if (const auto table = profiler.after_step(state.step - 1, last)) recorder.profile(*table);
 
-    bool save = due(state.step, config.checkpoint.every_steps);
     const Evaluated now = evaluate(evaluations, evaluations.due(state.step, stop), session, recorder, page);
     owing = now.stopped;
     stop |= now.stopped;
-    save |= now.new_best;
-    if (save || stop || last) {
+    if (save || now.new_best || stop || last) {
       page.write(state.step, Phase::kCheckpoint);
       recorder.checkpoint();
     }

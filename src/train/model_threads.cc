@@ -22,7 +22,7 @@ void for_each_on_models(const std::vector<Model*>& replicas, const std::string& 
     const at::NoGradGuard no_grad;
     try {
       for (int64_t i; (i = next.fetch_add(1)) < n;) {
-        const AutocastGuard autocast(compute, /*keep_casts=*/true);
+        const AutocastGuard autocast(compute, /*keep_casts=*/true, model->device().type());
         work(*model, i);
       }
     } catch (...) {

@@ -29,18 +29,20 @@ Precision precision_of(const std::string& compute);
 
 // Autocast for one forward pass.
 //
-// LibTorch has no C++ guard for autocast; this one sets dtype and switch for the CPU and restores
+// LibTorch has no C++ guard for autocast; this one sets dtype and switch of a device and restores
 // everything. The cast cache stays off in training (a cached low-precision copy of a weight would survive
-// the update); with `keep_casts` it holds each weight's copy until the guard ends: no weight may change. Backward runs outside of it. Thread-local: each slot thread has its own.
+// the update); with `keep_casts` it holds each weight's copy until the guard ends: no weight may change.
+// Backward runs outside of it. Thread-local: each slot thread has its own.
 class AutocastGuard {
  public:
   // `compute` as above; "fp32" does nothing.
-  explicit AutocastGuard(const std::string& compute, bool keep_casts = false);
+  explicit AutocastGuard(const std::string& compute, bool keep_casts = false, at::DeviceType device = at::kCPU);
   ~AutocastGuard();
   AutocastGuard(const AutocastGuard&) = delete;
   AutocastGuard& operator=(const AutocastGuard&) = delete;
 
  private:
+  const at::DeviceType device_;
   bool active_;
   bool old_enabled_ = false, old_cache_ = true;
   at::ScalarType old_dtype_ = at::kBFloat16;
@@ -49,7 +51,8 @@ class AutocastGuard {
 // The low-precision copies that all replicas of a rank share.
 class LowPrecisionWeights {
  public:
-  LowPrecisionWeights(const ArenaLayout& layout, at::ScalarType dtype);
+  LowPrecisionWeights(const ArenaLayout& layout, at::ScalarType dtype, at::Device device = at::kCPU);
+  const at::Tensor& flat() const { return flat_; }
   // Views shaped as the parameters, in order.
   const std::vector<at::Tensor>& views() const { return views_; }
   // Rounds the masters to the nearest even. No slot may be computing.

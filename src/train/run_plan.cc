@@ -1,28 +1,50 @@
 #include "train/run_plan.h"
 
+#include <cstdlib>
 #include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/cuda_driver.h"
 #include "data/sample_order.h"
 #include "ddp/slots.h"
+#include "tensor/cuda_plugin.h"
 
 namespace lockstep {
 namespace {
 
-// On GPUs slots would be ranks × micro-batches; this version computes on CPUs.
 std::string choose_device(const RunConfig& config, const Machine& machine) {
-  if (config.run.device == "cuda")
-    throw EnvironmentError("run.device is cuda, and this build has no CUDA plug-in", "set run.device=cpu");
-  if (config.step.graph == "on")
+  if (config.run.device == "cuda" && machine.gpus == 0)
+    throw EnvironmentError("run.device is cuda, and " + machine.gpu_problem, machine.gpu_help);
+  const bool gpu = config.run.device != "cpu" && machine.gpus > 0;
+  if (!gpu && config.step.graph == "on")
     throw ConfigError("step.graph is on, and a CPU has no CUDA graphs", "set step.graph=auto");
-  return "cpu";
+  if (gpu && config.ddp.shard_optimizer)
+    throw ConfigError("ddp.shard_optimizer works on CPUs alone so far", "set ddp.shard_optimizer=false or run.device=cpu");
+  return gpu ? "cuda" : "cpu";
+}
+
+// One rank a GPU, as many as divide the global batch; on a CPU one rank, which uses its cores by threads.
+int64_t choose_ranks_per_node(const RunConfig& config, const Machine& machine, const std::string& device) {
+  const auto& asked = config.launch.ranks_per_node.value;
+  if (device == "cpu") return asked.value_or(1);
+  if (asked) {
+    if (*asked > machine.gpus && std::getenv("LOCKSTEP_SHARE_GPU") == nullptr)
+      throw EnvironmentError(fmt::format("launch.ranks_per_node is {}, and this machine shows {} GPU{}", *asked, machine.gpus,
+                                         machine.gpus == 1 ? "" : "s"),
+                             fmt::format("set launch.ranks_per_node={} or auto, or run.device=cpu", machine.gpus));
+    return *asked;
+  }
+  const int64_t rows = config.train.micro_batch.value.value_or(1) * config.launch.nodes;
+  for (int64_t ranks = machine.gpus; ranks > 1; --ranks)
+    if (config.train.global_batch % (ranks * rows) == 0) return ranks;
+  return 1;
 }
 
 void plan_ranks(RunPlan& plan, const RunConfig& config, const Machine& machine) {
   plan.nodes = config.launch.nodes;
-  plan.ranks_per_node = config.launch.ranks_per_node.value.value_or(1);
+  plan.ranks_per_node = choose_ranks_per_node(config, machine, plan.device);
   plan.ranks = plan.nodes * plan.ranks_per_node;
   plan.with = config.launch.with;
   plan.max_restarts = config.launch.max_restarts;
@@ -33,7 +55,7 @@ void plan_ranks(RunPlan& plan, const RunConfig& config, const Machine& machine) 
   const int64_t slots_of_a_rank = (plan.slots + plan.ranks - 1) / plan.ranks;
   const int64_t cores_of_a_rank = std::max<int64_t>(1, machine.cores / plan.ranks_per_node);
   plan.threads_per_rank = config.launch.threads_per_rank.value.value_or(cores_of_a_rank);
-  plan.threads_per_rank = std::min(plan.threads_per_rank, slots_of_a_rank);
+  plan.threads_per_rank = plan.device == "cpu" ? std::min(plan.threads_per_rank, slots_of_a_rank) : 1;
 }
 
 void plan_batches(RunPlan& plan, const RunConfig& config) {
@@ -71,6 +93,15 @@ Machine probe_machine() {
                     ? "avx512"
                 : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? "avx2"
                                                                                   : "default";
+  const CudaDriver& driver = cuda_driver();
+  machine.gpus = static_cast<int64_t>(driver.devices.size());
+  machine.gpu_problem = driver.problem;
+  machine.gpu_help = driver.help;
+  if (machine.gpus > 0 && cuda_plugin_file().empty()) {
+    machine.gpus = 0;
+    machine.gpu_problem = "this build of Lockstep has no CUDA plug-in";
+    machine.gpu_help = "install the CUDA 13 toolkit and run LOCKSTEP_CUDA=1 scripts/setup, or set run.device=cpu";
+  }
   return machine;
 }
 
@@ -86,9 +117,12 @@ RunPlan make_plan(const RunConfig& config, const Machine& machine, const DataFac
   plan.global_batch = config.train.global_batch;
   SlotInputs slots;
   slots.global_batch = plan.global_batch;
-  slots.ranks = config.launch.nodes * config.launch.ranks_per_node.value.value_or(1);
+  slots.ranks = config.launch.nodes * choose_ranks_per_node(config, machine, plan.device);
+  slots.cpu = plan.device == "cpu";
+  if (!slots.cpu && config.train.micro_batch.value)
+    slots.micro_batches = std::max<int64_t>(1, plan.global_batch / (slots.ranks * *config.train.micro_batch.value));
   plan.slots = choose_slots(config.ddp.slots, slots);
-  plan.reduce = config.ddp.reduce == "auto" ? "tree" : config.ddp.reduce;
+  plan.reduce = config.ddp.reduce != "auto" ? config.ddp.reduce : slots.cpu ? "tree" : "allreduce";
   plan_ranks(plan, config, machine);
   plan_batches(plan, config);
   plan_length(plan, config);

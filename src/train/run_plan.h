@@ -17,7 +17,9 @@ namespace lockstep {
 // What the plan needs to know of the machine; probed once or given on the command line.
 struct Machine {
   int64_t cores = 1;
-  int64_t gpus = 0;
+  int64_t gpus = 0;        // that this build can use
+  std::string gpu_problem;  // why there are none; "" if there are
+  std::string gpu_help;
   std::string isa;  // what the CPU offers: "avx512", "avx2", "default"
 };
 Machine probe_machine();

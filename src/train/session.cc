@@ -22,8 +22,13 @@ NamedTensors copies(const Arena& arena) {
 
 }  // namespace
 
-Session::Session(LoadedConfig loaded, RunPlan plan, RankPlace place, std::unique_ptr<Communicator> communicator)
-    : loaded_(std::move(loaded)), plan_(std::move(plan)), place_(std::move(place)), communicator_(std::move(communicator)) {
+Session::Session(LoadedConfig loaded, RunPlan plan, RankPlace place, std::unique_ptr<Communicator> communicator,
+                 std::unique_ptr<Device> device)
+    : loaded_(std::move(loaded)),
+      plan_(std::move(plan)),
+      place_(std::move(place)),
+      communicator_(std::move(communicator)),
+      device_(device ? std::move(device) : make_cpu_device()) {
   train_data_ = open_data(kinds(), config(), config().data.train);
   if (!config().data.validation.empty()) validation_data_ = open_data(kinds(), config(), config().data.validation);
   task_ = kinds().tasks.make(config().task);
@@ -40,18 +45,22 @@ void Session::make_models() {
     evaluation_replicas_.push_back(task_->make_model(seed));
   }
   layout_ = ArenaLayout::of(replicas_.front()->parameters());
-  weights_ = std::make_unique<Arena>(layout_);
+  weights_ = std::make_unique<Arena>(layout_, device_->where());
   weights_->load(replicas_.front()->parameters(), "", "the initial weights");
   if (config().train.ema.decay > 0) {
-    ema_ = std::make_unique<Arena>(layout_);
+    ema_ = std::make_unique<Arena>(layout_, device_->where());
     ema_->flat().copy_(weights_->flat());
   }
+  if (!device_->is_cpu())
+    for (const auto* models : {&replicas_, &evaluation_replicas_})
+      for (const auto& model : *models) model->to(device_->where());
   for (const auto& replica : replicas_) replica->alias_parameters(weights_->views());
   for (const auto& replica : evaluation_replicas_) replica->alias_parameters((ema_ ? *ema_ : *weights_).views());
   shard_ = config().ddp.shard_optimizer ? ShardLayout(layout_, communicator_->size(), communicator_->rank())
                                         : ShardLayout(layout_);
   optimizer_ = kinds().optimizers.make(config().optimizer, *shard_);
-  log_info(optimizer_->choice());
+  optimizer_->to(device_->where());
+  if (device_->is_cpu()) log_info(optimizer_->choice());
   // Frozen parameters get no gradient, so that they do not count in the norm either.
   for (const auto& replica : replicas_)
     for (size_t i = 0; i < layout_.entries.size(); ++i)
@@ -66,7 +75,7 @@ void Session::make_models() {
 void Session::make_low_precision_weights() {
   const Precision precision = precision_of(config().precision.compute);
   if (!precision.low_weights) return;
-  low_weights_ = std::make_unique<LowPrecisionWeights>(layout_, precision.dtype);
+  low_weights_ = std::make_unique<LowPrecisionWeights>(layout_, precision.dtype, device_->where());
   for (const auto& replica : replicas_) replica->alias_parameters(low_weights_->views());
   refresh_low_precision_weights();
 }
@@ -147,6 +156,19 @@ std::vector<Model*> Session::evaluation_replicas() const {
 
 CheckpointContent Session::snapshot() {
   CheckpointContent content;
+  if (!device_->is_cpu()) {
+    if (!is_first()) return {};
+    if (!copies_) copies_ = std::make_unique<HostCopies>(*device_);
+    device_->synchronize();
+    NamedTensors model = weights_->named();
+    for (const NamedTensor& buffer : replicas_.front()->buffers()) model.push_back(buffer);
+    content.model = copies_->take(model);
+    if (ema_) content.ema = copies_->take(ema_->named());
+    content.optimizer = copies_->take(optimizer_->state());
+    content.state = state_;
+    content.ready = [done = copies_->done()] { done->wait_on_host(); };
+    return content;
+  }
   content.optimizer = optimizer_->gather_state(*communicator_);
   if (!is_first()) return {};
   content.model = copies(*weights_);

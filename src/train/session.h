@@ -13,7 +13,9 @@
 #include "ddp/shard_layout.h"
 #include "optim/optimizers.h"
 #include "tasks/task.h"
+#include "tensor/device.h"
 #include "train/checkpoint.h"
+#include "train/host_copy.h"
 #include "train/precision.h"
 #include "train/run_config.h"
 #include "train/run_plan.h"
@@ -31,13 +33,16 @@ class Session {
   // Collective. Opens data, makes the model and its replicas, compares with the other ranks what
   // must be equal, then loads the newest good checkpoint of the folder or the weights `init`
   // names. `loaded` and `plan` are those of all ranks. Throws any Error.
-  Session(LoadedConfig loaded, RunPlan plan, RankPlace place, std::unique_ptr<Communicator> communicator);
+  // `device`: where this rank computes; null: the CPU.
+  Session(LoadedConfig loaded, RunPlan plan, RankPlace place, std::unique_ptr<Communicator> communicator,
+          std::unique_ptr<Device> device = nullptr);
 
   const RunConfig& config() const { return *loaded_.config; }
   const Kinds& kinds() const { return *loaded_.kinds; }
   const RunPlan& plan() const { return plan_; }
   const RankPlace& place() const { return place_; }
   Communicator& communicator() { return *communicator_; }
+  Device& device() { return *device_; }
   bool is_first() const { return communicator_->rank() == 0; }
 
   const Task& task() const { return *task_; }
@@ -49,6 +54,8 @@ class Session {
   Arena& weights() { return *weights_; }
   // After every change of weights(): the replicas' own copies, if the precision has such.
   void refresh_low_precision_weights();
+  // That copy as one flat tensor; undefined if there is none.
+  at::Tensor low_precision_weights() const { return low_weights_ ? low_weights_->flat() : at::Tensor(); }
   bool has_ema() const { return ema_ != nullptr; }
   Arena& ema() { return *ema_; }
   Optimizer& optimizer() { return *optimizer_; }
@@ -62,6 +69,8 @@ class Session {
   // Collective. On rank 0 a copy of everything a checkpoint holds, after a step's update and EMA; on
   // the others nothing: they send their share of the optimizer's state.
   CheckpointContent snapshot();
+  // The end of the last snapshot's copies, which the next step must not overtake; null on a CPU.
+  std::shared_ptr<const DeviceMark> snapshot_done() const { return copies_ ? copies_->done() : nullptr; }
 
  private:
   void make_models();
@@ -75,6 +84,7 @@ class Session {
   RunPlan plan_;
   RankPlace place_;
   std::unique_ptr<Communicator> communicator_;
+  std::unique_ptr<Device> device_;
   std::unique_ptr<Task> task_;
   std::unique_ptr<Dataset> train_data_, validation_data_;
   ArenaLayout layout_;
@@ -83,6 +93,7 @@ class Session {
   std::unique_ptr<LowPrecisionWeights> low_weights_;
   std::vector<std::unique_ptr<Model>> replicas_, evaluation_replicas_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<HostCopies> copies_;
   TrainState state_;
 };
 

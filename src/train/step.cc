@@ -1,11 +1,9 @@
 #include "train/step.h"
 
-#include <bit>
 #include <chrono>
 #include <cmath>
 
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 
 #include "core/errors.h"
 #include "core/stop_flag.h"
@@ -17,15 +15,10 @@
 #include "optim/clip.h"
 #include "optim/loss_scale.h"
 #include "train/precision.h"
+#include "train/step_parts.h"
 
 namespace lockstep {
 namespace {
-
-// So many steps in a row without a finite gradient end the run: the numbers broke.
-constexpr int64_t kMaxSkippedInARow = 10;
-
-// C of design rule 6: backward starts from 1/C, so that sums stay near one.
-double power_of_two_at_least(double count) { return std::exp2(std::ceil(std::log2(std::max(count, 1.0)))); }
 
 GradientSyncOptions sync_options(const RunPlan& plan, const DdpOptions& ddp, const ShardLayout& shard) {
   GradientSyncOptions options;
@@ -70,7 +63,7 @@ struct TrainingStep::Parts {
         plan(s.plan()),
         replicas(s.replicas()),
         order(s.train_data().size(), static_cast<uint64_t>(s.config().run.seed)),
-        scale(power_of_two_at_least(s.task().nominal_count(s.plan().micro_batch))),
+        scale(backward_constant(s)),
         schedule(s.kinds().schedules.make(s.config().schedule)),
         totals_tree(s.communicator(), s.plan().slots),
         threads(static_cast<int>(s.plan().threads_per_rank)),
@@ -83,26 +76,10 @@ struct TrainingStep::Parts {
     for (int thread = 0; thread < threads.count(); ++thread) loaders.push_back(make_loader(thread));
   }
 
-  // Reads the micro-batches of one thread's slots, step by step, from the current step on.
   std::unique_ptr<Loader> make_loader(int thread) {
     const SlotRange local = totals_tree.local();
     const SlotRange mine = slots_of_thread(local.count(), threads.count(), thread);
-    const int64_t a_step = mine.count() * plan.micro_batches_per_slot;
-    const auto indices = [plan = plan, first_slot = local.begin + mine.begin, a_step](int64_t n) {
-      std::vector<int64_t> out;
-      const int64_t step = a_step > 0 ? n / a_step : plan.steps;
-      if (step >= plan.steps) return out;
-      const int64_t slot = first_slot + n % a_step / plan.micro_batches_per_slot;
-      const int64_t micro = n % plan.micro_batches_per_slot;
-      const int64_t begin = step * plan.global_batch + slot * plan.rows_per_slot() + micro * plan.micro_batch;
-      for (int64_t i = 0; i < plan.micro_batch; ++i) out.push_back(begin + i);
-      return out;
-    };
-    LoaderOptions options;
-    options.threads = static_cast<int>(std::max<int64_t>(1, plan.data_threads / threads.count()));
-    options.prefetch_batches = static_cast<int>(session.config().data.prefetch_batches);
-    return std::make_unique<Loader>(session.train_data(), [this](int64_t index) { return order.id(index); }, indices,
-                                    session.state().step * a_step, options);
+    return make_slot_loader(session, order, {local.begin + mine.begin, local.begin + mine.end}, threads.count());
   }
 
   // Forward and backward of one slot: its gradients end up in its arena, its totals are returned.
@@ -142,24 +119,7 @@ struct TrainingStep::Parts {
   }
 
   SchedulePosition schedule_position() const {
-    SchedulePosition position;
-    position.updates = session.optimizer().updates();
-    position.total_updates = plan.steps;
-    position.epoch = order.epoch(session.state().step * plan.global_batch);
-    if (session.config().train.epochs) position.epochs = static_cast<int64_t>(std::ceil(*session.config().train.epochs));
-    return position;
-  }
-
-  // Ends a run whose numbers broke. Overflows are how a loss scale finds its level: only at its floor do
-  // they mean more.
-  void check_skips() const {
-    const TrainState& state = session.state();
-    const int64_t most = loss_scale ? session.config().precision.loss_scale.most_skips : kMaxSkippedInARow;
-    if (state.skipped_in_a_row < most || (loss_scale && !loss_scale->at_floor())) return;
-    throw NumericError(fmt::format("the gradients of {} steps in a row were not finite, up to step {}{}", state.skipped_in_a_row,
-                                   state.step, loss_scale ? fmt::format(", and the loss scale is at its floor of {}", loss_scale->value()) : ""),
-                       loss_scale ? "use precision.compute=bf16, or lower optimizer.lr; the last checkpoint is intact"
-                                  : "lower optimizer.lr or set train.clip_norm; the last checkpoint is intact");
+    return lockstep::schedule_position(session, order, session.state().step, session.optimizer().updates());
   }
 
   // Clip, update, EMA. False if the gradients are not finite: then nothing changes.
@@ -226,10 +186,11 @@ StepResult TrainingStep::run() {
   }
   result.stop = sum.stop > 0;
   state.step += 1;
+  result.step = state.step;
   result.next_lr = p.schedule->rate(p.session.optimizer().lr(), p.schedule_position());
   state.updates = p.session.optimizer().updates();
   state.skipped_in_a_row = result.updated ? 0 : state.skipped_in_a_row + 1;
-  p.check_skips();
+  check_skips(p.session, state.step);
   const double waited = p.waited();
   result.data_wait_seconds = waited - p.waited_before;
   p.waited_before = waited;

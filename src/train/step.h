@@ -12,6 +12,7 @@ namespace lockstep {
 
 // What a step tells the loop; equal on all ranks except the times.
 struct StepResult {
+  int64_t step = 0;        // that was done, from 1
   double loss = 0;         // global Σsum / Σcount
   std::optional<double> accuracy;  // share of this step's predictions that hit, if the task counts them
   double grad_norm = 0;    // before clipping
@@ -22,6 +23,7 @@ struct StepResult {
   bool stop = false;       // some rank was asked to stop; agreed by all
   double data_wait_seconds = 0;     // of this rank
   PhaseSeconds phases;
+  std::optional<int64_t> device_bytes;  // the most in tensors so far, where a device counts them
   double comm_exposed_seconds = 0;  // exchange after backward (and of sharded weights), this rank
 };
 

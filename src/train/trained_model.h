@@ -7,6 +7,7 @@
 
 #include "data/dataset.h"
 #include "tasks/task.h"
+#include "tensor/device.h"
 #include "train/run_config.h"
 
 namespace lockstep {
@@ -14,7 +15,8 @@ namespace lockstep {
 struct TrainedModel {
   LoadedConfig loaded;
   std::unique_ptr<Task> task;
-  std::vector<std::unique_ptr<Model>> replicas;  // equal weights, one per thread
+  std::unique_ptr<Device> device;  // where the replicas lie
+  std::vector<std::unique_ptr<Model>> replicas;  // equal weights, one per thread; one on a GPU
   int64_t step = 0;
   std::string source;  // what the weights were read from
   std::string which;   // "ema", "model", "initial" or "file"

@@ -10,6 +10,7 @@
 #include "core/files.h"
 #include "core/freed_memory.h"
 #include "models/kernel_isa.h"
+#include "train/open_device.h"
 
 namespace lockstep {
 namespace {
@@ -22,6 +23,15 @@ std::string word_after(int argc, char** argv, const std::string& key) {
     if (word.starts_with(key + "=")) return word.substr(key.size() + 1);
   }
   return "";
+}
+
+// Which device the command's words ask for; "cpu" for commands that never use another.
+std::string device_word(int argc, char** argv, const nlohmann::json& plan) {
+  const std::string command = argc > 1 ? argv[1] : "";
+  if (command != "train" && command != "sample" && command != "evaluate") return "cpu";
+  if (plan.is_object()) return plan.value("device", "cpu");  // a rank that our launcher started
+  const std::string word = word_after(argc, argv, "run.device");
+  return word.empty() ? "auto" : word;
 }
 
 }  // namespace
@@ -41,11 +51,13 @@ void set_up_compute_environment(int argc, char** argv) {
   setenv("KINETO_LOG_LEVEL", "5", 0);  // the profiler complains on machines without a GPU
   std::string isa = word_after(argc, argv, "run.cpu_isa");
   const std::string folder = word_after(argc, argv, "--run-folder");
+  nlohmann::json plan;
   if (!folder.empty() && fs::exists(fs::path(folder) / "plan.json")) {
-    const auto plan = nlohmann::json::parse(read_file(fs::path(folder) / "plan.json", 16 << 20), nullptr, false);
+    plan = nlohmann::json::parse(read_file(fs::path(folder) / "plan.json", 16 << 20), nullptr, false);
     if (plan.is_object()) isa = plan.value("isa", isa);
   }
   pin_isa(isa);
+  open_cuda_for(device_word(argc, argv, plan));  // before any call into LibTorch
   at::set_num_threads(1);
 }
 

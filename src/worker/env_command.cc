@@ -6,9 +6,12 @@
 #include <sys/utsname.h>
 #include <torch/version.h>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "core/cuda_driver.h"
 #include "core/version.h"
+#include "tensor/cuda_plugin.h"
 #include "train/run_plan.h"
 #include "worker/arguments.h"
 #include "worker/commands.h"
@@ -27,11 +30,24 @@ std::string mpi_plugin() {
 
 }  // namespace
 
+namespace {
+
+std::string gpus(const CudaDriver& driver) {
+  std::string text;
+  for (const CudaDevice& device : driver.devices)
+    text += fmt::format("{}{} ({} GiB, sm_{}{}, {})", text.empty() ? "" : "; ", device.name, device.memory_bytes >> 30, device.major,
+                        device.minor, device.pci);
+  return text.empty() ? "none" : text;
+}
+
+}  // namespace
+
 int env_command(const Words& words) {
   const Arguments arguments(words, {{"--json"}});
   arguments.no_positionals();
   arguments.no_overrides();
   const Machine machine = probe_machine();
+  const CudaDriver& driver = cuda_driver();
   utsname system{};
   uname(&system);
   const nlohmann::ordered_json json = {
@@ -39,7 +55,9 @@ int env_command(const Words& words) {
       {"compiler", __VERSION__},       {"system", std::string(system.sysname) + " " + system.release},
       {"processor", system.machine},   {"cores", machine.cores},
       {"isa", machine.isa},            {"mpi_plugin", mpi_plugin()},
-      {"cuda_plugin", "not in this build"}};
+      {"cuda_plugin", cuda_plugin_file().empty() ? "not in this build" : "installed"},
+      {"driver", driver.version == 0 ? driver.problem : fmt::format("CUDA {}.{}", driver.version / 1000, driver.version % 1000 / 10)},
+      {"gpus", gpus(driver)}};
   if (arguments.has("--json")) {
     std::puts(json.dump().c_str());
     return 0;

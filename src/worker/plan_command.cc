@@ -24,7 +24,10 @@ int plan_command(const Words& words) {
   if (arguments.has("--cores") || arguments.has("--gpus")) {
     options.machine = probe_machine();
     options.machine->cores = arguments.integer("--cores").value_or(options.machine->cores);
-    options.machine->gpus = arguments.integer("--gpus").value_or(0);
+    if (arguments.has("--gpus")) {
+      options.machine->gpus = *arguments.integer("--gpus");
+      options.machine->gpu_problem = options.machine->gpus == 0 ? "--gpus 0 was given" : "";
+    }
   }
 
   std::string run_folder = arguments.value("--run-folder").value_or("");

@@ -14,6 +14,7 @@
 #include "ddp/communicators.h"
 #include "ddp/slot_threads.h"
 #include "train/loop.h"
+#include "train/open_device.h"
 #include "worker/arguments.h"
 #include "worker/commands.h"
 #include "worker/compute_environment.h"
@@ -51,7 +52,8 @@ Outcome run(const RankPlace& place, std::unique_ptr<Communicator> communicator, 
     throw ConfigError(fmt::format("{} ranks were started, the plan says {}", communicator->size(), plan.ranks),
                       "start the run with `lockstep train` or `lockstep resume`");
   LoadedConfig loaded = load_config(place.folder.config().string(), {});
-  Session session(std::move(loaded), std::move(plan), place, std::move(communicator));
+  std::unique_ptr<Device> device = device_of_process(plan.device);
+  Session session(std::move(loaded), std::move(plan), place, std::move(communicator), std::move(device));
   const StepOnExit note_step{session, step};
   if (session.is_first() && session.state().step == 0)
     for (const std::string& note : session.plan().notes) log_info(note);

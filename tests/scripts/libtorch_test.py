@@ -97,6 +97,7 @@ class TorchFromWheels(InFolder):
     def setUp(self):
         super().setUp()
         self.environment = {"LOCKSTEP_CUDA": "0"}
+        self.wants_cuda = False
         version = VERSION.format(2, 11, 0)
         self.table = {"version": "2.11", "machine": os.uname().machine, "wheels": [
             self.wheel("torch", {"torch/lib/libtorch_cpu.so": some_library(), "torch/lib/libtorch_cuda.so": b"",
@@ -114,7 +115,7 @@ class TorchFromWheels(InFolder):
 
     def bring(self):
         with unittest.mock.patch.object(sys, "path", []):
-            return libtorch.bring(self.table, self.deps, Downloads(self.folder), False, self.environment)
+            return libtorch.bring(self.table, self.deps, Downloads(self.folder), self.wants_cuda, self.environment)
 
     def test_the_cpu_set_is_unpacked_and_nothing_else(self):
         self.assertEqual(self.bring(), "cpu: torch-1 nvidia-cuda-runtime-1")
@@ -128,6 +129,21 @@ class TorchFromWheels(InFolder):
         self.bring()
         (self.deps / "torch-source").write_text("cuda: torch-1 nvidia-cusparselt-cu13-1\n")
         self.bring()
+
+    def test_the_cuda_set_comes_beside_the_cpu_set_only_where_it_is_wanted_and_there_is_a_toolkit(self):
+        self.bring()
+        before = (self.deps / "torch/lib/libtorch_cpu.so").stat()
+        self.wants_cuda = True
+        self.bring()
+        self.assertFalse((self.deps / "torch/lib/libtorch_cuda.so").exists())  # LOCKSTEP_CUDA=0: no toolkit
+        (self.folder / "toolkit/lib").mkdir(parents=True)
+        (self.folder / "toolkit/lib/libcudart.so.13").touch()
+        self.environment = {"CUDA_HOME": str(self.folder / "toolkit")}
+        self.assertTrue(self.bring().startswith("cuda: torch-1"))
+        self.assertTrue((self.deps / "torch/lib/libtorch_cuda.so").exists())
+        self.assertFalse((self.deps / "torch/lib/libtorch_python.so").exists())
+        after = (self.deps / "torch/lib/libtorch_cpu.so").stat()
+        self.assertEqual((before.st_ino, before.st_mtime_ns), (after.st_ino, after.st_mtime_ns))
 
     def test_an_unpacking_that_was_interrupted_starts_over(self):
         (self.deps / "unpacking/torch/lib").mkdir(parents=True)

@@ -116,6 +116,7 @@ class Test:
                             if not name.startswith(("OMPI_", "PMIX_", "SLURM_", "LOCKSTEP_", "PET_"))
                             and name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")}
         self.environment |= {processes.MARK: str(self.work), "TMPDIR": str(self.work / "tmp"), "LC_ALL": "C.UTF-8"}
+        self.environment["LOCKSTEP_CUDA"] = "0"  # what these tests compare holds on CPUs; device_test.py takes it away
         for name in ("LOCKSTEP_MPIRUN", "OMPI_MCA_plm_rsh_agent"):
             if name in os.environ:
                 self.environment[name] = os.environ[name]

@@ -62,7 +62,8 @@ void write_float_arrays(const fs::path& folder, const std::vector<std::pair<std:
 
 std::vector<std::string> tiny_overrides(int64_t steps) {
   const std::string data = data_folder().string();
-  return {"data.kind=grids",
+  return {"run.device=cpu",
+          "data.kind=grids",
           "data.train=[" + data + "/train-*.h5]",
           "data.validation=[" + data + "/validation.h5]",
           "task.kind=sudoku",

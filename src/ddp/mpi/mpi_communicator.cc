@@ -113,6 +113,7 @@ class MpiCommunicator final : public Communicator {
     wait(requests.data(), static_cast<int>(requests.size()), what);
   }
 
+  void limit_waits(double seconds) override { timeout_ = std::min(timeout_, seconds); }
   void cancel() noexcept override { cancelled_ = true; }
 
   void abort(int code) noexcept override {
@@ -152,7 +153,7 @@ class MpiCommunicator final : public Communicator {
     if (told) notes_->tell("");
   }
 
-  const double timeout_;
+  double timeout_;
   const std::string name_ = "mpi";
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;

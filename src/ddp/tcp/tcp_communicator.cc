@@ -114,6 +114,7 @@ class TcpCommunicator final : public Communicator {
     transfer(peer, out, out_bytes, peer, in, in_bytes, what);
   }
 
+  void limit_waits(double seconds) override { timeout_ = std::min(timeout_, seconds); }
   void cancel() noexcept override {
     cancelled_ = true;
     const uint64_t one = 1;
@@ -225,7 +226,7 @@ class TcpCommunicator final : public Communicator {
   }
 
   const int rank_, size_;
-  const double timeout_;
+  double timeout_;
   const std::string name_ = "tcp";
   std::vector<Socket> data_;
   TcpNotes notes_;

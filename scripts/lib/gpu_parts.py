@@ -1,0 +1,232 @@
+"""The parts of scripts/gpu_check: each runs programs on a GPU and returns what it found.
+
+A part's function takes the machine and the time (of time.monotonic) at which it must be done, and returns a dictionary;
+its key `passed` says whether the part passed.
+"""
+import dataclasses
+import json
+import statistics
+import time
+import typing
+
+SEEDS = {"c64-l4-b1": (64, 4, 1), "c64-l4-b8": (64, 4, 8), "c64-l4-b32": (64, 4, 32), "c64-l4-b256": (64, 4, 256),
+         "c128-l8-b1": (128, 8, 1), "c128-l8-b8": (128, 8, 8), "c128-l8-b32": (128, 8, 32), "c128-l8-b256": (128, 8, 256)}
+UNET_BATCHES = (16, 64, 512)
+
+
+@dataclasses.dataclass
+class Part:
+    name: str
+    what: str
+    run: typing.Callable
+    limit_seconds: int = 480
+
+
+def seed_options(channels, layers, batch, steps, compute):
+    return ["data.kind=grids", "data.train=[data/sudoku-sequences/train-*.h5]",
+            "data.make={kind: sudoku_sequences, folder: data/sudoku-sequences, train_sequences: 20000, validation_sequences: 1000}",
+            "task.kind=sudoku", "task.objective=seed", "task.k_max=5",
+            f"task.model={{kind: seed_conv, hidden_dim: {channels}, num_layers: {layers}, embedding_dim: 0}}",
+            f"train.global_batch={batch}", f"train.micro_batch={batch}", f"train.steps={steps}", "train.clip_norm=1",
+            "train.ema.decay=0.999", "optimizer={kind: adamw, lr: 0.001}", f"precision.compute={compute}"]
+
+
+def unet_options(batch, steps, micro_batch=None):
+    return ["data.kind=images", "data.train=[data/shapes/train-*.h5]", "data.make={kind: shapes, folder: data/shapes, train_images: 20000}",
+            "task.kind=image_diffusion", "task.image_size=32", "task.model={kind: unet, dim: 64, dim_mults: [1, 2, 4, 8]}",
+            "task.diffusion={objective: pred_v, beta_schedule: sigmoid}", f"train.global_batch={batch}",
+            f"train.micro_batch={micro_batch or batch}", f"train.steps={steps}", "train.clip_norm=1",
+            "train.ema={decay: 0.995, every_steps: 10}", "optimizer={kind: adam, lr: 0.0001}", "precision.compute=bf16"]
+
+
+class Run:
+    """One training on the GPU and what it wrote."""
+
+    def __init__(self, machine, options, *more, timeout=480, environment=None):
+        start = time.monotonic()
+        common = ["run.device=cuda", "launch.ranks_per_node=1", "checkpoint.every_steps=0", "evaluate=[]", "log.every_steps=1"]
+        self.result = machine.run([machine.bin / "lockstep", "train", "-", *common, *options, *more], timeout=timeout,
+                                  **(environment or {}))
+        self.seconds = time.monotonic() - start
+        folder = self.result.stdout.strip().splitlines()[-1].removeprefix("run folder: ")
+        self.folder = machine.scratch_path(folder)
+        lines = [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+        self.steps = [line for line in lines if "loss" in line and line.get("kind") != "evaluation"]
+        self.log = self.result.stderr
+
+    def losses(self):
+        return [line["loss"] for line in self.steps]
+
+    def milliseconds(self, skip=30):
+        """Median of the steps behind warm-up, recording and comparisons."""
+        return 1e3 * statistics.median(line["step_seconds"] for line in self.steps[skip:])
+
+    def notes(self):
+        return [line for line in self.log.splitlines() if "step.graph" in line or "device 0" in line]
+
+
+def gpu_tests(machine, until):
+    """GoogleTest cases whose name has Gpu in it."""
+    totals, failures = {"passed": 0, "failed": 0, "skipped": 0}, []
+    for program in sorted(machine.bin.glob("*_test")):
+        report = machine.scratch_path(f"{program.name}.json")
+        machine.run([program, "--gtest_filter=*Gpu*", f"--gtest_output=json:{report}"], check=False, timeout=until - time.monotonic())
+        if not report.exists():
+            failures.append(f"{program.name} left no report")
+            continue
+        for suite in json.loads(report.read_text()).get("testsuites", []):
+            for case in suite["testsuite"]:
+                state = "failed" if case.get("failures") else "skipped" if case.get("result") == "SKIPPED" else "passed"
+                totals[state] += 1
+                if state == "failed":
+                    failures.append(f"{suite['name']}.{case['name']}: {case['failures'][0]['failure'][:300]}")
+    return totals | {"failures": failures, "cases": totals, "passed": totals["failed"] == 0 and not failures and totals["passed"] > 0}
+
+
+def close(a, b, tolerance):
+    return all(abs(x - y) <= tolerance * max(abs(x), abs(y), 1e-6) for x, y in zip(a, b)) and len(a) == len(b)
+
+
+def training(machine, until):
+    """Graph against eager, seeds, overflow and resume, on real runs."""
+    base = seed_options(64, 4, 32, 60, "fp32")
+    eager, graph = Run(machine, base, "step.graph=off"), Run(machine, base, "step.graph=on")
+    again, other = Run(machine, base, "step.graph=on"), Run(machine, base, "step.graph=on", "run.seed=18")
+    cpu = Run(machine, seed_options(64, 4, 32, 10, "fp32"), "run.device=cpu", "step.graph=auto")
+    checks = {
+        "graph_equals_eager": close(graph.losses(), eager.losses(), 1e-3),
+        "same_seed_repeats": close(graph.losses(), again.losses(), 1e-3),
+        "other_seed_differs": graph.losses()[0] != other.losses()[0],
+        "steps_differ": len(set(graph.losses())) > len(graph.losses()) // 2,
+        "cpu_agrees_at_the_start": close(graph.losses()[:5], cpu.losses()[:5], 1e-2),
+        "loss_falls": statistics.mean(graph.losses()[-5:]) < statistics.mean(graph.losses()[:5]),
+    }
+    fp16 = Run(machine, seed_options(64, 4, 32, 60, "fp16"), "step.graph=on", "precision.loss_scale.initial=2147483648")
+    skipped = [line for line in fp16.steps if line.get("skipped")]
+    checks["fp16_overflow_is_skipped"] = 0 < len(skipped) < 40 and all(x == x for x in fp16.losses()[-5:])
+    resumed = machine.run([machine.bin / "lockstep", "train", "-", "run.device=cuda", *seed_options(64, 4, 32, 20, "fp32"),
+                           "checkpoint.every_steps=10", "schedule={kind: constant}"])
+    folder = resumed.stdout.strip().splitlines()[-1].removeprefix("run folder: ")
+    machine.run([machine.bin / "lockstep", "resume", folder, "train.steps=30"])
+    checks["resumes"] = (machine.scratch_path(folder) / "checkpoints/step-00000030").exists()
+    return {"checks": checks, "notes": graph.notes(), "skipped_steps": len(skipped), "passed": all(checks.values()),
+            "losses": {"eager": eager.losses()[:5], "graph": graph.losses()[:5], "cpu": cpu.losses()[:5]}}
+
+
+def g1(machine, until):
+    """Sudoku seed step: ours as one graph, PyTorch eager and compiled."""
+    rows, passed = [], True
+    for name, (channels, layers, batch) in SEEDS.items():
+        if time.monotonic() > until - 60:
+            rows.append({"case": name, "skipped": "no time left"})
+            continue
+        ours = Run(machine, seed_options(channels, layers, batch, 300, "fp16"), "step.graph=auto")
+        lines = machine.peer("sudoku_step_gpu.py", "--device", "cuda", "--json", "--case", f"c{channels}-l{layers}-e0-k5-b{batch}",
+                             timeout=until - time.monotonic())
+        peers = {line["variant"]: line["milliseconds"] for line in lines}
+        milliseconds = ours.milliseconds()
+        rows.append({"case": name, "milliseconds": milliseconds, "peers": peers, "notes": ours.notes(),
+                     "times_eager": peers["eager"] / milliseconds, "times_compiled": peers.get("compile", 0) / milliseconds})
+    measured = [row for row in rows if "milliseconds" in row]
+    for row in measured:
+        small = not row["case"].endswith("b256")
+        row["goal_met"] = row["times_eager"] >= (5 if small else 1.5) and row["times_compiled"] >= (1.3 if small else 1.05)
+    return {"cases": rows, "goals": ">= 5x eager and >= 1.3x compiled up to batch 32; >= 1.5x and >= 1.05x at 256",
+            "goals_met": sum(row["goal_met"] for row in measured), "passed": passed and bool(measured)}
+
+
+def g2(machine, until):
+    """UNet step in bf16."""
+    rows = []
+    for batch in UNET_BATCHES:
+        ours = Run(machine, unet_options(batch, 120), "step.graph=auto", timeout=until - time.monotonic())
+        rows.append({"batch": batch, "milliseconds": ours.milliseconds(), "images_per_second": 1e3 * batch / ours.milliseconds(),
+                     "notes": ours.notes()})
+    result = {"ours": rows, "passed": True}
+    if (machine.root / "bench/peers/unet_step_gpu.py").exists():
+        result["peers"] = machine.peer("unet_step_gpu.py", "--device", "cuda", "--json", timeout=until - time.monotonic())
+    else:
+        result["peers"] = "bench/peers/unet_step_gpu.py is not there"
+    return result
+
+
+def g5(machine, until):
+    """Optimizers and kernels alone."""
+    found = {}
+    for program in ("optimizer_gpu_bench", "kernels_gpu_bench"):
+        if not (machine.bin / program).exists():
+            found[program] = "not in this build"
+            continue
+        result = machine.run([machine.bin / program, "--json"], timeout=until - time.monotonic())
+        found[program] = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    return found | {"passed": any(isinstance(value, list) for value in found.values())}
+
+
+def g8(machine, until):
+    """What fp16 loss scaling costs, in and beside the graph."""
+    plain = Run(machine, seed_options(128, 8, 32, 300, "bf16")).milliseconds()
+    scaled = Run(machine, seed_options(128, 8, 32, 300, "fp16")).milliseconds()
+    peers = machine.peer("sudoku_step_gpu.py", "--device", "cuda", "--json", "--case", "c128-l8-e0-k5-b32", "--variant", "eager",
+                         "--variant", "eager_unscaled", timeout=until - time.monotonic())
+    return {"bf16_milliseconds": plain, "fp16_milliseconds": scaled, "scaling_costs": scaled / plain - 1, "peers": peers,
+            "goal": "<= 2 % over no scaler", "passed": True}
+
+
+def g9(machine, until):
+    """Seconds from the start of the process to step N."""
+    rows = []
+    for steps in (1, 100, 1000):
+        ours = Run(machine, seed_options(64, 4, 8, steps, "fp16"), "log.every_steps=100")
+        row = {"steps": steps, "seconds": ours.seconds}
+        for variant in ("eager", "compile"):
+            if time.monotonic() > until - 90:
+                break
+            lines = machine.peer("sudoku_step_gpu.py", "--device", "cuda", "--json", "--case", "c64-l4-e0-k5-b8", "--until", str(steps),
+                                 "--variant", variant, timeout=until - time.monotonic())
+            row[variant] = lines[-1]["seconds_since_exec"]
+        rows.append(row)
+    return {"cases": rows, "passed": True}
+
+
+def two_ranks(machine, until):
+    """Two ranks that share the GPU: by NCCL with distinct host names, and through the host."""
+    options = [*seed_options(64, 4, 16, 40, "fp32"), "train.micro_batch=8"]
+    found, one = {}, Run(machine, options)
+    ways = {"host": {"LOCKSTEP_DEVICE_COMM": "host"}, "nccl": {}}
+    for name, environment in ways.items():
+        for reduce in ("allreduce", "tree"):
+            key = f"{name}_{reduce}"
+            try:
+                run = Run(machine, options, "launch.ranks_per_node=2", "launch.with=local", "launch.max_restarts=0", f"ddp.reduce={reduce}",
+                          "ddp.timeout_seconds=60", "ddp.slots=2", timeout=min(150, until - time.monotonic()),
+                          environment={"LOCKSTEP_SHARE_GPU": "1"} | environment)
+                found[key] = {"agrees": close(run.losses()[:10], one.losses()[:10], 1e-3), "milliseconds": run.milliseconds(20), "notes": run.notes()}
+            except Exception as error:  # pylint: disable=broad-except
+                found[key] = {"agrees": False, "error": str(error)[-400:]}
+    return found | {"passed": found["host_allreduce"]["agrees"], "nccl_works": found["nccl_allreduce"]["agrees"]}
+
+
+def profile(machine, until):
+    """Calls that wait for the GPU, in the trace of replayed steps."""
+    run = Run(machine, seed_options(64, 4, 32, 60, "bf16"), "log.profile_steps=40-50", "step.graph=on")
+    traces = list(run.folder.glob("logs/attempt-*/profile-rank-0.json"))
+    events = json.loads(traces[0].read_text())["traceEvents"] if traces else []
+    names = [event.get("name", "") for event in events if event.get("cat") == "cuda_runtime"]
+    waits = {name: names.count(name) for name in set(names) if "Synchronize" in name}
+    per_step = {name: count / 11 for name, count in waits.items()}
+    blocking = sum(count for name, count in waits.items() if name in ("cudaStreamSynchronize", "cudaDeviceSynchronize"))
+    return {"runtime_calls": {name: names.count(name) for name in sorted(set(names))}, "waits_a_step": per_step,
+            "passed": bool(events) and blocking <= 2, "note": "cudaEventSynchronize waits for a step two before the queued one"}
+
+
+PARTS = [
+    Part("tests", "GPU tests: kernels against references, devices, graphs, NCCL", gpu_tests),
+    Part("training", "runs: graph equals eager, seeds, fp16 overflow, resume", training),
+    Part("g1", "Sudoku step against PyTorch eager and compiled", g1),
+    Part("g2", "UNet step in bf16 against lucidrains' trainer", g2),
+    Part("g5", "optimizers and kernels alone", g5),
+    Part("g8", "cost of fp16 loss scaling", g8),
+    Part("g9", "time to step 1, 100, 1,000 against PyTorch", g9),
+    Part("ranks", "two ranks on one GPU, by NCCL and through the host", two_ranks),
+    Part("profile", "no waiting for the GPU in replayed steps", profile),
+]

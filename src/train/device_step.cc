@@ -1,0 +1,439 @@
+// A step on a device: everything between the inputs and the report is queued without waiting for the
+// host, so that it can be recorded once and replayed as one graph.
+#include <ATen/ATen.h>
+
+#include <chrono>
+#include <deque>
+#include <map>
+
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include "core/errors.h"
+#include "core/log.h"
+#include "core/stop_flag.h"
+#include "ddp/device_gradients.h"
+#include "optim/device_update.h"
+#include "train/graph_planner.h"
+#include "train/input_buffers.h"
+#include "train/input_feeder.h"
+#include "train/memory_advice.h"
+#include "train/operation_watch.h"
+#include "train/precision.h"
+#include "train/step_parts.h"
+#include "train/steps.h"
+
+namespace lockstep {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kInFlight = 2;   // steps that are queued while the host prepares the next one
+constexpr size_t kAhead = 4;      // steps whose inputs are made ahead
+constexpr int64_t kShapes = 8;    // lengths that batches are padded to; ranks must agree, so one for several
+constexpr double kLastLookSeconds = 10;
+
+// What is added up over slots and ranks, f64.
+enum Total { kLoss, kCount, kCorrect, kGuesses, kStop, kTotalSize };
+constexpr int64_t kReport = kTotalSize + DeviceUpdate::kReportSize;
+
+// How far a replayed step may be from an eager one, relative to the largest value: the order of additions in
+// some kernels is not fixed.
+double allowed_difference(const std::string& compute) { return compute == "fp32" ? 1e-4 : 2e-2; }
+
+double relative_difference(const at::Tensor& a, const at::Tensor& b) {
+  const double size = b.abs().max().item<double>();
+  const double difference = (a - b).abs().max().item<double>();
+  return difference == 0 ? 0 : difference / std::max(size, 1e-30);
+}
+
+std::vector<at::Tensor> clones(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> out;
+  for (const at::Tensor& tensor : tensors) out.push_back(tensor.clone());
+  return out;
+}
+
+void restore(const std::vector<at::Tensor>& tensors, const std::vector<at::Tensor>& values) {
+  for (size_t i = 0; i < tensors.size(); ++i) at::Tensor(tensors[i]).copy_(values[i]);
+}
+
+GradientSyncOptions exchange_options(const Session& session) {
+  const DdpOptions& ddp = session.config().ddp;
+  GradientSyncOptions options;
+  options.num_slots = session.plan().slots;
+  options.tree = session.plan().reduce == "tree";
+  options.overlap = ddp.overlap;
+  options.bucket_bytes = ddp.bucket_megabytes << 20;
+  options.first_bucket_bytes = std::min(options.bucket_bytes, options.first_bucket_bytes);
+  return options;
+}
+
+std::vector<at::Tensor> parameters_of(const Model& model) {
+  std::vector<at::Tensor> out;
+  for (const NamedTensor& entry : model.parameters()) out.push_back(entry.tensor);
+  return out;
+}
+
+GraphMode graph_mode(const Session& session, const DeviceCommunicator& comm) {
+  const std::string& wanted = session.config().step.graph;
+  GraphMode mode;
+  mode.wanted = wanted == "on" ? GraphMode::kOn : wanted == "off" ? GraphMode::kOff : GraphMode::kAuto;
+  if (!comm.recordable()) mode.obstacle = "gradients travel through the host (" + comm.name() + ")";
+  return mode;
+}
+
+// A step that was queued.
+struct InFlight {
+  int64_t step = 0;      // from 0
+  std::shared_ptr<const DeviceMark> end;
+  at::Tensor report;     // f64 [kReport], on the host
+};
+
+class DeviceSteps final : public Steps {
+ public:
+  explicit DeviceSteps(Session& session);
+  ~DeviceSteps() override;
+  std::vector<StepResult> run() override;
+  std::vector<StepResult> finish() override;
+
+ private:
+  void queue_step();
+  // What happens on the device, from inputs at fixed places to `report_`.
+  void compute(const std::vector<LossInputs>& inputs);
+  void compute_micro_batch(const LossInputs& inputs, bool last);
+  LossInputs extra_inputs(const std::vector<LossInputs>& micro_batches) const;
+  void act(StepAction action, const std::string& shape, const std::vector<LossInputs>& inputs);
+  bool record(const std::string& shape, const std::vector<LossInputs>& inputs);
+  void compare_replay(const std::string& shape, const std::vector<LossInputs>& inputs);
+  bool all_ranks(bool mine, const std::string& what);
+  StepResult take_result();
+  at::Tensor free_report();
+  EnvironmentError out_of_memory(const std::exception& error) const;
+  void tell_note();
+
+  Session& session_;
+  Device& device_;
+  const double scale_;  // C
+  const int64_t slots_here_, micro_batches_;
+  const SampleOrder order_;
+  const std::unique_ptr<Schedule> schedule_;
+  std::unique_ptr<DeviceCommunicator> comm_;
+  std::unique_ptr<DeviceQueue> queue_;
+  DeviceGradients gradients_;
+  std::unique_ptr<DeviceUpdate> update_;
+  InputFeeder feeder_;
+  InputBuffers buffers_;
+  GraphPlanner planner_;
+  at::Tensor totals_, report_;
+  std::deque<InFlight> in_flight_;
+  std::vector<at::Tensor> reports_;  // pinned, free
+  double waited_before_ = 0;
+  std::shared_ptr<const DeviceMark> overtaken_;  // the last snapshot that steps have waited for
+  std::map<std::string, std::unique_ptr<DeviceGraph>> graphs_;  // destroyed first: the communicator waits for them
+};
+
+DeviceUpdateSetup update_setup(Session& session, Arena& gradients) {
+  DeviceUpdateSetup setup;
+  setup.optimizer = &session.optimizer();
+  setup.weights = &session.weights();
+  setup.gradients = &gradients;
+  setup.ema = session.has_ema() ? &session.ema() : nullptr;
+  setup.low_weights = session.low_precision_weights();
+  setup.backward_constant = backward_constant(session);
+  setup.clip_norm = session.config().train.clip_norm;
+  TrainState& state = session.state();
+  if (precision_of(session.config().precision.compute).scales_loss()) {
+    setup.loss_scale = session.config().precision.loss_scale;
+    if (state.step == 0) state.loss_scale = LossScale(*setup.loss_scale).state();
+  }
+  setup.counts = {state.updates, state.skipped_in_a_row, state.loss_scale};
+  setup.device = session.device().where();
+  return setup;
+}
+
+DeviceSteps::DeviceSteps(Session& session)
+    : session_(session),
+      device_(session.device()),
+      scale_(backward_constant(session)),
+      slots_here_(slots_of_rank(session.plan().slots, session.communicator().size(), session.communicator().rank()).count()),
+      micro_batches_(session.plan().micro_batches_per_slot),
+      order_(session.train_data().size(), static_cast<uint64_t>(session.config().run.seed)),
+      schedule_(session.kinds().schedules.make(session.config().schedule)),
+      comm_(make_device_communicator(session.communicator(), device_, session.plan().timeout_seconds)),
+      queue_(device_.make_queue()),
+      gradients_(*comm_, device_, *queue_, session.layout(), parameters_of(*session.replicas().front()), exchange_options(session)),
+      update_(make_foreach_update(update_setup(session, gradients_.sum()))),
+      feeder_(session, slots_of_rank(session.plan().slots, comm_->size(), comm_->rank()), comm_->size() > 1 ? 1 : kShapes, kAhead),
+      buffers_(device_, *queue_),
+      planner_(graph_mode(session, *comm_)),
+      totals_(at::zeros({kTotalSize}, at::TensorOptions().dtype(at::kDouble).device(device_.where()))),
+      report_(at::zeros({kReport}, totals_.options())) {
+  device_.synchronize();  // what was made on other queues is there
+  if (session.is_first()) {
+    log_info(update_->choice());
+    if (comm_->size() > 1) log_info(fmt::format("gradients travel by {}, {} buckets", comm_->name(), gradients_.num_buckets()));
+  }
+  tell_note();
+}
+
+DeviceSteps::~DeviceSteps() { graphs_.clear(); }
+
+std::vector<StepResult> DeviceSteps::run() {
+  std::vector<StepResult> results;
+  try {
+    queue_step();
+    while (in_flight_.size() > kInFlight) results.push_back(take_result());
+  } catch (const c10::OutOfMemoryError& error) {
+    throw out_of_memory(error);
+  }
+  return results;
+}
+
+std::vector<StepResult> DeviceSteps::finish() {
+  std::vector<StepResult> results;
+  while (!in_flight_.empty()) results.push_back(take_result());
+  if (!results.empty()) device_.synchronize();
+  return results;
+}
+
+void DeviceSteps::queue_step() {
+  TrainState& state = session_.state();
+  std::vector<LossInputs> inputs = feeder_.next();
+  inputs.push_back(extra_inputs(inputs));
+  const InputLayout layout = InputLayout::of(inputs);
+  const std::vector<LossInputs>& there = buffers_.bring(layout, inputs);
+  if (const auto copied = session_.snapshot_done(); copied != nullptr && copied != overtaken_) {
+    queue_->wait(*copied);
+    overtaken_ = copied;
+  }
+  // What may still be undone must not be ahead of a comparison.
+  if (planner_.checks(layout.key)) device_.synchronize();
+  act(planner_.next(layout.key), layout.key, there);
+  InFlight step{state.step, nullptr, free_report()};
+  queue_->run([&] { step.report.copy_(report_, /*non_blocking=*/true); });
+  step.end = queue_->mark();
+  comm_->watch(fmt::format("step {}", state.step + 1), step.end);
+  in_flight_.push_back(std::move(step));
+  state.step += 1;
+}
+
+// What the host says of a step: numbers that are added up, and the rows of coming updates.
+LossInputs DeviceSteps::extra_inputs(const std::vector<LossInputs>& micro_batches) const {
+  LossInputs extra;
+  at::Tensor totals = at::zeros({kTotalSize}, at::kDouble);
+  auto* values = totals.mutable_data_ptr<double>();
+  for (const LossInputs& inputs : micro_batches) {
+    values[kCount] += inputs.count;
+    values[kGuesses] += inputs.guesses;
+  }
+  values[kStop] = stop_requested() ? 1 : 0;
+  extra.tensors = update_->rows(session_.state().updates, [&](int64_t update) {
+    const int64_t known = std::min(update, session_.plan().steps - 1);
+    const SchedulePosition position = schedule_position(session_, order_, session_.state().step, known);
+    const EmaOptions& ema = session_.config().train.ema;
+    return PlannedUpdate{schedule_->rate(session_.optimizer().lr(), position),
+                         session_.has_ema() ? ema_move(ema, update) : std::nullopt};
+  });
+  extra.tensors["totals"] = totals;
+  return extra;
+}
+
+void DeviceSteps::act(StepAction action, const std::string& shape, const std::vector<LossInputs>& inputs) {
+  if (action == StepAction::kRecord && !record(shape, inputs)) action = StepAction::kEager;
+  if (action == StepAction::kEager) {
+    compute(inputs);
+    planner_.ran_eagerly(shape);
+  } else if (planner_.checks(shape)) {
+    compare_replay(shape, inputs);
+  } else {
+    graphs_.at(shape)->replay(*queue_);
+  }
+  tell_note();
+}
+
+// False if this rank or another one could not: then all go on eagerly.
+bool DeviceSteps::record(const std::string& shape, const std::vector<LossInputs>& inputs) {
+  auto graph = device_.make_graph();
+  std::string operation, reason;
+  {
+    const OperationWatch watch;
+    try {
+      graph->record(*queue_, [&, inputs] { compute(inputs); });
+    } catch (const CommError&) {
+      throw;
+    } catch (const std::exception& error) {
+      operation = watch.last();
+      reason = std::string(error.what()).substr(0, std::string(error.what()).find('\n'));
+    }
+  }
+  const bool recorded = all_ranks(reason.empty(), "whether the step could be recorded");
+  if (recorded) {
+    graphs_[shape] = std::move(graph);
+    planner_.recorded(shape);
+    return true;
+  }
+  graph.reset();
+  graphs_.clear();
+  planner_.could_not_record(shape, operation, reason.empty() ? "another rank could not record it" : reason);
+  return false;
+}
+
+// The same step twice from the same state: eagerly, then by the graph, which counts.
+void DeviceSteps::compare_replay(const std::string& shape, const std::vector<LossInputs>& inputs) {
+  std::vector<at::Tensor> state, before, eager_weights, eager_report;
+  queue_->run([&] {
+    const at::NoGradGuard no_grad;
+    state = update_->state();
+    before = clones(state);
+  });
+  compute(inputs);
+  queue_->run([&] {
+    eager_weights = clones({session_.weights().flat()});
+    eager_report = clones({report_});
+    restore(state, before);
+  });
+  graphs_.at(shape)->replay(*queue_);
+  double difference = 0;
+  queue_->run([&] {
+    const at::Tensor loss = report_.select(0, kLoss), norm = report_.select(0, kTotalSize + DeviceUpdate::kNorm);
+    difference = std::max({relative_difference(session_.weights().flat(), eager_weights[0]),
+                           relative_difference(loss, eager_report[0].select(0, kLoss)),
+                           relative_difference(norm, eager_report[0].select(0, kTotalSize + DeviceUpdate::kNorm))});
+    const bool both_skipped = report_.select(0, kTotalSize + DeviceUpdate::kUpdated).item<double>() == 0 &&
+                              eager_report[0].select(0, kTotalSize + DeviceUpdate::kUpdated).item<double>() == 0;
+    if (both_skipped) difference = 0;  // not a number, twice
+  });
+  const double allowed = allowed_difference(session_.config().precision.compute);
+  const bool agree = all_ranks(difference <= allowed, "whether the graph agrees");
+  if (!agree) graphs_.clear();
+  planner_.checked(agree || difference > allowed ? difference : allowed * 2, allowed);
+}
+
+bool DeviceSteps::all_ranks(bool mine, const std::string& what) {
+  Communicator& host = session_.communicator();
+  if (host.size() == 1) return mine;
+  std::vector<char> all(static_cast<size_t>(host.size()));
+  const char own = mine ? 1 : 0;
+  host.all_gather(&own, all.data(), 1, what);
+  return std::all_of(all.begin(), all.end(), [](char one) { return one != 0; });
+}
+
+void DeviceSteps::compute(const std::vector<LossInputs>& inputs) {
+  const LossInputs& extra = inputs.back();
+  gradients_.begin_step();
+  queue_->run([&] { totals_.copy_(extra.at("totals")); });
+  for (int64_t slot = 0; slot < slots_here_; ++slot) {
+    gradients_.begin_slot(slot);
+    for (int64_t micro = 0; micro < micro_batches_; ++micro) {
+      const bool last = slot + 1 == slots_here_ && micro + 1 == micro_batches_;
+      compute_micro_batch(inputs[static_cast<size_t>(slot * micro_batches_ + micro)], last);
+    }
+  }
+  gradients_.finish([&] {
+    if (comm_->size() > 1) comm_->all_reduce(totals_, gradients_.queue(), "step totals");
+  });
+  queue_->run([&] {
+    const at::NoGradGuard no_grad;
+    update_->run(extra.tensors, totals_, report_.narrow(0, kTotalSize, DeviceUpdate::kReportSize));
+    report_.narrow(0, 0, kTotalSize).copy_(totals_);
+  });
+}
+
+void DeviceSteps::compute_micro_batch(const LossInputs& inputs, bool last) {
+  queue_->run([&] {
+    LossTensors loss;
+    {
+      const AutocastGuard autocast(session_.config().precision.compute, /*keep_casts=*/false, device_.where().type());
+      loss = session_.task().loss_tensors(*session_.replicas().front(), inputs);
+    }
+    {
+      const at::NoGradGuard no_grad;
+      totals_.select(0, kLoss).add_(loss.sum.detach());
+      if (loss.correct.defined()) totals_.select(0, kCorrect).add_(loss.correct);
+    }
+    gradients_.last_backward(last);
+    if (!loss.sum.requires_grad()) return;
+    const at::Tensor scale = update_->loss_scale();
+    (scale.defined() ? loss.sum * (scale * (1 / scale_)) : loss.sum.mul(1 / scale_)).backward();
+  });
+}
+
+at::Tensor DeviceSteps::free_report() {
+  if (reports_.empty()) return device_.pinned({kReport}, at::kDouble);
+  at::Tensor report = reports_.back();
+  reports_.pop_back();
+  return report;
+}
+
+// Waits for the oldest queued step.
+StepResult DeviceSteps::take_result() {
+  const InFlight step = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  try {
+    wait_for(*step.end, comm_.get());
+  } catch (const CommError& error) {
+    // NCCL knows that something is late; who it is shows by who still answers.
+    Communicator& host = session_.communicator();
+    host.limit_waits(kLastLookSeconds);
+    try {
+      host.barrier(error.fact());
+    } catch (const CommError& late) {
+      throw CommError(late.fact(), late.help());
+    }
+    throw;
+  }
+  const double* report = step.report.const_data_ptr<double>();
+  const double* update = report + kTotalSize;
+  TrainState& state = session_.state();
+  StepResult result;
+  result.step = step.step + 1;
+  result.loss = report[kCount] > 0 ? report[kLoss] / report[kCount] : 0;
+  if (report[kGuesses] > 0) result.accuracy = report[kCorrect] / report[kGuesses];
+  result.stop = report[kStop] > 0;
+  result.grad_norm = update[DeviceUpdate::kNorm];
+  result.updated = update[DeviceUpdate::kUpdated] > 0;
+  state.updates = std::llround(update[DeviceUpdate::kUpdates]);
+  state.skipped_in_a_row = std::llround(update[DeviceUpdate::kSkippedInARow]);
+  session_.optimizer().note_updates(state.updates);
+  const double lr = session_.optimizer().lr();
+  result.lr = schedule_->rate(lr, schedule_position(session_, order_, step.step, state.updates - (result.updated ? 1 : 0)));
+  result.next_lr = schedule_->rate(lr, schedule_position(session_, order_, step.step + 1, state.updates));
+  if (update_->loss_scale().defined()) {
+    result.loss_scale = update[DeviceUpdate::kScale];
+    state.loss_scale = {update[DeviceUpdate::kNextScale], std::llround(update[DeviceUpdate::kGoodSteps])};
+  }
+  reports_.push_back(step.report);
+  check_skips(session_, result.step);
+  result.data_wait_seconds = feeder_.waited_seconds() - waited_before_;
+  waited_before_ = feeder_.waited_seconds();
+  if (!device_.is_cpu()) result.device_bytes = device_.memory().peak_bytes;
+  return result;
+}
+
+EnvironmentError DeviceSteps::out_of_memory(const std::exception& error) const {
+  MemoryUse use;
+  const int64_t arena = session_.layout().size * 4;
+  use.fixed = {{"weights", arena}, {"gradients", arena * (session_.plan().reduce == "tree" ? slots_here_ : 1)}};
+  int64_t states = 0;
+  for (const at::Tensor& tensor : session_.optimizer().flat_states()) states += static_cast<int64_t>(tensor.nbytes());
+  use.fixed.push_back({"the optimizer's state", states});
+  if (session_.has_ema()) use.fixed.push_back({"EMA", arena});
+  const DeviceMemory memory = device_.memory();
+  use.total_bytes = memory.total_bytes;
+  use.peak_bytes = memory.peak_bytes;
+  use.micro_batch = session_.plan().micro_batch;
+  use.rows_of_slot = session_.plan().rows_per_slot();
+  use.micro_batches = micro_batches_;
+  return out_of_memory_error(use, error.what());
+}
+
+void DeviceSteps::tell_note() {
+  const std::string note = planner_.take_note();
+  if (!note.empty() && session_.is_first()) log_info(note);
+}
+
+}  // namespace
+
+std::unique_ptr<Steps> make_device_steps(Session& session) { return std::make_unique<DeviceSteps>(session); }
+
+}  // namespace lockstep

@@ -1,0 +1,71 @@
+// Decides, step by step, whether a training step is computed operation by operation, recorded as a
+// graph, or replayed (`step.graph`). Host logic alone: it knows shapes by name and what became of each
+// attempt, and nothing of devices.
+//
+// A shape of batch first runs kWarmUp steps eagerly, so that libraries choose their algorithms and
+// allocate their workspaces outside of the recording; then it is recorded, and from then on replayed.
+// The first shape's first kChecked replays are compared with eager steps from the same state. What
+// cannot be recorded, or differs, falls back to eager for good under `auto`, with a note that says
+// which operation it was, and ends the run under `on`.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace lockstep {
+
+enum class StepAction {
+  kEager,   // operation by operation
+  kRecord,  // record, then replay what was recorded: that is the step
+  kReplay,
+};
+
+struct GraphMode {
+  enum Wanted { kOff, kAuto, kOn } wanted = kAuto;
+  std::string obstacle;  // why this run cannot record at all: "gradients travel through the host"; "" = nothing
+};
+
+class GraphPlanner {
+ public:
+  static constexpr int64_t kWarmUp = 3;
+  static constexpr int64_t kChecked = 3;
+  static constexpr int64_t kMostGraphs = 32;  // further shapes stay eager: each graph keeps memory
+
+  // Throws ConfigError if graphs are wanted (`on`) where there is an obstacle.
+  explicit GraphPlanner(const GraphMode& mode);
+
+  // What the next step, with a batch of this shape, is to do.
+  StepAction next(const std::string& shape) const;
+  // True if the replay of this step is to be compared with an eager step.
+  bool checks(const std::string& shape) const;
+
+  // What became of it. could_not_record and differed throw EnvironmentError under `on`.
+  void ran_eagerly(const std::string& shape);
+  void recorded(const std::string& shape);
+  void could_not_record(const std::string& shape, const std::string& operation, const std::string& reason);
+  // `difference`: the largest between eager and replayed values, relative to their size.
+  void checked(double difference, double allowed);
+
+  // True once nothing will be recorded any more.
+  bool off() const { return off_; }
+  // A line for the log about the last change of plan; "" once taken.
+  std::string take_note();
+
+ private:
+  struct Shape {
+    int64_t eager_steps = 0;
+    bool has_graph = false;
+  };
+  void fall_back(const std::string& why);
+
+  const bool insists_;
+  bool off_ = false;
+  int64_t checks_left_ = kChecked;
+  int64_t graphs_ = 0;
+  double largest_difference_ = 0;
+  std::map<std::string, Shape> shapes_;
+  std::string note_;
+};
+
+}  // namespace lockstep
