@@ -62,6 +62,10 @@ ArenaShard& Optimizer::add_state(const std::string& prefix) {
   return *states_.back().second;
 }
 
+void Optimizer::step_on_device(Arena&, const Arena&, const DeviceTerms&) {
+  throw EnvironmentError("this optimizer computes on CPUs alone", "choose adamw, adam or sgd, or set run.device=cpu");
+}
+
 void Optimizer::to(at::Device device) {
   for (const auto& [prefix, values] : states_) values->to(device);
 }

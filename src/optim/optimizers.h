@@ -50,7 +50,8 @@ class Optimizer {
 
   // The same where the arenas lie on a device, by LibTorch's operations over whole stretches of the arena.
   // `gradients` are scaled and clipped already; the EMA is the caller's. Does not count: note_updates().
-  virtual void step_on_device(Arena& weights, const Arena& gradients, const DeviceTerms& terms) = 0;
+  // By default an EnvironmentError: this kind computes on CPUs alone.
+  virtual void step_on_device(Arena& weights, const Arena& gradients, const DeviceTerms& terms);
   // What the device has counted, once the host knows.
   void note_updates(int64_t updates) { updates_ = updates; }
   // Moves the state to where the weights lie.

@@ -1,11 +1,13 @@
 #include "tasks/image_drawing.h"
 
 #include <numeric>
+#include <optional>
 
 #include <ATen/ATen.h>
 
 #include "core/philox.h"
 #include "models/sampler_update.h"
+#include "tasks/graphed_network.h"
 #include "tensor/random.h"
 
 namespace lockstep {
@@ -15,12 +17,21 @@ at::Tensor run_sampler(Denoiser& model, const at::Tensor& start, const SamplerRu
   SamplerState state{start.contiguous().clone(), {}};
   DenoiserInput input;
   input.classes = run.classes;
+  const auto guided = [&](const DenoiserInput& in) { return predict_guided(model, in, *run.guidance); };
+  std::unique_ptr<Device> device;
+  std::optional<GraphedNetwork> graphed;
+  if (!model.device().is_cpu()) {
+    device = make_cuda_device(model.device().index());
+    graphed.emplace(*device, guided);
+  }
   int64_t k = 0;
   for (const SamplerStep& step : run.plan->steps) {
     input.x = state.x;
     input.t = at::full({start.size(0)}, step.time, at::kLong);
-    if (model.facts().self_condition) input.self_condition = state.start;
-    const at::Tensor output = predict_guided(model, input, *run.guidance);
+    // Without an estimate the network takes zeros; where passes are recorded, they must be there from the start.
+    if (model.facts().self_condition)
+      input.self_condition = graphed && !state.start.defined() ? at::zeros_like(state.x) : state.start;
+    const at::Tensor output = graphed ? (*graphed)(input) : guided(input);
     sampler_update(step, output, needs_noise(step) ? run.noise(k) : at::Tensor(), state);
     if (run.after_step) run.after_step(k, state.x);
     ++k;

@@ -10,7 +10,7 @@
 
 namespace lockstep {
 
-InputFeeder::InputFeeder(const Session& session, SlotRange slots, int64_t few_shapes, size_t ahead)
+InputFeeder::InputFeeder(Session& session, SlotRange slots, int64_t few_shapes, size_t ahead)
     : session_(session),
       a_step_(slots.count() * session.plan().micro_batches_per_slot),
       few_shapes_(few_shapes),

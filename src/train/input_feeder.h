@@ -11,6 +11,7 @@
 #include "core/bounded_queue.h"
 #include "data/loader.h"
 #include "data/sample_order.h"
+#include "ddp/slots.h"
 #include "train/session.h"
 
 namespace lockstep {
@@ -19,7 +20,7 @@ class InputFeeder {
  public:
   // For the slots of this rank, from the session's step on; `few_shapes` as in StepContext. `ahead` ≥ 1 steps
   // are made at once at most.
-  InputFeeder(const Session& session, SlotRange slots, int64_t few_shapes, size_t ahead);
+  InputFeeder(Session& session, SlotRange slots, int64_t few_shapes, size_t ahead);
   ~InputFeeder();
   // The micro-batches of the next step, slot after slot. Throws what reading or drawing threw.
   std::vector<LossInputs> next();
@@ -30,7 +31,7 @@ class InputFeeder {
   using Step = std::vector<LossInputs>;
   void read(int64_t step);
 
-  const Session& session_;
+  Session& session_;
   const int64_t a_step_, few_shapes_;
   const SampleOrder order_;
   std::unique_ptr<Loader> loader_;

@@ -20,7 +20,7 @@
 namespace lockstep {
 
 // Raised whenever a class that plug-ins see changes.
-inline constexpr int kPluginAbi = 3;
+inline constexpr int kPluginAbi = 4;
 
 struct Kinds {
   TaskTable tasks;

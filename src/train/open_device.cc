@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include <ATen/Context.h>
 #include <fmt/format.h>
 
 #include "core/cuda_driver.h"
@@ -23,7 +24,7 @@ void open_cuda_for(const std::string& device) {
   optim::set_cuda_parts(static_cast<const optim::CudaParts*>(cuda_parts_of("optim", optim::kCudaPartsAbi)));
 }
 
-std::unique_ptr<Device> device_of_process(const std::string& device) {
+std::unique_ptr<Device> device_of_process(const std::string& device, bool tf32) {
   if (device != "cuda") return make_cpu_device();
   const CudaDriver& driver = cuda_driver();
   const char* share = std::getenv("LOCKSTEP_SHARE_GPU");
@@ -31,6 +32,9 @@ std::unique_ptr<Device> device_of_process(const std::string& device) {
   const int index = device_of_rank(rank, driver, share != nullptr && std::string(share) == "1");
   const std::string bound = bind_to_device_node(driver.devices[static_cast<size_t>(index)]);
   std::unique_ptr<Device> made = make_cuda_device(index);
+  at::globalContext().setAllowTF32CuBLAS(tf32);
+  at::globalContext().setAllowTF32CuDNN(tf32);
+  at::globalContext().setBenchmarkCuDNN(true);  // warm-up steps measure; batches keep their shapes
   log_info(fmt::format("device {}: {}{}", index, made->describe(), bound.empty() ? "" : ", bound to " + bound));
   return made;
 }

@@ -35,6 +35,7 @@ void LaunchOptions::fields(FieldVisitor& visit) {
 void PrecisionOptions::fields(FieldVisitor& visit) {
   visit("compute", compute, OneOf{{"fp32", "bf16", "fp16", "bf16_weights", "fp16_weights"}},
         "dtype of forward and backward; *_weights: low-precision copies of fp32 weights");
+  visit("tf32", tf32, "on GPUs: products of float32 rounded to TF32, faster");
   visit("loss_scale", loss_scale, "dynamic loss scale of the fp16 kinds");
 }
 

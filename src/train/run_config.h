@@ -47,6 +47,7 @@ struct LaunchOptions {
 
 struct PrecisionOptions {
   std::string compute = "fp32";  // train/precision.h
+  bool tf32 = false;             // on GPUs: products of float32 in TF32
   LossScaleOptions loss_scale;   // of the float16 kinds
   void fields(FieldVisitor& visit);
 };

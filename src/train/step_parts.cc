@@ -20,7 +20,7 @@ double backward_constant(const Session& session) {
   return std::exp2(std::ceil(std::log2(std::max(count, 1.0))));
 }
 
-std::unique_ptr<Loader> make_slot_loader(const Session& session, const SampleOrder& order, SlotRange slots, int sharing) {
+std::unique_ptr<Loader> make_slot_loader(Session& session, const SampleOrder& order, SlotRange slots, int sharing) {
   const int64_t a_step = slots.count() * session.plan().micro_batches_per_slot;
   const auto indices = [plan = session.plan(), first_slot = slots.begin, a_step](int64_t n) {
     std::vector<int64_t> out;
@@ -49,7 +49,7 @@ SchedulePosition schedule_position(const Session& session, const SampleOrder& or
   return position;
 }
 
-void check_skips(const Session& session, int64_t step) {
+void check_skips(Session& session, int64_t step) {
   const TrainState& state = session.state();
   const bool scales = precision_of(session.config().precision.compute).scales_loss();
   const LossScaleOptions& options = session.config().precision.loss_scale;

@@ -16,12 +16,12 @@ double backward_constant(const Session& session);
 
 // Reads the micro-batches of `slots`, step by step, from the current step on; one of `sharing` loaders that share
 // the rank's data threads. `order` outlives it.
-std::unique_ptr<Loader> make_slot_loader(const Session& session, const SampleOrder& order, SlotRange slots, int sharing);
+std::unique_ptr<Loader> make_slot_loader(Session& session, const SampleOrder& order, SlotRange slots, int sharing);
 
 SchedulePosition schedule_position(const Session& session, const SampleOrder& order, int64_t step, int64_t updates);
 
 // Throws NumericError if too many steps in a row, up to `step`, had no finite gradient. Overflows are how a loss
 // scale finds its level: only at its floor do they mean more.
-void check_skips(const Session& session, int64_t step);
+void check_skips(Session& session, int64_t step);
 
 }  // namespace lockstep

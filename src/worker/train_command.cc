@@ -52,7 +52,7 @@ Outcome run(const RankPlace& place, std::unique_ptr<Communicator> communicator, 
     throw ConfigError(fmt::format("{} ranks were started, the plan says {}", communicator->size(), plan.ranks),
                       "start the run with `lockstep train` or `lockstep resume`");
   LoadedConfig loaded = load_config(place.folder.config().string(), {});
-  std::unique_ptr<Device> device = device_of_process(plan.device);
+  std::unique_ptr<Device> device = device_of_process(plan.device, loaded.config->precision.tf32);
   Session session(std::move(loaded), std::move(plan), place, std::move(communicator), std::move(device));
   const StepOnExit note_step{session, step};
   if (session.is_first() && session.state().step == 0)
