@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 
 LIMIT_MEGABYTES = 30
-PROGRAMS = re.compile(r"lockstep|lockstep-worker|\w+_bench|(ddp|models|optim|tensor|train)_test")
+PROGRAMS = re.compile(r"lockstep|lockstep-worker|\w+_bench|(train|kernels_gpu)_test")
 LIBRARIES = ("liblockstep.so", "liblockstep_cuda.so")
 # What the GPU machine has: LibTorch and what belongs to it, the C library, the C++ library.
 SYSTEM = re.compile(r"(linux-vdso|ld-linux|libc|libm|libdl|libpthread|librt|libresolv|libutil|libstdc\+\+|libgcc_s)[.-]|"

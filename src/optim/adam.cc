@@ -5,6 +5,7 @@
 #include <ATen/ops/_fused_adamw.h>
 
 #include <cmath>
+#include <cstring>
 
 namespace lockstep {
 
@@ -62,6 +63,13 @@ class Adam final : public Optimizer {
       adam_reference(arrays, end - begin, factors, terms.gradient);
       move_ema(weights, terms, begin, end);
     });
+  }
+
+  FusedKind fused_kind() const override { return FusedKind::kAdam; }
+  void fused_factors(size_t stretch, double lr, int64_t update, void* out) const override {
+    const ParameterSettings& settings = stretches_[stretch].settings;
+    const AdamFactors factors = adam_factors(options_, decoupled_, lr * settings.lr_ratio, settings.weight_decay, update + 1);
+    std::memcpy(out, &factors, sizeof factors);
   }
 
   void step_on_device(Arena& weights, const Arena& gradients, const DeviceTerms& terms) override {

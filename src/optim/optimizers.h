@@ -39,6 +39,9 @@ struct DeviceTerms {
   at::Tensor found_inf;  // f32 scalar: 1 if the gradients are not finite, else 0. Then nothing changes
 };
 
+// Whose kernels a fused update on a device uses (update_kernels.h).
+enum class FusedKind { kNone, kAdam, kSgd };
+
 // One per rank; all ranks make the same calls with the same numbers. Training thread.
 class Optimizer {
  public:
@@ -52,6 +55,10 @@ class Optimizer {
   // `gradients` are scaled and clipped already; the EMA is the caller's. Does not count: note_updates().
   // By default an EnvironmentError: this kind computes on CPUs alone.
   virtual void step_on_device(Arena& weights, const Arena& gradients, const DeviceTerms& terms);
+  virtual FusedKind fused_kind() const { return FusedKind::kNone; }
+  // The AdamFactors or SgdFactors of update number `update` (from 0) for a stretch, at the scheduled rate `lr`.
+  virtual void fused_factors(size_t stretch, double lr, int64_t update, void* out) const {}
+  const std::vector<Stretch>& stretches() const { return stretches_; }
   // What the device has counted, once the host knows.
   void note_updates(int64_t updates) { updates_ = updates; }
   // Moves the state to where the weights lie.

@@ -1,5 +1,7 @@
 #include "optim/sgd.h"
 
+#include <cstring>
+
 #include <ATen/ATen.h>
 #include <ATen/ops/_fused_sgd.h>
 
@@ -26,11 +28,17 @@ class Sgd final : public Optimizer {
       if (stretch.settings.frozen) return move_ema(weights, terms, begin, end);
       const SgdArrays arrays{weights.data() + begin, gradients.data() + begin,
                              momentum_ == nullptr ? nullptr : momentum_->at(begin)};
-      const SgdFactors factors = factors_of(stretch, terms, first);
+      const SgdFactors factors = factors_of(stretch, terms.lr, first);
       if (fused) return optimizer_kernels().sgd(arrays, end - begin, factors, terms.gradient, ema_factors(terms, begin));
       sgd_reference(arrays, end - begin, factors, terms.gradient);
       move_ema(weights, terms, begin, end);
     });
+  }
+
+  FusedKind fused_kind() const override { return FusedKind::kSgd; }
+  void fused_factors(size_t stretch, double lr, int64_t update, void* out) const override {
+    const SgdFactors factors = factors_of(stretches_[stretch], lr, update == 0);
+    std::memcpy(out, &factors, sizeof factors);
   }
 
   void step_on_device(Arena& weights, const Arena& gradients, const DeviceTerms& terms) override {
@@ -51,9 +59,9 @@ class Sgd final : public Optimizer {
   }
 
  private:
-  SgdFactors factors_of(const Stretch& stretch, const UpdateTerms& terms, bool first) const {
+  SgdFactors factors_of(const Stretch& stretch, double lr, bool first) const {
     SgdFactors f;
-    f.lr = static_cast<float>(terms.lr * stretch.settings.lr_ratio);
+    f.lr = static_cast<float>(lr * stretch.settings.lr_ratio);
     f.decay = static_cast<float>(stretch.settings.weight_decay);
     f.momentum = static_cast<float>(options_.momentum);
     f.dampening_rest = static_cast<float>(1 - options_.dampening);

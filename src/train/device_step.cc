@@ -162,7 +162,7 @@ DeviceSteps::DeviceSteps(Session& session)
       comm_(make_device_communicator(session.communicator(), device_, session.plan().timeout_seconds)),
       queue_(device_.make_queue()),
       gradients_(*comm_, device_, *queue_, session.layout(), parameters_of(*session.replicas().front()), exchange_options(session)),
-      update_(make_foreach_update(update_setup(session, gradients_.sum()))),
+      update_(make_device_update(update_setup(session, gradients_.sum()))),
       feeder_(session, slots_of_rank(session.plan().slots, comm_->size(), comm_->rank()), comm_->size() > 1 ? 1 : kShapes, kAhead),
       buffers_(device_, *queue_),
       planner_(graph_mode(session, *comm_)),

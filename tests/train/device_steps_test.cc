@@ -109,6 +109,23 @@ TEST(DeviceSteps, GiveTheSameBitsOnOneTwoAndFourRanksWithTheTree) {
   }
 }
 
+// The same gradients by the same tree, the same kernels: what a GPU run does, on the CPU, gives the host's bits.
+TEST(DeviceSteps, FusedWithTheTreeGiveTheBitsOfTheHost) {
+  for (const std::string optimizer : {"optimizer={kind: adamw, lr: 0.003, weight_decay: 0.02}",
+                                      "optimizer={kind: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 0.01}"}) {
+    const std::vector<std::string> more = {optimizer, "ddp.reduce=tree", "train.ema={decay: 0.9, warmup: true, every_steps: 2}"};
+    const Trained host = train(make_steps, 1, more), device = train(make_device_steps, 1, more);
+    EXPECT_TRUE(at::equal(host.weights, device.weights)) << optimizer;
+    EXPECT_TRUE(at::equal(host.ema, device.ema)) << optimizer;
+    for (size_t i = 0; i < host.results.size(); ++i) EXPECT_EQ(host.results[i].grad_norm, device.results[i].grad_norm) << i;
+  }
+}
+
+TEST(DeviceSteps, ForeachAgreesWithTheHostToo) {
+  const std::vector<std::string> more = {"optimizer={kind: adam, lr: 0.003, weight_decay: 0.02, implementation: foreach}"};
+  expect_close(train(make_steps, 1, more), train(make_device_steps, 1, more), 2e-4);
+}
+
 TEST(DeviceSteps, ResultsComeBackLateAndInOrder) {
   const testing::TemporaryFolder folder;
   Prepared prepared = prepare_run("-", testing::tiny_overrides(5), {});
