@@ -69,9 +69,8 @@ class DeviceUpdate {
 
 // By LibTorch's operations over the arena (`optimizer.implementation: foreach` on a device).
 std::unique_ptr<DeviceUpdate> make_foreach_update(const DeviceUpdateSetup& setup);
-// By our kernels (update_kernels.h), on a GPU or their twins on the CPU: the bits of the host's update.
-std::unique_ptr<DeviceUpdate> make_fused_update(const DeviceUpdateSetup& setup);
-// What optimizer.implementation asks for; `auto` is fused where the optimizer has such kernels.
+// What optimizer.implementation asks for: `fused` by our kernels (update_kernels.h), on a GPU or their twins on the CPU,
+// with the bits of the host's update; `foreach` by LibTorch's operations; `auto` by choose_on_device (implementation.h).
 std::unique_ptr<DeviceUpdate> make_device_update(const DeviceUpdateSetup& setup);
 
 }  // namespace lockstep

@@ -46,13 +46,13 @@ std::vector<UpdatePiece> pieces_of(const std::vector<Stretch>& stretches) {
 
 class FusedUpdate final : public DeviceUpdate {
  public:
-  explicit FusedUpdate(const DeviceUpdateSetup& setup)
+  FusedUpdate(const DeviceUpdateSetup& setup, const std::string& choice)
       : setup_(setup),
         gpu_(setup.device.is_cuda()),
         adam_(setup.optimizer->fused_kind() == FusedKind::kAdam),
         factor_bytes_(adam_ ? sizeof(AdamFactors) : sizeof(SgdFactors)),
         groups_(static_cast<int64_t>(setup.optimizer->stretches().size())),
-        choice_(fmt::format("{}; on {}: norm, clip, update and EMA in three launches", setup.optimizer->choice(), setup.device.str())) {
+        choice_(fmt::format("{}; norm, clip, update and EMA in three launches on {}", choice, setup.device.str())) {
     const std::vector<UpdatePiece> pieces = pieces_of(setup.optimizer->stretches());
     num_pieces_ = static_cast<int64_t>(pieces.size());
     pieces_ = as_bytes(pieces).to(setup.device);
@@ -69,7 +69,9 @@ class FusedUpdate final : public DeviceUpdate {
     if (!setup.loss_scale) return;
     rule_.scales_loss = true;
     rule_.growth_steps = setup.loss_scale->growth_steps;
-    rule_.smallest_scale = static_cast<float>(setup.loss_scale->smallest);
+    LossScaleOptions floor = *setup.loss_scale;  // rounded to a power of two, as the host's
+    floor.initial = floor.smallest;
+    rule_.smallest_scale = static_cast<float>(LossScale(floor).value());
   }
 
   Rows rows(int64_t first, const std::function<PlannedUpdate(int64_t)>& planned) const override {
@@ -159,11 +161,13 @@ class FusedUpdate final : public DeviceUpdate {
 
 }  // namespace
 
-std::unique_ptr<DeviceUpdate> make_fused_update(const DeviceUpdateSetup& setup) { return std::make_unique<FusedUpdate>(setup); }
-
 std::unique_ptr<DeviceUpdate> make_device_update(const DeviceUpdateSetup& setup) {
-  const bool fused = setup.optimizer->implementation() == Implementation::kFused && setup.optimizer->fused_kind() != FusedKind::kNone;
-  return fused ? make_fused_update(setup) : make_foreach_update(setup);
+  const FusedKind kind = setup.optimizer->fused_kind();
+  const ImplementationChoice choice = choose_on_device(
+      setup.optimizer->requested(), kind == FusedKind::kAdam ? "adam" : kind == FusedKind::kSgd ? "sgd" : "of this kind",
+      kind != FusedKind::kNone);
+  if (choice.implementation == Implementation::kFused) return std::make_unique<FusedUpdate>(setup, choice.text);
+  return make_foreach_update(setup);
 }
 
 }  // namespace lockstep

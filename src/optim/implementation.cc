@@ -30,7 +30,20 @@ ImplementationChoice choose_implementation(const std::string& requested, const s
   const std::string detail =
       chosen == Implementation::kFused ? fmt::format(" ({})", optimizer_kernels().isa) : std::string();
   return {chosen, fmt::format("optimizer {}: {}{}, {} tensors ({})", kind, implementation_name(chosen), detail,
-                              layout.entries.size(), reason)};
+                              layout.entries.size(), reason), requested};
+}
+
+ImplementationChoice choose_on_device(const std::string& requested, const std::string& kind, bool has_kernel) {
+  if (requested == "reference")
+    throw ConfigError("optimizer.implementation is reference, which computes on CPUs alone", "use auto, fused or foreach on a GPU");
+  if (requested == "fused" && !has_kernel)
+    throw ConfigError(fmt::format("optimizer {} has no fused kernel on a device", kind), "use optimizer.implementation=auto");
+  const bool fused = requested == "fused" || (requested == "auto" && has_kernel);
+  const std::string reason = requested != "auto" ? "asked for"
+                             : fused ? "auto: unscaling, clipping, update and EMA in one launch, fit for graphs"
+                                     : "auto: this kind has no fused kernel on a device";
+  return {fused ? Implementation::kFused : Implementation::kForeach,
+          fmt::format("optimizer {} on the device: {} ({})", kind, fused ? "fused" : "foreach", reason), requested};
 }
 
 }  // namespace lockstep

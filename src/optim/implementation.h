@@ -20,10 +20,16 @@ const char* implementation_name(Implementation implementation);
 struct ImplementationChoice {
   Implementation implementation = Implementation::kFused;
   std::string text;  // one line for the log: what was chosen and why
+  std::string requested = "auto";
 };
 
 // Decides for optimizer `kind`. Throws ConfigError for an unknown request.
 ImplementationChoice choose_implementation(const std::string& requested, const std::string& kind,
                                            const ArenaLayout& layout);
+
+// The same where the weights lie on a device, for device_update.h. `has_kernel`: the kind has a kernel there. No
+// measurement: one launch that reads and writes each number once cannot lose to a dozen, and ranks must agree.
+// Throws ConfigError for `reference`, which is for checking on CPUs, and for `fused` without a kernel.
+ImplementationChoice choose_on_device(const std::string& requested, const std::string& kind, bool has_kernel);
 
 }  // namespace lockstep

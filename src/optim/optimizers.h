@@ -69,6 +69,8 @@ class Optimizer {
   // Updates so far: Adam's t.
   int64_t updates() const { return updates_; }
   Implementation implementation() const { return choice_.implementation; }
+  // "auto", or what the config asks for.
+  const std::string& requested() const { return choice_.requested; }
   // Which implementation was chosen and why, for the log.
   const std::string& choice() const { return choice_.text; }
   double lr() const { return lr_; }  // as configured
