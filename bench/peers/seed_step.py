@@ -112,7 +112,8 @@ def measure(case, options, roofs):
     programs = Path(options.programs)
     runs = {"lockstep": Lockstep(programs, case)}
     agreement = gate(case, runs["lockstep"])
-    runs["lockstep, one forward"] = Lockstep(programs, case, slots=1)
+    if seed_peer.Case(case).batch < 512:
+        runs["lockstep, one forward"] = Lockstep(programs, case, slots=1)
     runs["eager"] = Python(case)
     if not options.no_compile:
         runs["compile"] = Python(case, compiled=True)

@@ -110,16 +110,18 @@ void ask_all(const SweepFile& file, const std::vector<SweepPoint>& points, const
   }
 }
 
-// Makes the data of one point, with the worker's progress on the terminal, then its plan.
-PointPlan prepare(const SweepFile& file, const SweepPoint& point, const SweepPlanOptions& options,
+// Makes the data of one point, with the worker's progress on the terminal, then its plan. `before` is the plan
+// that failed for want of data, or for data that do not fit: then it fails again, for the same reason.
+PointPlan prepare(const SweepFile& file, const SweepPoint& point, const PointPlan& before, const SweepPlanOptions& options,
                   SignalWatch& signals) {
   std::vector<std::string> words = plan_words(file, point, options, true);
   words.erase(words.begin());
   const WorkerAnswer answer = ask_worker(words, &signals);
   PointPlan plan;
+  if (answer.code == before.code) return before;
   plan.code = answer.code;
   if (answer.code == 0) plan.plan = parse_launch_plan(answer.last_line);
-  else plan.fact = plan.message = "its data cannot be made or read; the message is above";
+  else plan.fact = plan.message = "its data cannot be made; the message is above";
   return plan;
 }
 
@@ -143,12 +145,12 @@ std::vector<PointPlan> plan_points(const SweepFile& file, const std::vector<Swee
     const size_t first = pending.front();
     console.line("looking at the data of " + points[first].name);
     const std::string missing = plans[first].message;
-    plans[first] = prepare(file, points[first], options, signals);
+    plans[first] = prepare(file, points[first], plans[first], options, signals);
     pending.erase(pending.begin());
     if (plans[first].plan) continue;
     // What could not be made for one cannot be made for the others that miss the same.
     for (size_t i : pending)
-      if (plans[i].message == missing) plans[i].fact = plans[i].message = plans[first].fact;
+      if (plans[i].message == missing) plans[i] = plans[first];
     std::erase_if(pending, [&](size_t i) { return plans[i].message == plans[first].message; });
   }
   return plans;

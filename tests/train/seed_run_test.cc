@@ -88,6 +88,23 @@ TEST_F(SeedRun, GivesTheSameBitsOnAnyNumberOfRanks) {
   EXPECT_TRUE(bytes(1, 2) == expected);
 }
 
+TEST_F(SeedRun, TrainsInEveryNumberFormatWithTheSameBitsOnTwoRanks) {
+  const auto trained = [&](const std::string& compute, int ranks) {
+    const RunFolder run{folder_.path() / (compute + std::to_string(ranks))};
+    testing::train_on_threads(run.root, ranks,
+                              seed_overrides({"train.steps=3", "train.global_batch=8", "task.sequence.order=stored",
+                                              "precision.compute=" + compute, "train.ema={decay: 0.9, every_steps: 1, warmup: false}",
+                                              "evaluate=[{kind: seed_validation, samples: 64}]"}));
+    return run;
+  };
+  const double loss = evaluations_written(trained("fp32", 1), 3).at(0).at("validation_loss");
+  for (const char* compute : {"bf16", "fp16", "bf16_weights", "fp16_weights"}) {
+    const RunFolder run = trained(compute, 1);
+    EXPECT_NEAR(evaluations_written(run, 3).at(0).at("validation_loss"), loss, 0.02) << compute;
+    EXPECT_TRUE(testing::checkpoint_bytes(trained(compute, 2), 3) == testing::checkpoint_bytes(run, 3)) << compute;
+  }
+}
+
 TEST_F(SeedRun, StartsFromTheEmbeddingOfASudoku2VecRun) {
   testing::train_on_threads(folder_.path() / "embedding", 2,
                             overrides({"task={kind: sudoku2vec, model: {embedding_dim: 4}}", "train.steps=3", "train.global_batch=16"}));
