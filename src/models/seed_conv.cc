@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/errors.h"
+#include "models/group_norm_silu.h"
 
 namespace lockstep {
 namespace {
@@ -73,8 +74,8 @@ at::Tensor SeedConv::convolve(const Layer& layer, const at::Tensor& x_NCHW) cons
   return at::conv2d(x_NCHW, layer.weight, layer.bias, at::IntArrayRef{1, 1}, at::IntArrayRef{padding, padding});
 }
 
-at::Tensor SeedConv::norm_silu(const Layer& layer, const at::Tensor& x_NCHW) const {
-  return at::silu(at::group_norm(x_NCHW, options_.num_groups, layer.weight, layer.bias, kNormEpsilon));
+at::Tensor SeedConv::norm_silu(const Layer& layer, const at::Tensor& x_NCHW, const at::Tensor& residual) const {
+  return group_norm_silu(x_NCHW, options_.num_groups, layer.weight, layer.bias, kNormEpsilon, residual);
 }
 
 at::Tensor SeedConv::embed(const at::Tensor& cells) const {
@@ -93,7 +94,7 @@ SeedLogits SeedConv::logits(const at::Tensor& cells, const at::Tensor& times) co
   const at::Tensor time_NC = linear(time_2_, at::silu(linear(time_0_, time_N1)));
   at::Tensor h = (convolve(conv_in_, embed(cells)) + time_NC.unsqueeze(-1).unsqueeze(-1)).contiguous(at::MemoryFormat::ChannelsLast);
   for (const Block& block : blocks_)
-    h = h + norm_silu(block.norm_4, convolve(block.conv_3, norm_silu(block.norm_1, convolve(block.conv_0, h))));
+    h = norm_silu(block.norm_4, convolve(block.conv_3, norm_silu(block.norm_1, convolve(block.conv_0, h))), h);
   // Channel-major, whatever the memory format.
   const at::Tensor flat = convolve(conv_out_, h).contiguous().view({-1, options_.hidden_dim * kGridCells});
   const auto head = [&](const Layer& first, const Layer& second) {

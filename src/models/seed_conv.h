@@ -68,7 +68,7 @@ class SeedConv : public Model {
     Layer conv_0, norm_1, conv_3, norm_4;
   };
   at::Tensor convolve(const Layer& layer, const at::Tensor& x_NCHW) const;
-  at::Tensor norm_silu(const Layer& layer, const at::Tensor& x_NCHW) const;
+  at::Tensor norm_silu(const Layer& layer, const at::Tensor& x_NCHW, const at::Tensor& residual = {}) const;
   at::Tensor embed(const at::Tensor& cells) const;
 
   SeedConvOptions options_;
