@@ -85,7 +85,10 @@ SweepPointRun look_at_point(const SweepPoint& point, const PointPlan& plan, cons
         "give the sweep another name, or remove that folder: the base config or what all points set has changed");
   }
   const RunStatus status = read_status(out.run);
-  if (status.state == "done" && status.step >= out.plan.steps) out.state = "done";
+  if (status.state == "done" && status.step >= out.plan.steps) {
+    out.state = "done";
+    out.run.remove_unfinished();  // it may have been killed behind its last step, while its report was written
+  }
   // Broken numbers break again at the same step.
   if (status.state == "failed" && status.exit_code == static_cast<int>(ExitCode::kNumeric)) {
     out.state = "failed";
