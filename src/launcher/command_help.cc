@@ -92,8 +92,12 @@ Examples
   lockstep plan my.yaml --ranks 8
   lockstep plan my.yaml train.global_batch=256 --json
 
+  lockstep plan my.yaml --nodes 4 --gpus 8              of a job on other machines
+
 Flags
-  --ranks N             as if N ranks were asked for
+  --ranks N, --nodes N  as if N ranks a node, N nodes were asked for
+  --cores N, --gpus N   as if each node had N
+  --prepare             makes missing data first (data.make), as train does
   --json                one line of JSON instead of text
 )";
 

@@ -22,6 +22,14 @@ void make_missing_data(const RunConfig& config, const Kinds& kinds) {
   with_context("making the data (data.make)", [&] { maker->make(); });
 }
 
+// A plan counts samples, so it needs the files; without data.make opening them says which one is missing.
+void expect_made_data(const RunConfig& config) {
+  const auto& make = config.data.make;
+  if (make.kind == "none" || (!files_are_missing(config.data.train) && !files_are_missing(config.data.validation))) return;
+  throw DataError("the data of this config are not made yet (data.make: " + make.kind + ")",
+                  "`lockstep train` makes them first, and so does `lockstep plan CONFIG --prepare`");
+}
+
 DataFacts look_at_data(const RunConfig& config, const Kinds& kinds) {
   DataFacts facts;
   if (!config.data.train.empty()) {
@@ -63,6 +71,7 @@ Prepared finish(LoadedConfig loaded, const PrepareOptions& options, bool new_run
   if (!config.train.steps && !config.train.epochs)
     throw ConfigError("neither train.steps nor train.epochs is given", "say how long to train: train.steps=1000");
   if (options.make_data) make_missing_data(config, *prepared.loaded.kinds);
+  else if (new_run) expect_made_data(config);
   prepared.plan = make_plan(config, options.machine.value_or(probe_machine()), look_at_data(config, *prepared.loaded.kinds));
   if (new_run) prepared.plan.notes = fallbacks(prepared.loaded, prepared.plan, probe_cpu_abilities());
   count_parameters(prepared.plan, config, *prepared.loaded.kinds, new_run);

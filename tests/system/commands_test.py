@@ -29,7 +29,13 @@ def plan(test, config):
     assert other["config_hash"] == value["config_hash"], "the number of ranks is part of the config hash"
     lr = one_json_line(test.run("plan", config, "optimizer.lr=0.5", "--json"))
     assert lr["config_hash"] != value["config_hash"], "the learning rate is not part of the config hash"
-    return f"text of {len(text.splitlines())} lines, JSON; the hash is that of the results"
+    fresh = test.work / "not-made"
+    words = ["plan", config, f"data.train=[{fresh}/train-*.h5]", f"data.validation=[{fresh}/validation.h5]",
+             f"data.make={{kind: sudoku, folder: {fresh}, train_grids: 256, puzzles_per_level: 2}}"]
+    test.run(*words).expect(4, "not made yet", "--prepare")
+    test.run(*words, "--prepare", limit=60).expect(0)
+    assert (fresh / "dataset.json").exists()
+    return f"text of {len(text.splitlines())} lines, JSON; the hash is that of the results; data made on request"
 
 
 def config_words(test, config):

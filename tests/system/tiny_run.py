@@ -28,7 +28,7 @@ def make_data(test):
     """The tiny dataset, made once a script."""
     folder = test.work / "data"
     if not (folder / "dataset.json").exists():
-            test.run("data", "make", "sudoku", folder, "train_grids=256", "puzzles_per_level=2", limit=60).expect(0)
+        test.run("data", "make", "sudoku", folder, "train_grids=256", "puzzles_per_level=2", limit=60).expect(0)
     return folder
 
 
