@@ -61,6 +61,11 @@ class Run:
         """Median of the steps behind warm-up, recording and comparisons."""
         return 1e3 * statistics.median(line["step_seconds"] for line in self.steps[skip:])
 
+    def waiting_share(self, skip=30):
+        """Share of the steps' time that the run waited for inputs."""
+        lines = self.steps[skip:]
+        return sum(line["data_wait_seconds"] for line in lines) / sum(line["step_seconds"] for line in lines)
+
     def notes(self):
         return [line for line in self.log.splitlines() if "step.graph" in line or "device 0" in line]
 
@@ -149,7 +154,7 @@ def g2(machine, until):
         ours = Run(machine, unet_options(2 * batch, 120, batch), "step.graph=auto", timeout=until - time.monotonic())
         milliseconds = ours.milliseconds()
         row = {"batch": batch, "micro_batches": 2, "milliseconds": milliseconds, "images_per_second": 2e3 * batch / milliseconds,
-               "notes": ours.notes(), "peers": {}, "times": {}}
+               "waiting_for_inputs": ours.waiting_share(), "notes": ours.notes(), "peers": {}, "times": {}}
         rows.append(row)
         for variant in ("eager", "flash", "compile"):
             if time.monotonic() > until - 60:
@@ -174,6 +179,35 @@ def g5(machine, until):
         found[program] = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
         found[peer] = machine.peer(peer, "--device", "cuda", "--json", timeout=until - time.monotonic())
     return found | {"passed": any(isinstance(value, list) for value in found.values())}
+
+
+SAMPLERS = {"ddim50": ["--sampler", "ddim", "--steps", "50"], "dpmpp20": ["--sampler", "dpmpp_2m", "--steps", "20"],
+            "ddpm250": ["--sampler", "ddpm", "--steps", "250", "task.diffusion.timesteps=250"]}
+
+
+def g6(machine, until):
+    """Pictures a second of `lockstep sample`, 32 x 32 in batches of 512, random weights: the time of three more batches."""
+    rows, batch = [], 512
+    config = ["-", "run.device=cuda", "--weights", "initial", *unet_options(batch, 1), "--batch", str(batch)]
+    for name, words in SAMPLERS.items():
+        if time.monotonic() > until - 120:
+            rows.append({"case": name, "skipped": "no time left"})
+            continue
+        seconds = []
+        for count in (batch, 4 * batch):
+            start = time.monotonic()
+            machine.run([machine.bin / "lockstep", "sample", *config, *words, "--count", str(count), "--output",
+                         machine.scratch_path(f"{name}-{count}.safetensors")], timeout=until - time.monotonic())
+            seconds.append(time.monotonic() - start)
+        row = {"case": name, "images_per_second": 3 * batch / (seconds[1] - seconds[0]), "seconds": seconds, "peers": {}}
+        rows.append(row)
+        for variant in ("lucidrains-amp", "diffusers-amp"):
+            if time.monotonic() > until - 60:
+                break
+            lines = machine.peer("sampler_gpu.py", "--device", "cuda", "--json", "--case", f"d64-s32-b{batch}-{name}", "--variant", variant,
+                                 "--rounds", "2", timeout=until - time.monotonic())
+            row["peers"][variant] = lines[-1]["images_per_second"] if lines else None
+    return {"cases": rows, "goals": ">= 2.5x peers; DDIM-50 >= 1,300 pictures a second", "passed": any("seconds" in row for row in rows)}
 
 
 def g8(machine, until):
@@ -239,6 +273,7 @@ PARTS = [
     Part("g1", "Sudoku step against PyTorch eager and compiled", g1),
     Part("g2", "UNet step in bf16 against lucidrains' trainer", g2),
     Part("g5", "optimizers and kernels alone", g5),
+    Part("g6", "pictures a second against lucidrains and diffusers", g6),
     Part("g8", "cost of fp16 loss scaling", g8),
     Part("g9", "time to step 1, 100, 1,000 against PyTorch", g9),
     Part("ranks", "two ranks on one GPU, by NCCL and through the host", two_ranks),
