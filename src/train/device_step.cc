@@ -35,7 +35,7 @@ constexpr double kLastLookSeconds = 10;
 
 // What is added up over slots and ranks, f64.
 enum Total { kLoss, kCount, kCorrect, kGuesses, kStop, kTotalSize };
-constexpr int64_t kReport = kTotalSize + DeviceUpdate::kReportSize;
+constexpr int64_t kTotals = kTotalSize, kReport = kTotals + DeviceUpdate::kReportSize;
 
 // How far a replayed step may be from an eager one, relative to the largest value: the order of additions in
 // some kernels is not fixed.
@@ -295,12 +295,12 @@ void DeviceSteps::compare_replay(const std::string& shape, const std::vector<Los
   graphs_.at(shape)->replay(*queue_);
   double difference = 0;
   queue_->run([&] {
-    const at::Tensor loss = report_.select(0, kLoss), norm = report_.select(0, kTotalSize + DeviceUpdate::kNorm);
+    const at::Tensor loss = report_.select(0, kLoss), norm = report_.select(0, kTotals + DeviceUpdate::kNorm);
     difference = std::max({relative_difference(session_.weights().flat(), eager_weights[0]),
                            relative_difference(loss, eager_report[0].select(0, kLoss)),
-                           relative_difference(norm, eager_report[0].select(0, kTotalSize + DeviceUpdate::kNorm))});
-    const bool both_skipped = report_.select(0, kTotalSize + DeviceUpdate::kUpdated).item<double>() == 0 &&
-                              eager_report[0].select(0, kTotalSize + DeviceUpdate::kUpdated).item<double>() == 0;
+                           relative_difference(norm, eager_report[0].select(0, kTotals + DeviceUpdate::kNorm))});
+    const bool both_skipped = report_.select(0, kTotals + DeviceUpdate::kUpdated).item<double>() == 0 &&
+                              eager_report[0].select(0, kTotals + DeviceUpdate::kUpdated).item<double>() == 0;
     if (both_skipped) difference = 0;  // not a number, twice
   });
   const double allowed = allowed_difference(session_.config().precision.compute);
