@@ -2,23 +2,12 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/csrc/autograd/function_hook.h>
-#include <torch/csrc/autograd/variable.h>
 
 #include "core/errors.h"
+#include "ddp/gradient_hook.h"
 
 namespace lockstep {
 namespace {
-
-// Fires after autograd has added to a parameter's gradient, on autograd's own thread.
-class Hook final : public torch::autograd::PostAccumulateGradHook {
- public:
-  explicit Hook(std::function<void()> fired) : fired_(std::move(fired)) {}
-  void operator()(const torch::autograd::Variable&) override { fired_(); }
-
- private:
-  std::function<void()> fired_;
-};
 
 bool is_float32(const at::Tensor& tensor) { return tensor.scalar_type() == at::kFloat; }
 
@@ -42,19 +31,16 @@ DeviceGradients::DeviceGradients(DeviceCommunicator& comm, Device& device, Devic
     for (int64_t p = buckets_[b].first_parameter; p <= buckets_[b].last_parameter; ++p)
       bucket_of_[static_cast<size_t>(p)] = static_cast<int64_t>(b);
   for (size_t p = 0; p < parameters_.size(); ++p)
-    torch::autograd::impl::set_post_acc_grad_hooks(parameters_[p], std::make_unique<Hook>([this, p] {
-                                                     collect(p);
-                                                     if (!last_) return;
-                                                     report(p);
-                                                     if (options_.overlap) exchange_ready(false);
-                                                   }));
+    on_gradient(parameters_[p], [this, p] {
+      collect(p);
+      if (!last_) return;
+      report(p);
+      if (options_.overlap) exchange_ready(false);
+    });
 }
 
 DeviceGradients::~DeviceGradients() {
-  for (const at::Tensor& parameter : parameters_) {
-    torch::autograd::impl::set_post_acc_grad_hooks(parameter, nullptr);
-    parameter.mutable_grad().reset();
-  }
+  for (const at::Tensor& parameter : parameters_) forget_gradient(parameter);
 }
 
 void DeviceGradients::begin_step() {

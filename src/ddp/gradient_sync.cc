@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/csrc/autograd/function_hook.h>
-#include <torch/csrc/autograd/variable.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -13,6 +11,7 @@
 
 #include "core/errors.h"
 #include "ddp/gradient_buckets.h"
+#include "ddp/gradient_hook.h"
 #include "ddp/slot_threads.h"
 #include "ddp/tree.h"
 #include "ddp/tree_to_owners.h"
@@ -74,16 +73,6 @@ struct GradientSync::State {
 
 namespace {
 
-// Fires after autograd has added to a parameter's gradient.
-class GradientHook final : public torch::autograd::PostAccumulateGradHook {
- public:
-  explicit GradientHook(std::function<void()> fired) : fired_(std::move(fired)) {}
-  void operator()(const torch::autograd::Variable&) override { fired_(); }
-
- private:
-  std::function<void()> fired_;
-};
-
 void check_replica(const std::vector<at::Tensor>& parameters, const ArenaLayout& layout) {
   if (parameters.size() != layout.entries.size())
     throw ConfigError(
@@ -117,11 +106,10 @@ GradientSync::GradientSync(Communicator& comm, const ArenaLayout& layout,
   for (auto& parameters : replicas) s.threads.push_back({std::move(parameters), -1, false, {}});
   for (ThreadState& thread : s.threads)
     for (size_t p = 0; p < thread.parameters.size(); ++p)
-      torch::autograd::impl::set_post_acc_grad_hooks(
-          thread.parameters[p], std::make_unique<GradientHook>([&s, &thread, p] {
-            s.collect(thread, p);
-            if (thread.last_micro_batch) s.report(thread, static_cast<int64_t>(p));
-          }));
+      on_gradient(thread.parameters[p], [&s, &thread, p] {
+        s.collect(thread, p);
+        if (thread.last_micro_batch) s.report(thread, static_cast<int64_t>(p));
+      });
   s.communication = std::thread([&s] {
     set_up_compute_thread();
     s.exchange_buckets();
@@ -138,10 +126,7 @@ GradientSync::~GradientSync() {
   s.changed.notify_all();
   s.communication.join();
   for (ThreadState& thread : s.threads)
-    for (at::Tensor& parameter : thread.parameters) {
-      torch::autograd::impl::set_post_acc_grad_hooks(parameter, nullptr);
-      parameter.mutable_grad().reset();
-    }
+    for (const at::Tensor& parameter : thread.parameters) forget_gradient(parameter);
 }
 
 int64_t GradientSync::local_slots() const { return state_->tree.local().count(); }

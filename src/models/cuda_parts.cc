@@ -1,16 +1,9 @@
 #include "models/cuda_parts.h"
 
-#include <atomic>
-
-#include "core/errors.h"
+#include "tensor/cuda_plugin.h"
 
 namespace lockstep::models {
 namespace {
-
-std::atomic<const CudaParts*>& installed() {
-  static std::atomic<const CudaParts*> parts{nullptr};
-  return parts;
-}
 
 constexpr CudaParts kTwins = {
     .current_stream = [] { return static_cast<void*>(nullptr); },
@@ -32,13 +25,8 @@ constexpr CudaParts kTwins = {
 
 }  // namespace
 
-void set_cuda_parts(const CudaParts* parts) { installed() = parts; }
-
 const CudaParts& cuda_parts() {
-  const CudaParts* parts = installed();
-  if (parts == nullptr)
-    throw EnvironmentError("a tensor lies on a GPU, and the CUDA kernels are not loaded",
-                           "run with run.device=cuda where liblockstep_cuda.so was built, or with run.device=cpu");
+  static const auto* const parts = static_cast<const CudaParts*>(cuda_parts_of("models", kCudaPartsAbi));
   return *parts;
 }
 

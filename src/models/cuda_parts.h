@@ -1,7 +1,7 @@
 // What the CUDA plug-in gives to this folder: the kernels, as function pointers.
 //
-// liblockstep_cuda.so exports `lockstep_models_cuda` (models_cuda.cc); whoever opens it hands the result to
-// set_cuda_parts(). Every pointer has the parameters of its twin in lockstep::cpu (the *_kernel.h headers).
+// liblockstep_cuda.so exports `lockstep_models_cuda` (models_cuda.cc), which cuda_parts() asks for it.
+// Every pointer has the parameters of its twin in lockstep::cpu (the *_kernel.h headers).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -36,9 +36,7 @@ struct CudaParts {
   decltype(&cuda::fill_normal) fill_normal;
 };
 
-// Once, before the first tensor on a GPU; null takes them away (tests).
-void set_cuda_parts(const CudaParts* parts);
-// Throws EnvironmentError if the plug-in was not opened.
+// Of the open plug-in, looked up once. Throws EnvironmentError if it was not opened or is of another version.
 const CudaParts& cuda_parts();
 // The kernels for where `x` lies: cuda_parts(), or the twins of lockstep::cpu (whose stream is null).
 const CudaParts& kernels_for(const at::Tensor& x);

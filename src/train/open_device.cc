@@ -20,8 +20,8 @@ void open_cuda_for(const std::string& device) {
   if (device == "auto" && (driver.devices.empty() || cuda_plugin_file().empty())) return;
   if (driver.devices.empty()) throw EnvironmentError("run.device is cuda, and " + driver.problem, driver.help);
   open_cuda_plugin();
-  models::set_cuda_parts(static_cast<const models::CudaParts*>(cuda_parts_of("models", models::kCudaPartsAbi)));
-  optim::set_cuda_parts(static_cast<const optim::CudaParts*>(cuda_parts_of("optim", optim::kCudaPartsAbi)));
+  models::cuda_parts();  // another version is an error now, not in the first step
+  optim::cuda_parts();
 }
 
 std::unique_ptr<Device> device_of_process(const std::string& device, bool tf32) {
