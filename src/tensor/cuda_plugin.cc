@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "core/errors.h"
@@ -25,6 +26,7 @@ std::filesystem::path beside_this_library() {
 }  // namespace
 
 std::string cuda_plugin_file() {
+  if (const char* named = std::getenv("LOCKSTEP_CUDA_PLUGIN")) return named;
   const std::filesystem::path path = beside_this_library();
   std::error_code none;
   return std::filesystem::exists(path, none) ? path.string() : "";

@@ -12,7 +12,7 @@ namespace lockstep {
 // Raised whenever what crosses the plug-in's border changes.
 constexpr int kCudaPluginAbi = 1;
 
-// The plug-in's file beside liblockstep.so; "" if this build has none.
+// The plug-in's file beside liblockstep.so, or what LOCKSTEP_CUDA_PLUGIN names (tests); "" if this build has none.
 std::string cuda_plugin_file();
 
 // Once per process; later calls do nothing. Throws EnvironmentError if the plug-in is not there, cannot

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <type_traits>
+#include <vector>
 
 namespace emulation {
 
@@ -19,6 +21,30 @@ void set_order(Order order);
 
 // Runs every block of the grid. Aborts with a message on a barrier that some threads never reach.
 void run(Dim3 grid, Dim3 block, const std::function<void()>& thread);
+
+// A kernel that was started on a stream, with the device pointers among its arguments: those in structures,
+// whose use is not known, count as read.
+struct Launch {
+  void* stream = nullptr;
+  std::vector<const void*> reads, writes;
+  std::function<void()> run;
+};
+// At once in the tests of kernels (immediate.cc), in the order of streams in the emulated plug-in (gpu/kernels.cc).
+void submit(const Launch& launch);
+
+template <class Argument>
+void note_pointers(Launch& launch, const Argument& argument) {
+  if constexpr (std::is_pointer_v<Argument>) {
+    (std::is_const_v<std::remove_pointer_t<Argument>> ? launch.reads : launch.writes).push_back(argument);
+  } else if constexpr (std::is_class_v<Argument>) {
+    static_assert(std::is_trivially_copyable_v<Argument>);
+    for (size_t at = 0; at + sizeof(void*) <= sizeof argument; at += sizeof(void*)) {
+      const void* word;
+      std::memcpy(&word, reinterpret_cast<const char*>(&argument) + at, sizeof word);
+      launch.reads.push_back(word);
+    }
+  }
+}
 
 // Inside a kernel: of the thread whose turn it is.
 extern Dim3 threadIdx, blockIdx, blockDim, gridDim;

@@ -1,0 +1,16 @@
+// Kernels of ours on the emulated GPU: pieces of their stream's work.
+#include "tests/emulation/gpu/memory.h"
+#include "tests/emulation/gpu/timeline.h"
+#include "tests/emulation/machine.h"
+
+namespace emulation {
+
+void submit(const Launch& launch) {
+  if (launch.stream == nullptr) blame("a kernel was started on the default stream");
+  Work work{"a kernel of ours", {}, {}, launch.run};
+  for (const void* pointer : launch.reads) work.reads.push_back(use_of(pointer));
+  for (const void* pointer : launch.writes) work.writes.push_back(use_of(pointer));
+  submit(reinterpret_cast<StreamId>(launch.stream), std::move(work));
+}
+
+}  // namespace emulation
