@@ -97,7 +97,7 @@ class Training {
     at::Tensor loss;
     {
       const AutocastGuard autocast(compute_);
-      loss = diffusion_.losses(model_->predict({batch.x, batch.t, {}, {}, nullptr}), batch).mean() / static_cast<double>(sizes_.accumulate);
+      loss = diffusion_.losses(model_->predict({batch.x, batch.t, {}, {}, {}}), batch).mean() / static_cast<double>(sizes_.accumulate);
     }
     loss.backward();
     return loss.item<double>();

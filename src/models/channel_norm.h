@@ -9,12 +9,16 @@
 
 namespace lockstep {
 
-// x [B, C, H, W], g f32 [1, C, 1, 1].
+// x [B, C, H, W], g [1, C, 1, 1].
 at::Tensor channel_norm(const at::Tensor& x, const at::Tensor& g);
 
 // silu(norm(x)·(1 + scale) + shift), with scale and shift the halves of scale_shift [B, 2C];
 // undefined: none.
 at::Tensor channel_norm_silu(const at::Tensor& x, const at::Tensor& g, const at::Tensor& scale_shift);
+
+// The same for maps in channels-last order, with SiLU or without, by the kernels of channel_rows_kernel.h: on GPUs, and by
+// their twins on CPUs. x float32, bfloat16 or float16 in any order; the result is channels last.
+at::Tensor channel_norm_rows(const at::Tensor& x, const at::Tensor& g, const at::Tensor& scale_shift, bool silu);
 
 // The same by tensor operations: what the fused kernel is tested against.
 at::Tensor channel_norm_reference(const at::Tensor& x, const at::Tensor& g, const at::Tensor& scale_shift, bool silu);

@@ -30,6 +30,7 @@ class ClassUnet : public Denoiser {
     facts_.channels = options.channels;
     facts_.out_channels = shape.out_dim;
     facts_.learned_variance = options.learned_variance;
+    facts_.dropout = options.dropout;
     facts_.divisor = int64_t{1} << (shape.stage_dims.size() - 1);
     facts_.num_classes = options.num_classes;
     facts_.class_drop = options.cond_drop_prob;
@@ -41,8 +42,8 @@ class ClassUnet : public Denoiser {
     const at::Tensor known = at::embedding(classes_, input.classes.clamp_min(0));
     const at::Tensor chosen = at::where((input.classes >= 0).unsqueeze(1), known, no_class_.unsqueeze(0));
     const at::Tensor classes = class2_(at::gelu(class1_(chosen)));
-    Dropout dropout(options_.dropout, input.dropout);
-    return body_(input.x, at::silu(at::cat({time, classes}, 1)), dropout).to(at::kFloat);
+    UnetPass pass{map_order(options_.memory_format, device()), Dropout(options_.dropout, input.dropout)};
+    return body_(input.x, at::silu(at::cat({time, classes}, 1)), pass).to(at::kFloat);
   }
 
  private:

@@ -25,6 +25,7 @@ struct ClassUnetOptions {
   int64_t attn_dim_head = 32;
   int64_t attn_heads = 4;
   double dropout = 0;
+  std::string memory_format = "auto";
 
   void fields(FieldVisitor& visit) {
     visit("dim", dim, Range{4, 4096}, "channels of the first stage; even");
@@ -38,6 +39,8 @@ struct ClassUnetOptions {
     visit("attn_dim_head", attn_dim_head, Range{1, 1024}, "channels a head of the full attention");
     visit("attn_heads", attn_heads, Range{1, 1024}, "heads of the full attention");
     visit("dropout", dropout, Range{0, 0.999}, "share of activations dropped in training");
+    visit("memory_format", memory_format, OneOf{memory_formats()},
+          "order of feature maps; auto: channels_last on GPUs, where our kernels then compute the norms");
   }
 };
 

@@ -11,6 +11,7 @@ constexpr CudaParts kTwins = {
     .channel_rows_backward = cpu::channel_rows_backward,
     .cross_entropy_forward = cpu::cross_entropy_forward,
     .cross_entropy_backward = cpu::cross_entropy_backward,
+    .dropout = cpu::dropout,
     .group_norm_forward = cpu::group_norm_forward,
     .group_norm_backward = cpu::group_norm_backward,
     .rms_norm_forward = cpu::rms_norm_forward,

@@ -8,6 +8,7 @@
 
 #include "models/channel_rows_kernel.h"
 #include "models/cross_entropy_kernel.h"
+#include "models/dropout_kernel.h"
 #include "models/group_norm_kernel.h"
 #include "models/rms_norm_kernel.h"
 #include "models/rotary_kernel.h"
@@ -16,7 +17,7 @@
 
 namespace lockstep::models {
 
-inline constexpr int kCudaPartsAbi = 1;
+inline constexpr int kCudaPartsAbi = 2;
 
 struct CudaParts {
   void* (*current_stream)();  // of LibTorch on the current device, a cudaStream_t
@@ -24,6 +25,7 @@ struct CudaParts {
   decltype(&cuda::channel_rows_backward) channel_rows_backward;
   decltype(&cuda::cross_entropy_forward) cross_entropy_forward;
   decltype(&cuda::cross_entropy_backward) cross_entropy_backward;
+  decltype(&cuda::dropout) dropout;
   decltype(&cuda::group_norm_forward) group_norm_forward;
   decltype(&cuda::group_norm_backward) group_norm_backward;
   decltype(&cuda::rms_norm_forward) rms_norm_forward;

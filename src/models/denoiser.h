@@ -3,30 +3,21 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <vector>
 
 #include "models/model.h"
 
 namespace lockstep {
-
-// Dropout of one training forward: row i drops what Philox says for sample ids[i] at `step`.
-struct DropoutKey {
-  uint64_t seed = 0;
-  int64_t step = 0;
-  std::vector<int64_t> ids;
-};
 
 struct DenoiserInput {
   at::Tensor x;               // f32 [B, C, H, W]
   at::Tensor t;               // i64 [B]
   at::Tensor self_condition;  // f32 like x; undefined: zeros. Ignored by networks without it
   at::Tensor classes;         // i64 [B], -1: no class. Networks with classes need it
-  const DropoutKey* dropout = nullptr;  // null: none (evaluation)
+  at::Tensor dropout;         // i64 [2 + B], of dropout_numbers() (philox_dropout.h); undefined: none (evaluation)
 
   DenoiserInput on(at::Device device) const {
     const auto moved = [&](const at::Tensor& tensor) { return tensor.defined() ? tensor.to(device) : tensor; };
-    return {moved(x), moved(t), moved(self_condition), moved(classes), dropout};
+    return {moved(x), moved(t), moved(self_condition), moved(classes), moved(dropout)};
   }
 };
 
@@ -39,6 +30,7 @@ struct DenoiserFacts {
   int64_t divisor = 1;           // height and width must be its multiples
   int64_t num_classes = 0;       // 0: unconditional
   double class_drop = 0;         // share of training samples whose class is hidden
+  double dropout = 0;            // share of activations that training drops
 };
 
 class Denoiser : public Model {

@@ -13,6 +13,7 @@ constexpr lockstep::models::CudaParts kParts = {
     .channel_rows_backward = lockstep::cuda::channel_rows_backward,
     .cross_entropy_forward = lockstep::cuda::cross_entropy_forward,
     .cross_entropy_backward = lockstep::cuda::cross_entropy_backward,
+    .dropout = lockstep::cuda::dropout,
     .group_norm_forward = lockstep::cuda::group_norm_forward,
     .group_norm_backward = lockstep::cuda::group_norm_backward,
     .rms_norm_forward = lockstep::cuda::rms_norm_forward,

@@ -53,6 +53,7 @@ class Unet : public Denoiser {
     facts_.self_condition = options.self_condition;
     facts_.learned_variance = options.learned_variance;
     facts_.for_diffusion = !has_fourier_time(options);
+    facts_.dropout = options.dropout;
     facts_.divisor = int64_t{1} << (shape.stage_dims.size() - 1);
   }
 
@@ -61,8 +62,8 @@ class Unet : public Denoiser {
     at::Tensor x = input.x;
     if (options_.self_condition)
       x = at::cat({input.self_condition.defined() ? input.self_condition : at::zeros_like(x), x}, 1);
-    Dropout dropout(options_.dropout, input.dropout);
-    return body_(x, at::silu(time_features(input.t)), dropout).to(at::kFloat);
+    UnetPass pass{map_order(options_.memory_format, device()), Dropout(options_.dropout, input.dropout)};
+    return body_(x, at::silu(time_features(input.t)), pass).to(at::kFloat);
   }
 
  private:

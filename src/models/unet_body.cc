@@ -50,36 +50,37 @@ void UnetBody::make_stages(const LayerMaker& make, const UnetShape& shape) {
   final_ = Convolution(make, "final_conv", shape.init_dim, shape.out_dim, 1);
 }
 
-at::Tensor UnetBody::Stage::resized(const at::Tensor& x) const {
-  if (way == Way::kSpaceToDepth) return resize(at::pixel_unshuffle(x, 2));
-  if (way == Way::kUpsample) return resize(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}));
-  return resize(x);
+at::Tensor UnetBody::Stage::resized(const at::Tensor& x, MapOrder order) const {
+  if (way == Way::kSpaceToDepth) return resize.of_squares(x, order);
+  if (way == Way::kUpsample) return resize(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}), order);
+  return resize(x, order);
 }
 
-at::Tensor UnetBody::operator()(const at::Tensor& input, const at::Tensor& condition, Dropout& dropout) const {
-  at::Tensor x = first_(input);
+at::Tensor UnetBody::operator()(const at::Tensor& input, const at::Tensor& condition, UnetPass& pass) const {
+  const MapOrder order = pass.order;
+  at::Tensor x = first_(input, order);
   const at::Tensor first = x;
   std::vector<at::Tensor> kept;
   for (const Stage& stage : downs_) {
-    x = stage.block1(x, condition, dropout);
+    x = stage.block1(x, condition, pass);
     kept.push_back(x);
-    x = stage.attention(stage.block2(x, condition, dropout));
+    x = stage.attention(stage.block2(x, condition, pass), order);
     kept.push_back(x);
-    x = stage.resized(x);
+    x = stage.resized(x, order);
   }
-  x = middle1_(x, condition, dropout);
-  x = middle2_(middle_attention_(x), condition, dropout);
+  x = middle1_(x, condition, pass);
+  x = middle2_(middle_attention_(x, order), condition, pass);
   const auto with_kept = [&] {
     const at::Tensor both = at::cat({x, kept.back()}, 1);
     kept.pop_back();
     return both;
   };
   for (const Stage& stage : ups_) {
-    x = stage.block1(with_kept(), condition, dropout);
-    x = stage.block2(with_kept(), condition, dropout);
-    x = stage.resized(stage.attention(x));
+    x = stage.block1(with_kept(), condition, pass);
+    x = stage.block2(with_kept(), condition, pass);
+    x = stage.resized(stage.attention(x, order), order);
   }
-  return final_(final_block_(at::cat({x, first}, 1), condition, dropout));
+  return final_(final_block_(at::cat({x, first}, 1), condition, pass), order).contiguous();
 }
 
 }  // namespace lockstep

@@ -24,8 +24,8 @@ class UnetBody {
   // state dict, which optimizers follow.
   void make_first(const LayerMaker& make, const UnetShape& shape);
   void make_stages(const LayerMaker& make, const UnetShape& shape);
-  // x [B, input_channels, H, W], condition [B, condition_dim] (after SiLU) → [B, out_dim, H, W].
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& condition, Dropout& dropout) const;
+  // x [B, input_channels, H, W], condition [B, condition_dim] (after SiLU) → [B, out_dim, H, W], channels first.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& condition, UnetPass& pass) const;
 
  private:
   struct Stage {
@@ -33,7 +33,7 @@ class UnetBody {
     Attention attention;
     Convolution resize;
     enum class Way { kSpaceToDepth, kStride, kUpsample, kKeep } way = Way::kKeep;
-    at::Tensor resized(const at::Tensor& x) const;
+    at::Tensor resized(const at::Tensor& x, MapOrder order) const;
   };
   Convolution first_;
   std::vector<Stage> downs_, ups_;

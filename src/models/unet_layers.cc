@@ -6,8 +6,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include "core/errors.h"
-#include "core/philox.h"
 #include "models/channel_norm.h"
+#include "models/philox_dropout.h"
 
 namespace lockstep {
 
@@ -38,8 +38,16 @@ Convolution::Convolution(const LayerMaker& make, const std::string& name, int64_
   if (has_bias) bias = make.uniform(name + ".bias", {outputs}, fan_in);
 }
 
-at::Tensor Convolution::operator()(const at::Tensor& x) const {
-  return at::conv2d(x, weight, bias, {stride, stride}, {padding, padding});
+at::Tensor Convolution::operator()(const at::Tensor& x, MapOrder order) const {
+  const at::Tensor y = at::conv2d(map_in_order(x, order), convolution_weight(weight, order), bias, {stride, stride}, {padding, padding});
+  return map_in_order(y, order);
+}
+
+at::Tensor Convolution::of_squares(const at::Tensor& x, MapOrder order) const {
+  if (order == MapOrder::kChannelsFirst) return (*this)(at::pixel_unshuffle(x, 2), order);
+  // Channel 4c + 2i + j of the unshuffled map is x[c, 2h + i, 2w + j].
+  const at::Tensor squares = weight.view({weight.size(0), weight.size(1) / 4, 2, 2});
+  return map_in_order(at::conv2d(map_in_order(x, order), convolution_weight(squares, order), bias, {2, 2}), order);
 }
 
 Linear::Linear(const LayerMaker& make, const std::string& name, int64_t inputs, int64_t outputs)
@@ -51,28 +59,19 @@ at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, 
 ChannelNorm::ChannelNorm(const LayerMaker& make, const std::string& name, int64_t channels)
     : g(make.constant(name + ".g", at::ones({1, channels, 1, 1}))) {}
 
-at::Tensor ChannelNorm::operator()(const at::Tensor& x) const { return channel_norm(x, g); }
+at::Tensor ChannelNorm::operator()(const at::Tensor& x, MapOrder order) const {
+  return order == MapOrder::kChannelsLast ? channel_norm_rows(x, g, {}, false) : channel_norm(x, g);
+}
 
-at::Tensor Dropout::operator()(const at::Tensor& x) {
-  if (key_ == nullptr || share_ == 0) return x;
-  if (!x.is_cpu()) throw EnvironmentError("task.model.dropout computes on CPUs alone", "set task.model.dropout=0 or run.device=cpu");
-  const Stream stream(key_->seed, Purpose::kDropout);
-  const int64_t row = x.numel() / std::max<int64_t>(x.size(0), 1);
-  at::Tensor keep = at::empty(x.sizes(), at::kFloat);
-  auto* out = keep.mutable_data_ptr<float>();
-  const auto scale = static_cast<float>(1 / (1 - share_));
-  const auto step = static_cast<uint32_t>(key_->step);
-  for (const int64_t id : key_->ids) {
-    for (int64_t at = 0; at < row; at += 4) {
-      const auto block = static_cast<uint32_t>((first_element_ + static_cast<uint64_t>(at)) / 4);
-      const std::array<float, 4> four = uniform4(stream.block(static_cast<uint64_t>(id), step, block));
-      for (int64_t i = 0; i < std::min<int64_t>(4, row - at); ++i)
-        out[at + i] = four[static_cast<size_t>(i)] < static_cast<float>(share_) ? 0.0f : scale;
-    }
-    out += row;
-  }
-  first_element_ += static_cast<uint64_t>((row + 3) / 4 * 4);
-  return x * keep.to(x.options());
+at::Tensor ChannelNorm::silu(const at::Tensor& x, const at::Tensor& scale_shift, MapOrder order) const {
+  return order == MapOrder::kChannelsLast ? channel_norm_rows(x, g, scale_shift, true) : channel_norm_silu(x, g, scale_shift);
+}
+
+at::Tensor Dropout::operator()(const at::Tensor& x, MapOrder order) {
+  if (!numbers_.defined() || share_ == 0) return x;
+  const int64_t first = first_, elements = x.numel() / std::max<int64_t>(x.size(0), 1);
+  first_ += (elements + 3) / 4 * 4;
+  return philox_dropout(x, numbers_, share_, first, order);
 }
 
 ResnetBlock::ResnetBlock(const LayerMaker& make, const std::string& name, int64_t inputs, int64_t outputs,
@@ -85,11 +84,11 @@ ResnetBlock::ResnetBlock(const LayerMaker& make, const std::string& name, int64_
   if (inputs != outputs) skip = Convolution(make, name + ".res_conv", inputs, outputs, 1);
 }
 
-at::Tensor ResnetBlock::operator()(const at::Tensor& x, const at::Tensor& condition, Dropout& dropout) const {
-  const at::Tensor scale_shift = mlp(condition);
-  at::Tensor h = dropout(channel_norm_silu(proj1(x), norm1.g, scale_shift));
-  h = channel_norm_silu(proj2(h), norm2.g, {});
-  return h + (skip.weight.defined() ? skip(x) : x);
+at::Tensor ResnetBlock::operator()(const at::Tensor& x, const at::Tensor& condition, UnetPass& pass) const {
+  const MapOrder order = pass.order;
+  at::Tensor h = pass.dropout(norm1.silu(proj1(x, order), mlp(condition), order), order);
+  h = norm2.silu(proj2(h, order), {}, order);
+  return h + (skip.weight.defined() ? skip(x, order) : x);
 }
 
 Attention::Attention(const LayerMaker& make, const std::string& name, int64_t channels, bool full,
@@ -108,10 +107,11 @@ Attention::Attention(const LayerMaker& make, const std::string& name, int64_t ch
   if (!shape.memory) norm = ChannelNorm(make, name + "." + shape.norm, channels);
 }
 
-at::Tensor Attention::operator()(const at::Tensor& x) const {
-  const at::Tensor qkv = to_qkv(norm(x));
-  if (full) return to_out(attend_full(qkv)) + x;
-  return out_norm(to_out(attend_linear(qkv))) + x;
+at::Tensor Attention::operator()(const at::Tensor& x, MapOrder order) const {
+  const at::Tensor qkv = to_qkv(norm(x, order), order);
+  const bool rows = order == MapOrder::kChannelsLast;
+  if (full) return to_out(rows ? attend_full_rows(qkv) : attend_full(qkv), order) + x;
+  return out_norm(to_out(rows ? attend_linear_rows(qkv) : attend_linear(qkv), order), order) + x;
 }
 
 at::Tensor Attention::attend_full(const at::Tensor& qkv) const {
@@ -145,6 +145,45 @@ at::Tensor Attention::attend_linear(const at::Tensor& qkv) const {
   k = at::softmax(k, -1);
   const at::Tensor context = at::matmul(k, v.transpose(-1, -2));  // [B, h, d, e]
   return at::matmul(context.transpose(-1, -2), q).reshape({batch, shape.heads * shape.dim_head, height, width});
+}
+
+// Queries, keys, values [B, N, h, d], where they lie.
+std::vector<at::Tensor> Attention::parts_of_rows(const at::Tensor& qkv) const {
+  return qkv.permute({0, 2, 3, 1}).reshape({qkv.size(0), qkv.size(2) * qkv.size(3), 3, shape.heads, shape.dim_head}).unbind(2);
+}
+
+at::Tensor Attention::attend_full_rows(const at::Tensor& qkv) const {
+  const int64_t batch = qkv.size(0), height = qkv.size(2), width = qkv.size(3);
+  const auto parts = parts_of_rows(qkv);
+  const at::Tensor q = parts[0].transpose(1, 2);
+  at::Tensor k = parts[1].transpose(1, 2), v = parts[2].transpose(1, 2);  // [B, h, N, d], a channel's neighbours together
+  if (mem_kv.defined()) {
+    const at::Tensor memory = mem_kv.to(k.scalar_type()).unsqueeze(1).expand({2, batch, -1, -1, -1});
+    k = at::cat({memory[0], k}, 2);
+    v = at::cat({memory[1], v}, 2);
+  }
+  return at::scaled_dot_product_attention(q, k, v)
+      .transpose(1, 2)
+      .reshape({batch, height, width, shape.heads * shape.dim_head})
+      .permute({0, 3, 1, 2});
+}
+
+at::Tensor Attention::attend_linear_rows(const at::Tensor& qkv) const {
+  const int64_t batch = qkv.size(0), height = qkv.size(2), width = qkv.size(3);
+  const auto parts = parts_of_rows(qkv);
+  at::Tensor k = parts[1].transpose(1, 2).to(at::kFloat), v = parts[2].transpose(1, 2);  // [B, h, N, d]
+  if (mem_kv.defined()) {
+    const at::Tensor memory = mem_kv.transpose(-1, -2).unsqueeze(1).expand({2, batch, -1, -1, -1});
+    k = at::cat({memory[0].to(at::kFloat), k}, 2);
+    v = at::cat({memory[1].to(v.scalar_type()), v}, 2);
+  }
+  const double scale = 1 / std::sqrt(static_cast<double>(shape.dim_head));
+  const at::Tensor q = at::softmax(parts[0].transpose(1, 2).to(at::kFloat), -1) * scale;
+  const at::Tensor context = at::matmul(at::softmax(k, 2).transpose(-1, -2), v.to(at::kFloat));  // [B, h, d, e]
+  return at::matmul(q, context)
+      .transpose(1, 2)
+      .reshape({batch, height, width, shape.heads * shape.dim_head})
+      .permute({0, 3, 1, 2});
 }
 
 at::Tensor sinusoidal_frequencies(int64_t dim, double theta, at::Device device) {

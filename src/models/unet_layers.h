@@ -4,6 +4,10 @@
 // T time features. Tensor names and arithmetic are those of denoising-diffusion-pytorch 2.3.4.
 // Under autocast convolutions and linear layers run in the low precision; norms and softmax of the
 // linear attention in fp32.
+//
+// Maps lie in one of two orders (map_order.h). Channels first, the norms are channel_norm.h's; channels last, they are
+// the kernels of channel_rows_kernel.h, attention reads queries, keys and values where the projection left them, and
+// halving a map is a convolution of stride 2 instead of a copy in another order.
 #pragma once
 
 #include <functional>
@@ -13,6 +17,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "models/denoiser.h"
+#include "models/map_order.h"
 
 namespace lockstep {
 
@@ -42,7 +47,9 @@ struct Convolution {
   // Odd kernels keep the size; `stride` 2 with kernel 4 halves it.
   Convolution(const LayerMaker& make, const std::string& name, int64_t inputs, int64_t outputs, int64_t kernel,
               bool has_bias = true, int64_t stride = 1);
-  at::Tensor operator()(const at::Tensor& x) const;
+  at::Tensor operator()(const at::Tensor& x, MapOrder order) const;
+  // For a 1x1 kernel that was made for the four parts of each 2x2 square: space to depth, then the kernel.
+  at::Tensor of_squares(const at::Tensor& x, MapOrder order) const;
 };
 
 struct Linear {
@@ -57,20 +64,28 @@ struct ChannelNorm {
   at::Tensor g;  // [1, C, 1, 1]
   ChannelNorm() = default;
   ChannelNorm(const LayerMaker& make, const std::string& name, int64_t channels);
-  at::Tensor operator()(const at::Tensor& x) const;
+  at::Tensor operator()(const at::Tensor& x, MapOrder order) const;
+  // silu(norm·(1 + scale) + shift), scale and shift the halves of scale_shift [B, 2C]; undefined: none.
+  at::Tensor silu(const at::Tensor& x, const at::Tensor& scale_shift, MapOrder order) const;
 };
 
-// Masks of one forward, layer after layer; does nothing without a key. Kept activations are scaled
-// by 1/(1−p). A mask depends on sample, step and element alone.
+// Masks of one forward, layer after layer (philox_dropout.h); does nothing without `numbers`. Kept activations are
+// scaled by 1/(1−p). A mask depends on sample, step and element alone.
 class Dropout {
  public:
-  Dropout(double share, const DropoutKey* key) : share_(share), key_(key) {}
-  at::Tensor operator()(const at::Tensor& x_BCHW);
+  Dropout(double share, const at::Tensor& numbers) : share_(share), numbers_(numbers) {}
+  at::Tensor operator()(const at::Tensor& x_BCHW, MapOrder order);
 
  private:
   double share_;
-  const DropoutKey* key_;
-  uint64_t first_element_ = 0;  // of the next layer's block of numbers
+  at::Tensor numbers_;
+  int64_t first_ = 0;  // of the next layer's block of numbers
+};
+
+// One forward pass.
+struct UnetPass {
+  MapOrder order;
+  Dropout dropout;
 };
 
 // Two 3x3 convolutions with norm and SiLU, the first scaled and shifted by the condition; residual.
@@ -81,7 +96,7 @@ struct ResnetBlock {
   ResnetBlock() = default;
   ResnetBlock(const LayerMaker& make, const std::string& name, int64_t inputs, int64_t outputs, int64_t condition);
   // `condition_BT` has passed SiLU already: it is the same for all blocks.
-  at::Tensor operator()(const at::Tensor& x_BCHW, const at::Tensor& condition_BT, Dropout& dropout) const;
+  at::Tensor operator()(const at::Tensor& x_BCHW, const at::Tensor& condition_BT, UnetPass& pass) const;
 };
 
 struct AttentionShape {
@@ -100,11 +115,15 @@ struct Attention {
   Convolution to_qkv, to_out;
   Attention() = default;
   Attention(const LayerMaker& make, const std::string& name, int64_t channels, bool full, const AttentionShape& shape);
-  at::Tensor operator()(const at::Tensor& x_BCHW) const;
+  at::Tensor operator()(const at::Tensor& x_BCHW, MapOrder order) const;
 
  private:
   at::Tensor attend_full(const at::Tensor& qkv_BCHW) const;
   at::Tensor attend_linear(const at::Tensor& qkv_BCHW) const;
+  // The same for channels last.
+  std::vector<at::Tensor> parts_of_rows(const at::Tensor& qkv_BCHW) const;
+  at::Tensor attend_full_rows(const at::Tensor& qkv_BCHW) const;
+  at::Tensor attend_linear_rows(const at::Tensor& qkv_BCHW) const;
 };
 
 // The frequencies of sinusoidal_features, f32 [dim/2].

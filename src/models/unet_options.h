@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/fields.h"
+#include "models/map_order.h"
 
 namespace lockstep {
 
@@ -27,6 +29,7 @@ struct UnetOptions {
   OneOrList<int64_t> attn_heads;     // nothing: 4
   OneOrList<bool> full_attn;         // nothing, or false for all: the innermost stage alone
   bool flash_attn = false;
+  std::string memory_format = "auto";
 
   void fields(FieldVisitor& visit) {
     visit("dim", dim, Range{1, 4096}, "channels of the first stage");
@@ -45,6 +48,8 @@ struct UnetOptions {
     visit("attn_heads", attn_heads, Range{1, 1024}, "heads; one for all stages or a list; null: 4");
     visit("full_attn", full_attn, "full instead of linear attention, by stage; null: in the innermost alone");
     visit("flash_attn", flash_attn, "accepted for the first users' configs: attention is always SDPA's fused one");
+    visit("memory_format", memory_format, OneOf{memory_formats()},
+          "order of feature maps; auto: channels_last on GPUs, where our kernels then compute the norms");
   }
 };
 

@@ -8,6 +8,7 @@
 #include "core/errors.h"
 #include "core/philox.h"
 #include "data/images_dataset.h"
+#include "models/philox_dropout.h"
 #include "tasks/image_commands.h"
 #include "tasks/image_evaluations.h"
 #include "tasks/immiscible.h"
@@ -55,8 +56,6 @@ class ImageDiffusionTask : public Task {
 
   LossInputs loss_inputs(const Batch& batch, const StepContext& context) const override {
     LossInputs inputs;
-    inputs.context = context;
-    inputs.ids = batch.ids;
     at::Tensor counted = at::zeros({batch.rows()});
     for (int64_t row = 0; row < batch.rows(); ++row) {
       if (batch.ids[static_cast<size_t>(row)] < 0) continue;  // padding
@@ -67,15 +66,16 @@ class ImageDiffusionTask : public Task {
     inputs.tensors["t"] = training_times(batch.ids, context, diffusion().schedule().timesteps);
     inputs.tensors["counted"] = counted;
     if (facts().num_classes > 0) inputs.tensors["classes"] = training_classes(batch, context, facts());
-    if (facts().self_condition) add_self_condition(inputs, context);
+    if (facts().self_condition) add_self_condition(inputs, batch.ids, context);
+    if (facts().dropout > 0) inputs.tensors["dropout"] = dropout_numbers(context.seed, context.step, batch.ids);
     return inputs;
   }
 
   LossTensors loss_tensors(Model& model, const LossInputs& inputs) const override {
     Denoiser& denoiser = as_denoiser(model);
     const NoisedBatch noised = diffusion().noised(pictures_to_signal(inputs.at("images")), inputs.at("t"), inputs.at("noise"));
-    const DropoutKey dropout{inputs.context.seed, inputs.context.step, inputs.ids};
-    DenoiserInput input{noised.x, noised.t, {}, {}, &dropout};
+    DenoiserInput input{noised.x, noised.t, {}, {}, {}};
+    if (inputs.tensors.contains("dropout")) input.dropout = inputs.at("dropout");
     if (inputs.tensors.contains("classes")) input.classes = inputs.at("classes");
     if (denoiser.facts().self_condition) input.self_condition = self_condition(denoiser, noised, inputs);
     return {(diffusion().losses(denoiser.predict(input), noised) * inputs.at("counted")).sum(), {}};
@@ -123,12 +123,12 @@ class ImageDiffusionTask : public Task {
   }
 
   // Which samples get an estimate of their own: as a list, or, where shapes must not differ, as a mask.
-  void add_self_condition(LossInputs& inputs, const StepContext& context) const {
+  static void add_self_condition(LossInputs& inputs, const std::vector<int64_t>& ids, const StepContext& context) {
     const Stream stream(context.seed, Purpose::kTimestep);
     std::vector<int64_t> rows;
-    at::Tensor mask = at::zeros({static_cast<int64_t>(inputs.ids.size()), 1, 1, 1});
-    for (size_t row = 0; row < inputs.ids.size(); ++row) {
-      if (stream.below(static_cast<uint64_t>(inputs.ids[row]), static_cast<uint32_t>(context.step), 1, 2) != 1) continue;
+    at::Tensor mask = at::zeros({static_cast<int64_t>(ids.size()), 1, 1, 1});
+    for (size_t row = 0; row < ids.size(); ++row) {
+      if (stream.below(static_cast<uint64_t>(ids[row]), static_cast<uint32_t>(context.step), 1, 2) != 1) continue;
       rows.push_back(static_cast<int64_t>(row));
       mask.mutable_data_ptr<float>()[row] = 1;
     }
@@ -141,13 +141,13 @@ class ImageDiffusionTask : public Task {
   at::Tensor self_condition(Denoiser& model, const NoisedBatch& batch, const LossInputs& inputs) const {
     const at::NoGradGuard no_grad;
     if (inputs.tensors.contains("estimated"))
-      return diffusion().estimate(model.predict({batch.x, batch.t, {}, {}, nullptr}), batch) * inputs.at("estimated");
+      return diffusion().estimate(model.predict({batch.x, batch.t, {}, {}, {}}), batch) * inputs.at("estimated");
     at::Tensor out = at::zeros_like(batch.x);
     const at::Tensor& chosen = inputs.at("estimated_rows");
     if (chosen.numel() == 0) return out;
     const auto pick = [&](const at::Tensor& all) { return all.index_select(0, chosen); };
     const NoisedBatch some{pick(batch.start), pick(batch.t), pick(batch.noise), pick(batch.x)};
-    out.index_copy_(0, chosen, diffusion().estimate(model.predict({some.x, some.t, {}, {}, nullptr}), some));
+    out.index_copy_(0, chosen, diffusion().estimate(model.predict({some.x, some.t, {}, {}, {}}), some));
     return out;
   }
 

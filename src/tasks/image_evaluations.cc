@@ -35,7 +35,7 @@ class ImageValidationLoss : public Evaluation {
       t.mutable_data_ptr<int64_t>()[row] = stream.below(static_cast<uint64_t>(ids[static_cast<size_t>(row)]), 0, 0, timesteps);
     const at::Tensor noise = random_normal(stream, ids, 1, start.sizes().slice(1).vec());
     const NoisedBatch noised = images_->diffusion.noised(start, t, noise);
-    DenoiserInput input{noised.x, noised.t, {}, {}, nullptr};
+    DenoiserInput input{noised.x, noised.t, {}, {}, {}};
     if (as_denoiser(model).facts().num_classes > 0) input.classes = labels_of(batch, as_denoiser(model).facts());
     const at::Tensor output = as_denoiser(model).predict(input);
     const at::Tensor losses = images_->diffusion.losses(output, noised).to(at::kDouble);

@@ -57,7 +57,7 @@ NamedTensors forward_images(const ImageDiffusion& images, Denoiser& model, const
     throw DataError(fmt::format("the input tensor 'x' has shape {}, and its height and width must be multiples of {}",
                                 format_shape(x.sizes().vec()), facts.divisor),
                     "each stage but the last of task.model.dim_mults halves them");
-  DenoiserInput input{x, expect_integer(inputs, "t", {x.size(0)}), {}, {}, nullptr};
+  DenoiserInput input{x, expect_integer(inputs, "t", {x.size(0)}), {}, {}, {}};
   if (facts.num_classes > 0) input.classes = classes_input(inputs, x.size(0), facts);
   if (find_tensor(inputs, "x_self_cond") != nullptr) {
     input.self_condition = expect_float(inputs, "x_self_cond", x.sizes().vec());

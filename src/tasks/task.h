@@ -39,9 +39,6 @@ struct Loss {
 struct LossInputs {
   std::map<std::string, at::Tensor> tensors;  // made on the CPU; contiguous
   double count = 0, guesses = 0;              // as in Loss
-  // What draws numbers in the device's half would need. Not seen by a recorded step.
-  StepContext context;
-  std::vector<int64_t> ids;
 
   const at::Tensor& at(const std::string& name) const { return tensors.at(name); }
 };

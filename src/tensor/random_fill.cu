@@ -1,7 +1,7 @@
 // See random_fill.h. Compiled without contraction, like core/philox.cc. A thread makes the four numbers of a counter.
 #include "tensor/random_fill.h"
 
-#include "tensor/device_cuda.h"
+#include "tensor/philox_cuda.h"
 
 namespace lockstep::cuda {
 namespace {
@@ -9,32 +9,14 @@ namespace {
 constexpr int kThreads = 256;
 constexpr double kPi = 3.141592653589793238462643383279502884;
 
-struct Four {
-  uint32_t word[4];
-};
-
-__device__ Four philox(Four c, uint32_t key0, uint32_t key1) {
-#pragma unroll
-  for (int round = 0; round < 10; ++round) {
-    const uint32_t high0 = __umulhi(0xD2511F53u, c.word[0]), low0 = 0xD2511F53u * c.word[0];
-    const uint32_t high1 = __umulhi(0xCD9E8D57u, c.word[2]), low1 = 0xCD9E8D57u * c.word[2];
-    c = {{high1 ^ c.word[1] ^ key0, low1, high0 ^ c.word[3] ^ key1, low0}};
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
-  }
-  return c;
-}
-
-__device__ float unit(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
-
 template <bool kNormal>
-__device__ void numbers(const Four& four, float (&out)[4]) {
+__device__ void numbers(const PhiloxFour& four, float (&out)[4]) {
   if constexpr (!kNormal) {
-    for (int i = 0; i < 4; ++i) out[i] = unit(four.word[i]);
+    for (int i = 0; i < 4; ++i) out[i] = philox_unit(four.word[i]);
   } else {
     for (int i = 0; i < 4; i += 2) {  // Box and Muller in double, as core/philox.cc
-      const double radius = sqrt(-2.0 * log(1.0 - static_cast<double>(unit(four.word[i]))));
-      const double angle = 2.0 * kPi * static_cast<double>(unit(four.word[i + 1]));
+      const double radius = sqrt(-2.0 * log(1.0 - static_cast<double>(philox_unit(four.word[i]))));
+      const double angle = 2.0 * kPi * static_cast<double>(philox_unit(four.word[i + 1]));
       out[i] = static_cast<float>(radius * cos(angle));
       out[i + 1] = static_cast<float>(radius * sin(angle));
     }
@@ -48,7 +30,7 @@ __global__ void __launch_bounds__(kThreads) fill_kernel(RandomRows shape, const 
   for (int64_t n = int64_t{blockIdx.x} * kThreads + threadIdx.x; n < total; n += stride) {
     const int64_t row = n / fours, block = n - row * fours;
     const uint64_t id = static_cast<uint64_t>(ids[row]);
-    const Four four = philox({{static_cast<uint32_t>(block), now, static_cast<uint32_t>(id), static_cast<uint32_t>(id >> 32)}},
+    const PhiloxFour four = philox({{static_cast<uint32_t>(block), now, static_cast<uint32_t>(id), static_cast<uint32_t>(id >> 32)}},
                              shape.key[0], shape.key[1]);
     float values[4];
     numbers<kNormal>(four, values);

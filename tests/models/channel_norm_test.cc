@@ -47,6 +47,24 @@ TEST(ChannelNorm, FusedAgreesWithTensorOperations) {
   }
 }
 
+// bf16_weights, fp16_weights: the gain is a low-precision copy, and so is its gradient.
+TEST(ChannelNorm, TakesGainsOfLowPrecisionInBothOrders) {
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor x = (wave({2, 10, 4, 8}, 0.1) * 3).to(type), condition = wave({2, 20}, 0.9).to(type);
+    const auto gain = [&] { return (wave({1, 10, 1, 1}, 0.5) + 1.2).to(type).requires_grad_(true); };
+    const at::Tensor first = gain(), last = gain(), plain = gain();
+    const at::Tensor a = channel_norm_silu(x, first, condition), b = channel_norm_rows(x, last, condition, true);
+    const at::Tensor c = channel_norm_reference(x, plain, condition, true);
+    for (const at::Tensor& y : {a, b, c}) y.sum().backward();
+    EXPECT_EQ(first.grad().scalar_type(), type);
+    const double tolerance = type == at::kBFloat16 ? 1e-2 : 1e-3;
+    EXPECT_LT(relative(a, c), tolerance);
+    EXPECT_LT(relative(b, c), tolerance);
+    EXPECT_LT(relative(first.grad(), plain.grad()), tolerance);
+    EXPECT_LT(relative(last.grad(), plain.grad()), tolerance);
+  }
+}
+
 TEST(ChannelNorm, GivesTheSameBitsOnAvx2AndAvx512) {
   if (kernel_isa() != KernelIsa::kAvx512) GTEST_SKIP() << "this CPU offers no AVX-512";
   const auto wide = run(false, true, true, 4);

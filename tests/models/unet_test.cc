@@ -1,11 +1,15 @@
 // The UNets against denoising-diffusion-pytorch (golden/make_unet.py).
 #include <cmath>
+#include <tuple>
 
+#include <ATen/autocast_mode.h>
 #include <gtest/gtest.h>
 
 #include "core/errors.h"
+#include "core/philox.h"
 #include "models/class_unet.h"
 #include "models/models.h"
+#include "models/philox_dropout.h"
 #include "models/unet.h"
 #include "tensor/safetensors.h"
 #include "tests/models/hashed_weights.h"
@@ -62,11 +66,17 @@ UnetOptions options_of(const std::string& name) {
   return o;
 }
 
-class UnetGolden : public ::testing::TestWithParam<const char*> {
+// In both orders of maps: channels last, the kernels' twins compute the norms.
+class UnetGolden : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
-  UnetGolden() : name_(GetParam()), unet_(make_unet(options_of(name_), 1)) { fill_hashed(*unet_, golden_file(), name_); }
+  UnetGolden() : name_(std::get<0>(GetParam())) {
+    UnetOptions options = options_of(name_);
+    options.memory_format = std::get<1>(GetParam());
+    unet_ = make_unet(options, 1);
+    fill_hashed(*unet_, golden_file(), name_);
+  }
   at::Tensor predict() {
-    DenoiserInput input{golden(name_ + ".x"), golden(name_ + ".t"), {}, {}, nullptr};
+    DenoiserInput input{golden(name_ + ".x"), golden(name_ + ".t"), {}, {}, {}};
     if (unet_->facts().self_condition) input.self_condition = golden(name_ + ".x_self_cond");
     return unet_->predict(input);
   }
@@ -74,8 +84,9 @@ class UnetGolden : public ::testing::TestWithParam<const char*> {
   std::unique_ptr<Denoiser> unet_;
 };
 INSTANTIATE_TEST_SUITE_P(Options, UnetGolden,
-                         ::testing::Values("plain", "full", "self_condition", "one_channel", "learned_variance",
-                                           "learned_time", "random_time"));
+                         ::testing::Combine(::testing::Values("plain", "full", "self_condition", "one_channel", "learned_variance",
+                                                              "learned_time", "random_time"),
+                                            ::testing::Values("channels_first", "channels_last")));
 
 TEST_P(UnetGolden, PredictsAsUpstream) {
   const at::NoGradGuard no_grad;
@@ -99,7 +110,7 @@ TEST_P(UnetGolden, GivesUpstreamsGradientsByItsNames) {
   }
 }
 
-class ClassUnetGolden : public ::testing::Test {
+class ClassUnetGolden : public ::testing::TestWithParam<const char*> {
  protected:
   ClassUnetGolden() {
     ClassUnetOptions options;
@@ -108,15 +119,18 @@ class ClassUnetGolden : public ::testing::Test {
     options.dim_mults = {1, 2};
     options.attn_heads = 2;
     options.attn_dim_head = 8;
+    options.memory_format = GetParam();
     unet_ = make_class_unet(options, 1);
     fill_hashed(*unet_, golden_file(), "classes");
-    input_ = {golden("classes.x"), golden("classes.t"), {}, golden("classes.classes"), nullptr};
+    input_ = {golden("classes.x"), golden("classes.t"), {}, golden("classes.classes"), {}};
   }
   std::unique_ptr<Denoiser> unet_;
   DenoiserInput input_;
 };
 
-TEST_F(ClassUnetGolden, PredictsAsUpstreamWithHiddenClasses) {
+INSTANTIATE_TEST_SUITE_P(MemoryFormat, ClassUnetGolden, ::testing::Values("channels_first", "channels_last"));
+
+TEST_P(ClassUnetGolden, PredictsAsUpstreamWithHiddenClasses) {
   input_.classes = at::where(golden("classes.keep"), input_.classes, at::full_like(input_.classes, -1));
   const at::Tensor prediction = unet_->predict(input_);
   EXPECT_LT(relative(prediction.detach(), golden("classes.prediction")), 1e-5);
@@ -129,7 +143,7 @@ TEST_F(ClassUnetGolden, PredictsAsUpstreamWithHiddenClasses) {
   }
 }
 
-TEST_F(ClassUnetGolden, GuidesAsUpstream) {
+TEST_P(ClassUnetGolden, GuidesAsUpstream) {
   const at::NoGradGuard no_grad;
   GuidanceOptions guidance{3.0, 0, false, 0};
   EXPECT_LT(relative(predict_guided(*unet_, input_, guidance), golden("classes.guided.3.0")), 1e-5);
@@ -164,13 +178,92 @@ TEST(Unet, DropoutDependsOnSampleAndStepAlone) {
   const at::NoGradGuard no_grad;
   const at::Tensor x = at::sin(at::arange(3 * 3 * 8 * 8).to(at::kFloat)).reshape({3, 3, 8, 8});
   const at::Tensor t = at::tensor({1, 2, 3});
-  const DropoutKey key{17, 4, {10, 11, 12}}, other_order{17, 4, {12, 10, 11}}, other_step{17, 5, {10, 11, 12}};
+  const at::Tensor key = dropout_numbers(17, 4, {10, 11, 12}), other_order = dropout_numbers(17, 4, {12, 10, 11});
+  const at::Tensor other_step = dropout_numbers(17, 5, {10, 11, 12});
   const at::Tensor order = at::tensor({2, 0, 1});
-  const at::Tensor a = unet->predict({x, t, {}, {}, &key});
-  const at::Tensor b = unet->predict({x.index_select(0, order), t.index_select(0, order), {}, {}, &other_order});
+  const at::Tensor a = unet->predict({x, t, {}, {}, key});
+  const at::Tensor b = unet->predict({x.index_select(0, order), t.index_select(0, order), {}, {}, other_order});
   EXPECT_LT(relative(b, a.index_select(0, order)), 1e-6);
-  EXPECT_GT(relative(unet->predict({x, t, {}, {}, &other_step}), a), 1e-3);
-  EXPECT_GT(relative(unet->predict({x, t, {}, {}, nullptr}), a), 1e-3);
+  EXPECT_GT(relative(unet->predict({x, t, {}, {}, other_step}), a), 1e-3);
+  EXPECT_GT(relative(unet->predict({x, t, {}, {}, {}}), a), 1e-3);
+}
+
+// The mask by the stream's own numbers, element by element, in float32 and bfloat16.
+TEST(Unet, DropoutMasksAreThoseOfTheStreamInBothOrders) {
+  const Stream stream(17, Purpose::kDropout);
+  const at::Tensor x = at::sin(at::arange(2 * 5 * 3 * 4).to(at::kFloat)).reshape({2, 5, 3, 4});
+  const std::vector<int64_t> ids = {7, (int64_t{1} << 33) + 1};
+  at::Tensor factors = at::empty({2, 60});
+  for (int64_t row = 0; row < 2; ++row)
+    for (int64_t e = 0; e < 60; ++e)
+      factors[row][e] = stream.uniform(static_cast<uint64_t>(ids[static_cast<size_t>(row)]), 9, static_cast<uint64_t>(64 + e)) < 0.4f
+                            ? 0.0f : static_cast<float>(1 / 0.6);
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
+    for (const MapOrder order : {MapOrder::kChannelsFirst, MapOrder::kChannelsLast}) {
+      at::Tensor leaf = x.to(type).detach().requires_grad_(true);
+      const at::Tensor y = philox_dropout(leaf, dropout_numbers(17, 9, ids), 0.4, 64, order);
+      const at::Tensor wanted = factors.view({2, 5, 3, 4}).to(type);
+      EXPECT_TRUE(at::equal(y, leaf * wanted)) << type;
+      y.backward(x.to(type));
+      EXPECT_TRUE(at::equal(leaf.grad(), x.to(type) * wanted)) << type;
+    }
+}
+
+// bfloat16 autocast, as training has it.
+class Autocast {
+ public:
+  explicit Autocast(bool on) {
+    at::autocast::set_autocast_enabled(at::kCPU, on);
+    at::autocast::set_autocast_cache_enabled(false);
+  }
+  ~Autocast() {
+    at::autocast::set_autocast_enabled(at::kCPU, false);
+    at::autocast::set_autocast_cache_enabled(true);
+  }
+};
+
+// One training pass with everything on, maps in `memory_format`: prediction and gradients.
+std::vector<at::Tensor> training_pass(const std::string& memory_format, const std::string& compute, int64_t channels, int64_t side) {
+  UnetOptions options;
+  options.dim = 16;
+  options.dim_mults = {1, 2, 4};
+  options.full_attn.each = {false, true, true};
+  options.channels = channels;
+  options.self_condition = true;
+  options.dropout = 0.2;
+  options.memory_format = memory_format;
+  const auto unet = make_unet(options, 5);
+  const at::Tensor x = at::sin(at::arange(2 * channels * side * side).to(at::kFloat) * 0.7).reshape({2, channels, side, side});
+  at::Tensor prediction;
+  {
+    const Autocast autocast(compute == "bf16");
+    prediction = unet->predict({x, at::tensor({3, 700}), x * 0.5, {}, dropout_numbers(3, 11, {4, 9})});
+  }
+  EXPECT_TRUE(prediction.is_contiguous());
+  std::vector<at::Tensor> out = testing::gradients_of((prediction - x).square().mean(), unet->parameters());
+  out.push_back(prediction.detach());
+  return out;
+}
+
+TEST(Unet, TrainsAlikeWithMapsInBothOrders) {
+  struct Case {
+    const char* compute;
+    int64_t channels, side;
+    double tolerance;  // of bfloat16: both sides round activations, in another order of additions
+  };
+  for (const Case& c : {Case{"fp32", 3, 8, 1e-4}, {"fp32", 1, 4, 1e-4}, {"bf16", 3, 8, 0.2}}) {
+    const auto first = training_pass("channels_first", c.compute, c.channels, c.side), last = training_pass("channels_last", c.compute, c.channels, c.side);
+    ASSERT_EQ(first.size(), last.size());
+    EXPECT_LT(relative(last.back(), first.back()), c.tolerance / 10) << c.compute << ", " << c.channels;
+    for (size_t i = 0; i < first.size(); ++i) EXPECT_LT(relative(last[i], first[i]), c.tolerance) << c.compute << ", tensor " << i;
+  }
+}
+
+TEST(Unet, KeepsMapsChannelsLastOnGpusAlone) {
+  EXPECT_EQ(map_order("auto", at::kCPU), MapOrder::kChannelsFirst);
+  EXPECT_EQ(map_order("auto", at::Device(at::kCUDA, 0)), MapOrder::kChannelsLast);
+  EXPECT_EQ(map_order("channels_last", at::kCPU), MapOrder::kChannelsLast);
+  EXPECT_EQ(map_order("channels_first", at::Device(at::kCUDA, 0)), MapOrder::kChannelsFirst);
 }
 
 TEST(Unet, RefusesOptionsThatDoNotFitTogether) {

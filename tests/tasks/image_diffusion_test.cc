@@ -144,6 +144,34 @@ TEST(ImageDiffusionTask, LossOfASampleDependsOnSampleAndStepAlone) {
   }
 }
 
+// As a recorded step does: the loss is a function of tensors at fixed places, and another step's numbers in them give
+// that step's masks.
+TEST(ImageDiffusionTask, DropsWhatTheNumbersInItsInputsSay) {
+  const Colours data(20);
+  ImageDiffusionOptions options = small_options();
+  unet_of(options).dropout = 0.3;
+  for (const char* order : {"channels_first", "channels_last"}) {
+    unet_of(options).memory_format = order;
+    const auto task = make_image_diffusion_task(options);
+    const auto model = task->make_model(5);
+    const at::NoGradGuard no_grad;
+    const auto inputs_at = [&](int64_t step) { return task->loss_inputs(rows(data, {4, 9, 2}), {17, step, 1}); };
+    LossInputs places;
+    for (const auto& [name, tensor] : inputs_at(3).tensors) places.tensors[name] = tensor.clone();
+    const auto replayed = [&](int64_t step) {
+      for (const auto& [name, tensor] : inputs_at(step).tensors) places.tensors[name].copy_(tensor);
+      return task->loss_tensors(*model, places).sum.item<double>();
+    };
+    const auto loss_at = [&](int64_t step) { return task->loss(*model, rows(data, {4, 9, 2}), {17, step, 1}).sum.item<double>(); };
+    const double third = replayed(3);
+    EXPECT_EQ(third, loss_at(3));
+    EXPECT_EQ(replayed(4), loss_at(4));
+    EXPECT_EQ(replayed(3), third);
+    places.tensors["dropout"][1] = 4;  // the step alone
+    EXPECT_NE(task->loss_tensors(*model, places).sum.item<double>(), third);
+  }
+}
+
 TEST(ImageDiffusionTask, RefusesWhatDoesNotFit) {
   const auto refuses = [](const std::function<void(ImageDiffusionOptions&)>& change, const Dataset& data) {
     ImageDiffusionOptions options = small_options();
