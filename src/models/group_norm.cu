@@ -100,7 +100,7 @@ __device__ void for_packs(const GroupNormShape& s, const float* coefficients, co
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) apply_kernel(GroupNormShape s, const T* x, const float* coefficients, T* y) {
+__global__ void __launch_bounds__(kThreads) apply_kernel(GroupNormShape s, const T* x, const T* residual, const float* coefficients, T* y) {
   for_packs<N>(s, coefficients, [&](int64_t at, const float* c) {
     float v[N];
     load_floats<N>(x + at, v);
@@ -108,6 +108,12 @@ __global__ void __launch_bounds__(kThreads) apply_kernel(GroupNormShape s, const
     for (int i = 0; i < N; ++i) {
       const float z = v[i] * c[kGain * s.channels + i] + c[kBias * s.channels + i];
       v[i] = s.silu ? z * sigmoid(z) : z;
+    }
+    if (residual != nullptr) {
+      float more[N];
+      load_floats<N>(residual + at, more);
+#pragma unroll
+      for (int i = 0; i < N; ++i) v[i] += more[i];
     }
     store_floats<N>(v, y + at);
   });
@@ -229,8 +235,9 @@ void group_norm_forward(const GroupNormShape& s, const GroupNormInputs& in, void
     const dim3 groups(static_cast<unsigned>(s.groups), static_cast<unsigned>(s.batch));
     launch(moments_kernel<T, N>, sums_grid(s.batch, parts.chunks, s.channels, N), kSumThreads, stream, s, x, parts);
     launch(statistics_kernel<T>, groups, kWarp, stream, s, in, parts, statistics);
-    launch(apply_kernel<T, N>, image_grid(s, N), kThreads, stream, s, x, parts.coefficients, static_cast<T*>(y));
-  }, in.x, y);
+    launch(apply_kernel<T, N>, image_grid(s, N), kThreads, stream, s, x, static_cast<const T*>(in.residual),
+           parts.coefficients, static_cast<T*>(y));
+  }, in.x, in.residual, y);
 }
 
 void group_norm_backward(const GroupNormShape& s, const GroupNormInputs& in, const float* statistics, const void* dy,

@@ -115,7 +115,8 @@ void group_norm_forward(const GroupNormShape& s, const GroupNormInputs& in, void
       for (int64_t p = image * s.positions; p < (image + 1) * s.positions; ++p)
         for (int64_t c = 0; c < s.channels; ++c) {
           const float z = static_cast<float>(x[p * s.channels + c]) * a.gain[c] + a.bias[c];
-          static_cast<T*>(y)[p * s.channels + c] = static_cast<T>(s.silu ? z * sigmoid(z) : z);
+          const float more = in.residual == nullptr ? 0.0f : static_cast<float>(static_cast<const T*>(in.residual)[p * s.channels + c]);
+          static_cast<T*>(y)[p * s.channels + c] = static_cast<T>((s.silu ? z * sigmoid(z) : z) + more);
         }
     }
   });

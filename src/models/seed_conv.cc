@@ -8,7 +8,9 @@
 #include <fmt/format.h>
 
 #include "core/errors.h"
+#include "models/digit_vectors.h"
 #include "models/group_norm_silu.h"
+#include "models/map_order.h"
 
 namespace lockstep {
 namespace {
@@ -71,7 +73,9 @@ SeedConv::SeedConv(const SeedConvOptions& options, uint64_t seed) : options_(opt
 
 at::Tensor SeedConv::convolve(const Layer& layer, const at::Tensor& x_NCHW) const {
   const int64_t padding = options_.kernel_size / 2;
-  return at::conv2d(x_NCHW, layer.weight, layer.bias, at::IntArrayRef{1, 1}, at::IntArrayRef{padding, padding});
+  // On CPUs oneDNN brings the weights into an order of its own.
+  const at::Tensor weight = convolution_weight(layer.weight, map_order("auto", device()));
+  return at::conv2d(x_NCHW, weight, layer.bias, at::IntArrayRef{1, 1}, at::IntArrayRef{padding, padding});
 }
 
 at::Tensor SeedConv::norm_silu(const Layer& layer, const at::Tensor& x_NCHW, const at::Tensor& residual) const {
@@ -80,7 +84,7 @@ at::Tensor SeedConv::norm_silu(const Layer& layer, const at::Tensor& x_NCHW, con
 
 at::Tensor SeedConv::embed(const at::Tensor& cells) const {
   if (!embedding_.defined()) return (cells.to(at::kFloat) / 4.5 - 1).view({-1, 1, kSide, kSide});
-  const at::Tensor vectors = at::embedding(embedding_, cells.to(at::kLong));  // [N,81,E]
+  const at::Tensor vectors = digit_vectors(embedding_, cells);  // [N,81,E]
   return vectors.view({-1, kSide, kSide, options_.embedding_dim}).permute({0, 3, 1, 2});
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "core/errors.h"
+#include "models/digit_vectors.h"
 
 namespace lockstep {
 namespace {
@@ -40,7 +41,7 @@ at::Tensor Sudoku2Vec::predict(const at::Tensor& cells, const at::Tensor& target
   if (cells.device() != device()) return predict(cells.to(device()), target.to(device())).to(cells.device());
   const int64_t rows = cells.size(0), heads = options_.num_heads, d = options_.attention_dim / heads;
   const at::Tensor masked = cells.to(at::kLong).scatter(1, target.unsqueeze(1), 0);
-  const at::Tensor x_NLE = at::cat({at::embedding(embed_, masked), places_.expand({rows, kGridCells, 2})}, -1);
+  const at::Tensor x_NLE = at::cat({digit_vectors(embed_, masked), places_.expand({rows, kGridCells, 2})}, -1);
   const at::Tensor qkv_NLH3D = at::linear(x_NLE, qkv_weight_, qkv_bias_).view({rows, kGridCells, heads, 3 * d});
   const std::vector<at::Tensor> qkv = qkv_NLH3D.permute({0, 2, 1, 3}).chunk(3, -1);  // [N,H,L,D] each
   const at::Tensor index = target.view({rows, 1, 1, 1}).expand({rows, heads, 1, d});

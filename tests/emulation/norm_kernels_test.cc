@@ -19,6 +19,7 @@ struct NormCase {
   int64_t batch, positions, channels, groups;
   bool silu, affine, conditioned;
   size_t offset = 0;
+  bool residual = false;
 };
 
 struct NormReference {
@@ -105,13 +106,20 @@ void check_group_norm(const NormCase& c, FloatType type) {
   const GroupNormShape shape{c.batch, c.positions, c.channels, c.groups, 1e-5f, c.silu, type};
   NormTensors t(c, type);
   const std::vector<double> ones(c.channels, 1.0), zeros(c.channels, 0.0);
-  const NormReference want = reference(c, shape.eps, t.x.exact(), c.affine ? t.gamma.exact() : ones, c.affine ? t.beta.exact() : zeros,
+  Tensor more(made_up(NormTensors::count(c), 9), type, c.offset);
+  NormReference want = reference(c, shape.eps, t.x.exact(), c.affine ? t.gamma.exact() : ones, c.affine ? t.beta.exact() : zeros,
                                        t.condition.exact(), t.dy.exact());
   const size_t statistics_size = static_cast<size_t>(c.batch * c.groups * 2);
   DeviceArray<float> statistics(statistics_size), workspace(static_cast<size_t>(shape.workspace()));
   std::vector<float> statistics_cpu(statistics_size);
-  const GroupNormInputs on_gpu{t.x.gpu(), floats(t.gamma.gpu(), c.affine), floats(t.beta.gpu(), c.affine), floats(t.condition.gpu(), c.conditioned)};
-  const GroupNormInputs on_cpu{t.x.cpu(), floats(t.gamma.cpu(), c.affine), floats(t.beta.cpu(), c.affine), floats(t.condition.cpu(), c.conditioned)};
+  GroupNormInputs on_gpu{t.x.gpu(), floats(t.gamma.gpu(), c.affine), floats(t.beta.gpu(), c.affine), floats(t.condition.gpu(), c.conditioned)};
+  GroupNormInputs on_cpu{t.x.cpu(), floats(t.gamma.cpu(), c.affine), floats(t.beta.cpu(), c.affine), floats(t.condition.cpu(), c.conditioned)};
+  if (c.residual) {
+    on_gpu.residual = more.gpu();
+    on_cpu.residual = more.cpu();
+    const std::vector<double> added = more.exact();
+    for (size_t i = 0; i < added.size(); ++i) want.y[i] += added[i];
+  }
   cuda::group_norm_forward(shape, on_gpu, t.y.gpu(), statistics.get(), workspace.get(), nullptr);
   cuda::group_norm_backward(shape, on_gpu, statistics.get(), t.dy.gpu(),
                             {t.dx.gpu(), floats(t.dgamma.gpu()), floats(t.dbeta.gpu()), floats(t.d_condition.gpu(), c.conditioned)},
@@ -130,6 +138,8 @@ TEST_F(NormKernels, GroupNormAgreesWithDoublePrecision) {
       check_group_norm({1, 49, 24, 2, true, true, false}, type);
       check_group_norm({3, 9, 10, 5, false, false, false}, type);  // groups of two channels, no pack fits
       check_group_norm({2, 5, 36, 3, true, false, true, 1}, type);
+      check_group_norm({2, 9, 32, 4, true, true, false, 0, true}, type);
+      check_group_norm({1, 5, 12, 3, true, true, false, 1, true}, type);
     });
 }
 

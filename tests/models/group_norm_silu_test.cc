@@ -24,7 +24,7 @@ struct Case {
 };
 
 // Value and the gradients of a weighted sum.
-std::vector<at::Tensor> run(const Case& c, at::ScalarType dtype, bool channels_last = true) {
+std::vector<at::Tensor> run(const Case& c, at::ScalarType dtype, bool channels_last = true, bool rows = false) {
   const auto leaf = [&](at::Tensor t, bool is_map) {
     t = t.to(dtype);
     if (is_map && channels_last) t = t.contiguous(at::MemoryFormat::ChannelsLast);
@@ -35,8 +35,9 @@ std::vector<at::Tensor> run(const Case& c, at::ScalarType dtype, bool channels_l
                                     leaf(wave({c.channels}, 0.7), false)};
   if (c.residual) leaves.push_back(leaf(wave(map, 0.3), true));
   const at::Tensor residual = c.residual ? leaves[3] : at::Tensor();
-  const at::Tensor y = dtype == at::kDouble ? group_norm_silu_reference(leaves[0], c.groups, leaves[1], leaves[2], 1e-5, residual)
-                                            : group_norm_silu(leaves[0], c.groups, leaves[1], leaves[2], 1e-5, residual);
+  const at::Tensor y = dtype == at::kDouble  ? group_norm_silu_reference(leaves[0], c.groups, leaves[1], leaves[2], 1e-5, residual)
+                       : rows                ? group_norm_silu_rows(leaves[0], c.groups, leaves[1], leaves[2], 1e-5, residual)
+                                             : group_norm_silu(leaves[0], c.groups, leaves[1], leaves[2], 1e-5, residual);
   std::vector<at::Tensor> out = {y.detach()};
   for (const at::Tensor& gradient : torch::autograd::grad({(y * wave(map, 2.0).to(dtype)).sum()}, leaves)) out.push_back(gradient);
   return out;
@@ -60,6 +61,20 @@ TEST(GroupNormSilu, TakesTensorOperationsWhereTheKernelDoesNotFit) {
   const auto exact = run(c, at::kDouble), got = run(c, at::kFloat, /*channels_last=*/false);
   for (size_t i = 0; i < got.size(); ++i) EXPECT_LT(relative(got[i], exact[i]), 2e-6) << "tensor " << i;
   EXPECT_EQ(group_norm_silu(at::zeros({0, 32, 9, 9}), 8, at::ones({32}), at::zeros({32}), 1e-5, {}).numel(), 0);
+}
+
+// What GPUs run, by its twin; from maps in either order.
+TEST(GroupNormSilu, RowsAgreeWithTensorOperationsInDouble) {
+  for (const Case& c : kCases)
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      if (type == at::kBFloat16 && c.mean != 0) continue;  // a mean of 100 leaves bfloat16 no digits
+      const auto exact = run(c, at::kDouble), got = run(c, type, /*channels_last=*/c.channels != 48, /*rows=*/true);
+      ASSERT_EQ(got.size(), exact.size());
+      EXPECT_TRUE(got[0].is_contiguous(at::MemoryFormat::ChannelsLast));
+      const double tolerance = type == at::kBFloat16 ? 2e-2 : c.mean == 100 ? 2e-5 : 2e-6;
+      for (size_t i = 0; i < got.size(); ++i)
+        EXPECT_LT(relative(got[i], exact[i]), tolerance) << c.channels << " channels, tensor " << i << " " << type;
+    }
 }
 
 TEST(GroupNormSilu, GivesTheSameBitsOnAvx2AndAvx512) {

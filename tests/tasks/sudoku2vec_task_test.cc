@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/errors.h"
+#include "models/digit_vectors.h"
 #include "models/seed_conv.h"
 #include "tasks/tasks.h"
 #include "tensor/safetensors.h"
@@ -134,6 +135,18 @@ TEST(SeedEmbedding, OfAnotherWidthIsRefusedWithBothWidths) {
   EXPECT_THROW(read_digit_embedding(EmbeddingFile("weights", {10, 6}).path), DataError);
   EXPECT_THROW(read_digit_embedding(EmbeddingFile("embed.weight", {9, 6}).path), DataError);
   EXPECT_THROW(read_digit_embedding("no/such/run"), ConfigError);
+}
+
+// What GPUs compute, on the CPU.
+TEST(DigitVectors, AsAProductHaveTheValuesAndGradientsOfAnEmbedding) {
+  const at::Tensor cells = at::arange(2 * 81).remainder(10).view({2, 81}).to(at::kByte);
+  const at::Tensor table = at::sin(at::arange(10 * 6).to(at::kFloat)).view({10, 6}), upstream = at::cos(at::arange(2 * 81 * 6).to(at::kFloat)).view({2, 81, 6});
+  const at::Tensor a = table.clone().requires_grad_(true), b = table.clone().requires_grad_(true);
+  const at::Tensor looked_up = digit_vectors(a, cells), product = digit_vectors_by_product(b, cells);
+  EXPECT_TRUE(at::equal(looked_up, product));
+  looked_up.backward(upstream);
+  product.backward(upstream);
+  EXPECT_TRUE(at::allclose(a.grad(), b.grad(), 1e-5, 1e-5));
 }
 
 }  // namespace
