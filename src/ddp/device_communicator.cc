@@ -29,13 +29,35 @@ class HostDeviceCommunicator final : public DeviceCommunicator {
         return host_.all_reduce(values.data_ptr<float>(), static_cast<size_t>(values.numel()), what);
       at::Tensor all = at::empty({size(), values.numel()}, values.options());
       host_.all_gather(values.data_ptr(), all.data_ptr(), values.nbytes(), what);
-      values.copy_(all.sum(0));
+      values.copy_(all.sum(0).view_as(values));
     });
   }
 
   void broadcast(const at::Tensor& data, int root, DeviceQueue& queue, const std::string& what) override {
     if (size() == 1) return;
     visit(data, queue, [&](at::Tensor& values) { host_.broadcast(values.data_ptr(), values.nbytes(), root, what); });
+  }
+
+  void reduce_to_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) override {
+    if (size() == 1) return;
+    queue.run([&] {
+      at::Tensor values = at::cat(values_of(ranges)).cpu();
+      host_.all_reduce(values.data_ptr<float>(), static_cast<size_t>(values.numel()), what);
+      take(ranges, values, [&](int owner) { return owner == rank(); });
+    });
+  }
+
+  void gather_from_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) override {
+    if (size() == 1) return;
+    queue.run([&] {
+      for (int owner = 0; owner < size(); ++owner) {
+        const std::vector<OwnedRange> theirs = ranges_of(ranges, owner);
+        if (theirs.empty()) continue;
+        at::Tensor values = at::cat(values_of(theirs)).cpu();
+        host_.broadcast(values.data_ptr(), values.nbytes(), owner, what);
+        take(theirs, values, [&](int) { return owner != rank(); });
+      }
+    });
   }
 
   void exchange(int peer, const at::Tensor& out, const at::Tensor& in, DeviceQueue& queue,
@@ -53,6 +75,28 @@ class HostDeviceCommunicator final : public DeviceCommunicator {
   void check() override {}
 
  private:
+  static std::vector<at::Tensor> values_of(const std::vector<OwnedRange>& ranges) {
+    std::vector<at::Tensor> out;
+    for (const OwnedRange& range : ranges) out.push_back(range.values);
+    return out;
+  }
+  static std::vector<OwnedRange> ranges_of(const std::vector<OwnedRange>& ranges, int owner) {
+    std::vector<OwnedRange> out;
+    for (const OwnedRange& range : ranges)
+      if (range.owner == owner) out.push_back(range);
+    return out;
+  }
+  // Copies the parts of `values`, the ranges one after the other, whose owner `wanted` accepts.
+  template <class Wanted>
+  static void take(const std::vector<OwnedRange>& ranges, const at::Tensor& values, const Wanted& wanted) {
+    int64_t begin = 0;
+    for (const OwnedRange& range : ranges) {
+      const int64_t count = range.values.numel();
+      if (wanted(range.owner)) range.values.copy_(values.narrow(0, begin, count));
+      begin += count;
+    }
+  }
+
   // Runs `work` on the data in host memory, after what is queued before.
   template <class Work>
   static void visit(const at::Tensor& data, DeviceQueue& queue, const Work& work) {
@@ -68,6 +112,39 @@ class HostDeviceCommunicator final : public DeviceCommunicator {
 };
 
 }  // namespace
+
+void DeviceCommunicator::reduce_to_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) {
+  for (const OwnedRange& range : ranges) all_reduce(range.values, queue, what);
+}
+
+void DeviceCommunicator::gather_from_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) {
+  for (const OwnedRange& range : ranges) broadcast(range.values, range.owner, queue, what);
+}
+
+std::vector<OwnedRange> owned_ranges(const ShardLayout& layout, const at::Tensor& arena, int64_t begin, int64_t end) {
+  std::vector<OwnedRange> out;
+  while (begin < end) {
+    const int64_t block = begin / ArenaLayout::kBlockElements;
+    const int64_t to = std::min(end, (block + 1) * ArenaLayout::kBlockElements);
+    out.push_back({layout.owner(block), arena.narrow(0, begin, to - begin)});
+    begin = to;
+  }
+  return out;
+}
+
+size_t stripe_at(const std::vector<OwnedRange>& ranges, size_t first, int ranks) {
+  const auto count = static_cast<size_t>(ranks);
+  if (ranges.size() - first < count) return 0;
+  const at::Tensor& begin = ranges[first].values;
+  const auto* at_begin = static_cast<const char*>(begin.const_data_ptr());
+  for (size_t i = 0; i < count; ++i) {
+    const OwnedRange& range = ranges[first + i];
+    const bool fits = range.owner == static_cast<int>(i) && range.values.nbytes() == begin.nbytes() &&
+                      static_cast<const char*>(range.values.const_data_ptr()) == at_begin + i * begin.nbytes();
+    if (!fits) return 0;
+  }
+  return count;
+}
 
 std::unique_ptr<DeviceCommunicator> make_host_device_communicator(Communicator& host) {
   return std::make_unique<HostDeviceCommunicator>(host);

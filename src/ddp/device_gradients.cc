@@ -25,7 +25,9 @@ DeviceGradients::DeviceGradients(DeviceCommunicator& comm, Device& device, Devic
       buckets_(make_buckets(layout, options.bucket_bytes, options.first_bucket_bytes)),
       bucket_of_(layout.entries.size()) {
   if (parameters_.size() != layout.entries.size()) throw InternalError("the replica is not the layout's");
-  if (options.tree) tree_.emplace(comm, *queue_, options.num_slots);
+  const bool sharded = options.shard && !options.shard->whole();
+  if (options.tree && sharded) to_owners_.emplace(comm, *queue_, options.num_slots, *options.shard);
+  else if (options.tree) tree_.emplace(comm, *queue_, options.num_slots);
   for (int64_t i = 0; i < (options.tree ? local_.count() : 1); ++i) slots_.emplace_back(layout, device.where());
   for (size_t b = 0; b < buckets_.size(); ++b)
     for (int64_t p = buckets_[b].first_parameter; p <= buckets_[b].last_parameter; ++p)
@@ -90,6 +92,13 @@ void DeviceGradients::exchange(const Bucket& bucket, int64_t number) {
   queue_->wait(*compute_.mark());
   const std::string what = fmt::format("gradients, bucket {}", number);
   const int64_t count = bucket.end - bucket.begin;
+  if (to_owners_) {
+    std::vector<at::Tensor> arenas;
+    for (const Arena& arena : slots_) arenas.push_back(arena.flat());
+    return to_owners_->sum(arenas, bucket.begin, bucket.end, what);
+  }
+  if (!tree_ && options_.shard && !options_.shard->whole())
+    return comm_.reduce_to_owners(owned_ranges(*options_.shard, slots_.front().flat(), bucket.begin, bucket.end), *queue_, what);
   if (!tree_) return comm_.all_reduce(slots_.front().flat().narrow(0, bucket.begin, count), *queue_, what);
   std::vector<at::Tensor> parts;
   for (const Arena& arena : slots_) parts.push_back(arena.flat().narrow(0, bucket.begin, count));

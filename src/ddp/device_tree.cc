@@ -14,16 +14,15 @@ SlotRange local_slots(const DeviceCommunicator& comm, int64_t num_slots) {
   return slots_of_rank(num_slots, comm.size(), comm.rank());
 }
 
-// Tree(lo, hi) of slots that all lie here, into slots[lo − first].
-void sum_here(const std::vector<at::Tensor>& slots, int64_t first, int64_t lo, int64_t hi) {
+}  // namespace
+
+void sum_slots_here(const std::vector<at::Tensor>& slots, int64_t first, int64_t lo, int64_t hi) {
   if (hi - lo < 2) return;
   const int64_t middle = tree_split(lo, hi);
-  sum_here(slots, first, lo, middle);
-  sum_here(slots, first, middle, hi);
+  sum_slots_here(slots, first, lo, middle);
+  sum_slots_here(slots, first, middle, hi);
   slots[static_cast<size_t>(lo - first)].add_(slots[static_cast<size_t>(middle - first)]);
 }
-
-}  // namespace
 
 DeviceTree::DeviceTree(DeviceCommunicator& comm, DeviceQueue& queue, int64_t num_slots)
     : comm_(comm), queue_(queue), num_slots_(num_slots), local_(local_slots(comm, num_slots)) {}
@@ -37,10 +36,10 @@ at::Tensor DeviceTree::scratch(const at::Tensor& like) {
 void DeviceTree::sum(const std::vector<at::Tensor>& slots, const std::string& what) {
   const at::NoGradGuard no_grad;
   if (is_power_of_two(comm_.size()) && is_power_of_two(num_slots_)) {
-    queue_.run([&] { sum_here(slots, local_.begin, local_.begin, local_.end); });
+    queue_.run([&] { sum_slots_here(slots, local_.begin, local_.begin, local_.end); });
     return sum_pairs(slots.front(), what);
   }
-  if (comm_.size() == 1) return queue_.run([&] { sum_here(slots, 0, 0, num_slots_); });
+  if (comm_.size() == 1) return queue_.run([&] { sum_slots_here(slots, 0, 0, num_slots_); });
   sum_by_owners(slots, 0, num_slots_, what);
   comm_.broadcast(slots.front(), 0, queue_, what);  // rank 0 owns slot 0
 }
@@ -55,7 +54,7 @@ void DeviceTree::sum_pairs(const at::Tensor& data, const std::string& what) {
 
 void DeviceTree::sum_by_owners(const std::vector<at::Tensor>& slots, int64_t lo, int64_t hi, const std::string& what) {
   if (hi <= local_.begin || lo >= local_.end) return;
-  if (lo >= local_.begin && hi <= local_.end) return queue_.run([&] { sum_here(slots, local_.begin, lo, hi); });
+  if (lo >= local_.begin && hi <= local_.end) return queue_.run([&] { sum_slots_here(slots, local_.begin, lo, hi); });
   const int64_t middle = tree_split(lo, hi);
   sum_by_owners(slots, lo, middle, what);
   sum_by_owners(slots, middle, hi, what);

@@ -33,4 +33,7 @@ class DeviceTree {
   at::Tensor scratch_;  // kept, so that recorded work finds it at its place
 };
 
+// Tree(lo, hi) of slots that all lie here into slots[lo − first], on the current queue; slots[0] is slot `first`.
+void sum_slots_here(const std::vector<at::Tensor>& slots, int64_t first, int64_t lo, int64_t hi);
+
 }  // namespace lockstep

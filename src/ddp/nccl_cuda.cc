@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nccl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <condition_variable>
@@ -29,6 +30,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kLook = std::chrono::milliseconds(100);
+constexpr int kCallsOfGroup = 512;  // NCCL bounds the operations of a group
 constexpr auto kAbortLimit = std::chrono::seconds(10);
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -107,16 +109,41 @@ class NcclCommunicator final : public DeviceCommunicator {
     });
   }
 
+  // Stripes of blocks go by reduce-scatter, in place, what is left at their ends by a reduction to one rank; both
+  // bring a buffer once around the ring. One group, so that NCCL launches them together.
+  void reduce_to_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) override {
+    in_groups(ranges, what, [&](const OwnedRange& first, bool stripe) {
+      const at::Tensor& values = first.values;
+      const auto count = static_cast<size_t>(values.numel());
+      char* data = static_cast<char*>(values.data_ptr());
+      if (stripe)
+        return ncclReduceScatter(data, data + values.nbytes() * static_cast<size_t>(rank_), count, type_of(values), ncclSum, comm_,
+                                 stream_of(queue));
+      return ncclReduce(data, data, count, type_of(values), ncclSum, first.owner, comm_, stream_of(queue));
+    });
+  }
+
+  void gather_from_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) override {
+    in_groups(ranges, what, [&](const OwnedRange& first, bool stripe) {
+      const at::Tensor& values = first.values;
+      const auto count = static_cast<size_t>(values.numel());
+      char* data = static_cast<char*>(values.data_ptr());
+      if (stripe)
+        return ncclAllGather(data + values.nbytes() * static_cast<size_t>(rank_), data, count, type_of(values), comm_, stream_of(queue));
+      return ncclBroadcast(data, data, count, type_of(values), first.owner, comm_, stream_of(queue));
+    });
+  }
+
   void exchange(int peer, const at::Tensor& out, const at::Tensor& in, DeviceQueue& queue,
                 const std::string& what) override {
     call(what, [&] {
       ncclResult_t result = ncclGroupStart();
       if (result == ncclSuccess && out.defined())
         result = ncclSend(out.data_ptr(), static_cast<size_t>(out.numel()), type_of(out), peer, comm_, stream_of(queue));
-      if ((result == ncclSuccess || result == ncclInProgress) && in.defined())
+      if (going(result) && in.defined())
         result = ncclRecv(in.data_ptr(), static_cast<size_t>(in.numel()), type_of(in), peer, comm_, stream_of(queue));
       const ncclResult_t ended = ncclGroupEnd();
-      return result == ncclSuccess || result == ncclInProgress ? ended : result;
+      return going(result) ? ended : result;
     });
   }
 
@@ -136,6 +163,24 @@ class NcclCommunicator final : public DeviceCommunicator {
     std::shared_ptr<const DeviceMark> end;
     Clock::time_point begin;
   };
+
+  // Calls one(first range, is it a stripe's) for each stripe and each single range, many in a group.
+  template <class One>
+  void in_groups(const std::vector<OwnedRange>& ranges, const std::string& what, const One& one) {
+    for (size_t i = 0; i < ranges.size();)
+      call(what, [&] {
+        ncclResult_t result = ncclGroupStart();
+        for (int calls = 0; i < ranges.size() && calls < kCallsOfGroup && going(result); ++calls) {
+          const size_t stripe = stripe_at(ranges, i, size_);
+          result = one(ranges[i], stripe > 0);
+          i += std::max<size_t>(stripe, 1);
+        }
+        const ncclResult_t ended = ncclGroupEnd();
+        return going(result) ? ended : result;
+      });
+  }
+
+  static bool going(ncclResult_t result) { return result == ncclSuccess || result == ncclInProgress; }
 
   template <class Call>
   void call(const std::string& what, const Call& nccl) {

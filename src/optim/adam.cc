@@ -77,8 +77,10 @@ class Adam final : public Optimizer {
     const at::Tensor count = terms.updates + 1;
     for (const Stretch& stretch : stretches_) {
       if (stretch.settings.frozen) continue;
-      const std::vector<at::Tensor> w{flat_stretch(weights.flat(), stretch)}, g{flat_stretch(gradients.flat(), stretch)},
-          m{flat_stretch(exp_avg_.flat(), stretch)}, v{flat_stretch(exp_avg_sq_.flat(), stretch)}, steps{count};
+      const std::vector<at::Tensor> w = flat_parts(weights, stretch), g = flat_parts(gradients, stretch),
+                                    m = flat_parts(exp_avg_, stretch), v = flat_parts(exp_avg_sq_, stretch);
+      if (w.empty()) continue;
+      const std::vector<at::Tensor> steps(w.size(), count);
       const at::Tensor lr = stretch.settings.lr_ratio == 1 ? terms.lr : terms.lr * stretch.settings.lr_ratio;
       const double decay = stretch.settings.weight_decay, b1 = options_.beta1, b2 = options_.beta2, eps = options_.eps;
       if (decoupled_) at::_fused_adamw_(w, g, m, v, {}, steps, lr, b1, b2, decay, eps, false, false, std::nullopt, terms.found_inf);

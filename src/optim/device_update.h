@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "ddp/device_communicator.h"
 #include "optim/loss_scale.h"
 #include "optim/optimizers.h"
 #include "tensor/device.h"
@@ -34,6 +35,17 @@ struct UpdateCounts {
   LossScale::State loss_scale;
 };
 
+// How the ranks of a sharded optimizer meet within an update: its norm is added up of their shares, and each gets
+// the weights that the others have updated. The EMA and a low-precision copy are whole on every rank.
+struct ShareExchange {
+  DeviceCommunicator* comm = nullptr;
+  // Runs `work`, which queues exchanges, between what the update has queued so far and what it queues next.
+  std::function<void(const std::function<void(DeviceQueue&)>& work)> between;
+
+  void add_up(const at::Tensor& values) const;  // f64, over ranks
+  void gather_weights(const ShardLayout& shard, Arena& weights) const;
+};
+
 struct DeviceUpdateSetup {
   Optimizer* optimizer = nullptr;
   Arena* weights = nullptr;
@@ -45,6 +57,10 @@ struct DeviceUpdateSetup {
   std::optional<LossScaleOptions> loss_scale;
   UpdateCounts counts;
   at::Device device = at::kCPU;
+  // What `auto` has chosen; none: by choose_on_device (implementation.h).
+  std::optional<ImplementationChoice> choice;
+  // Of a sharded optimizer. Without it shares are updated as if the other ranks had nothing: for measuring.
+  std::optional<ShareExchange> exchange;
 };
 
 class DeviceUpdate {
@@ -68,9 +84,11 @@ class DeviceUpdate {
 };
 
 // By LibTorch's operations over the arena (`optimizer.implementation: foreach` on a device).
-std::unique_ptr<DeviceUpdate> make_foreach_update(const DeviceUpdateSetup& setup);
+std::unique_ptr<DeviceUpdate> make_foreach_update(const DeviceUpdateSetup& setup, const std::string& choice);
+// For messages: "adam", "sgd".
+const char* fused_kind_name(FusedKind kind);
 // What optimizer.implementation asks for: `fused` by our kernels (update_kernels.h), on a GPU or their twins on the CPU,
-// with the bits of the host's update; `foreach` by LibTorch's operations; `auto` by choose_on_device (implementation.h).
+// with the bits of the host's update; `foreach` by LibTorch's operations; `auto` is setup.choice.
 std::unique_ptr<DeviceUpdate> make_device_update(const DeviceUpdateSetup& setup);
 
 }  // namespace lockstep

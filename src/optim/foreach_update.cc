@@ -17,14 +17,13 @@ at::Tensor scalar(double value, at::ScalarType dtype, at::Device device) {
 
 class ForeachUpdate final : public DeviceUpdate {
  public:
-  explicit ForeachUpdate(const DeviceUpdateSetup& setup)
+  ForeachUpdate(const DeviceUpdateSetup& setup, const std::string& choice)
       : setup_(setup),
         updates_(scalar(static_cast<double>(setup.counts.updates), at::kFloat, setup.device)),
         skipped_(scalar(static_cast<double>(setup.counts.skipped_in_a_row), at::kFloat, setup.device)),
         scale_(at::full({1}, setup.counts.loss_scale.scale, updates_.options())),
         good_steps_(at::full({1}, static_cast<int32_t>(setup.counts.loss_scale.good_steps), updates_.options().dtype(at::kInt))),
-        choice_(fmt::format("optimizer {} on {}: foreach, LibTorch's operations over one arena", setup.optimizer->choice(),
-                            setup.device.str())) {
+        choice_(fmt::format("{}; LibTorch's operations over one arena on {}", choice, setup.device.str())) {
     if (setup.loss_scale && setup.counts.loss_scale.scale <= 0) throw InternalError("a loss scale that is not positive");
   }
 
@@ -45,7 +44,7 @@ class ForeachUpdate final : public DeviceUpdate {
     const at::Tensor used_scale = setup_.loss_scale ? scale_.squeeze(0).clone() : at::ones_like(updates_);
     const at::Tensor multiplier =
         at::where(count.gt(0), setup_.backward_constant / (count.clamp_min(1e-300) * used_scale.to(at::kDouble)), 0.0).to(at::kFloat);
-    const at::Tensor norm = at::linalg_vector_norm(gradients, 2, std::nullopt, false, at::kDouble) * multiplier.to(at::kDouble);
+    const at::Tensor norm = gradient_norm_here() * multiplier.to(at::kDouble);
     const at::Tensor finite = norm.isfinite().logical_and(totals.select(0, 0).isfinite());
     const at::Tensor found_inf = finite.logical_not().to(at::kFloat);
     at::Tensor factor = multiplier;
@@ -56,6 +55,7 @@ class ForeachUpdate final : public DeviceUpdate {
     const at::Tensor row = updates_.remainder(static_cast<double>(kRows)).to(at::kLong).view({1});
     const at::Tensor lr = rows.at("lr").index_select(0, row).squeeze(0);
     setup_.optimizer->step_on_device(*setup_.weights, *setup_.gradients, {lr, updates_, found_inf});
+    if (setup_.exchange) setup_.exchange->gather_weights(setup_.optimizer->shard(), *setup_.weights);
     if (setup_.ema != nullptr) {
       const at::Tensor weight = rows.at("ema").index_select(0, row).squeeze(0) * (1 - found_inf);
       setup_.ema->flat().lerp_(setup_.weights->flat(), weight);
@@ -78,6 +78,20 @@ class ForeachUpdate final : public DeviceUpdate {
   const std::string& choice() const override { return choice_; }
 
  private:
+  // Before scaling, f64 scalar. Of a share: the squares of the own blocks, added up over ranks.
+  at::Tensor gradient_norm_here() const {
+    const at::Tensor flat = setup_.gradients->flat();
+    const auto norm = [](const at::Tensor& values) { return at::linalg_vector_norm(values, 2, std::nullopt, false, at::kDouble); };
+    const ShardLayout& shard = setup_.optimizer->shard();
+    if (shard.whole()) return norm(flat);
+    const int64_t each = ArenaLayout::kBlockElements, whole = flat.numel() / each;
+    at::Tensor sum = norm(flat.narrow(0, 0, whole * each).view({whole, each}).slice(0, shard.rank(), whole, shard.ranks())).square();
+    if (whole * each < flat.numel() && shard.owner(whole) == shard.rank())
+      sum = sum + norm(flat.narrow(0, whole * each, flat.numel() - whole * each)).square();
+    if (setup_.exchange) setup_.exchange->add_up(sum);
+    return sum.sqrt();
+  }
+
   void count_step(const at::Tensor& found_inf) {
     updates_.add_(1 - found_inf);
     skipped_.add_(1).mul_(found_inf);
@@ -105,8 +119,8 @@ class ForeachUpdate final : public DeviceUpdate {
 
 }  // namespace
 
-std::unique_ptr<DeviceUpdate> make_foreach_update(const DeviceUpdateSetup& setup) {
-  return std::make_unique<ForeachUpdate>(setup);
+std::unique_ptr<DeviceUpdate> make_foreach_update(const DeviceUpdateSetup& setup, const std::string& choice) {
+  return std::make_unique<ForeachUpdate>(setup, choice);
 }
 
 }  // namespace lockstep

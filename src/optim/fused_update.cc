@@ -32,15 +32,27 @@ at::Tensor as_bytes(const std::vector<T>& values) {
   return out;
 }
 
-// The stretches cut into pieces of at most kPieceElements; a piece's group is its stretch's number.
-std::vector<UpdatePiece> pieces_of(const std::vector<Stretch>& stretches) {
+// Appends [begin, end) in pieces of at most kPieceElements; the state of `begin` lies at `state`.
+void append_pieces(int64_t begin, int64_t end, int64_t state, int32_t group, std::vector<UpdatePiece>& pieces) {
+  for (; begin < end; begin += kPieceElements, state += kPieceElements)
+    pieces.push_back({begin, state, static_cast<int32_t>(std::min(kPieceElements, end - begin)), group});
+}
+
+// The own parts of the stretches; a piece's group is its stretch's number.
+std::vector<UpdatePiece> pieces_of(const std::vector<Stretch>& stretches, const ShardLayout& shard) {
   std::vector<UpdatePiece> pieces;
-  for (size_t s = 0; s < stretches.size(); ++s)
-    for (int64_t begin = stretches[s].begin; begin < stretches[s].end; begin += kPieceElements) {
-      const int64_t count = std::min(kPieceElements, stretches[s].end - begin);
-      const int32_t group = stretches[s].settings.frozen ? kFrozenGroup : static_cast<int32_t>(s);
-      pieces.push_back({begin, begin, static_cast<int32_t>(count), group});
-    }
+  for (size_t s = 0; s < stretches.size(); ++s) {
+    const int32_t group = stretches[s].settings.frozen ? kFrozenGroup : static_cast<int32_t>(s);
+    shard.for_owned(shard.rank(), stretches[s].begin, stretches[s].end,
+                    [&](int64_t begin, int64_t end) { append_pieces(begin, end, shard.place(begin), group, pieces); });
+  }
+  return pieces;
+}
+
+// The whole arena, for an EMA alone.
+std::vector<UpdatePiece> average_pieces(const ArenaLayout& layout) {
+  std::vector<UpdatePiece> pieces;
+  append_pieces(0, layout.size, 0, kFrozenGroup, pieces);
   return pieces;
 }
 
@@ -52,10 +64,10 @@ class FusedUpdate final : public DeviceUpdate {
         adam_(setup.optimizer->fused_kind() == FusedKind::kAdam),
         factor_bytes_(adam_ ? sizeof(AdamFactors) : sizeof(SgdFactors)),
         groups_(static_cast<int64_t>(setup.optimizer->stretches().size())),
-        choice_(fmt::format("{}; norm, clip, update and EMA in three launches on {}", choice, setup.device.str())) {
-    const std::vector<UpdatePiece> pieces = pieces_of(setup.optimizer->stretches());
-    num_pieces_ = static_cast<int64_t>(pieces.size());
-    pieces_ = as_bytes(pieces).to(setup.device);
+        choice_(fmt::format("{}; norm, clip, update and EMA in three launches on {}{}", choice, setup.device.str(),
+                            sharded() ? ", of the own blocks alone" : "")),
+        pieces_(pieces_of(setup.optimizer->stretches(), setup.optimizer->shard()), setup.device) {
+    if (sharded() && setup.ema != nullptr) average_pieces_.emplace(average_pieces(setup.weights->layout()), setup.device);
     UpdateControl control;
     control.updates = setup.counts.updates;
     control.skipped_in_a_row = static_cast<int32_t>(setup.counts.skipped_in_a_row);
@@ -88,30 +100,13 @@ class FusedUpdate final : public DeviceUpdate {
   }
 
   void run(const Rows& rows, const at::Tensor& totals, const at::Tensor& report) override {
-    const Arena& gradients = *setup_.gradients;
-    const std::vector<at::Tensor> states = setup_.optimizer->flat_states();
-    UpdateArrays arrays;
-    arrays.weights = setup_.weights->data();
-    arrays.gradients = {gradients.data(), gradients.layout().size, FloatType::kFloat32};
-    if (!states.empty()) arrays.state0 = states[0].data_ptr<float>();
-    if (states.size() > 1) arrays.state1 = states[1].data_ptr<float>();
-    if (setup_.ema != nullptr) arrays.ema = setup_.ema->data();
-    if (setup_.low_weights.defined()) {
-      arrays.low = setup_.low_weights.data_ptr();
-      arrays.low_type = setup_.low_weights.scalar_type() == at::kHalf ? FloatType::kFloat16 : FloatType::kBfloat16;
-    }
-    const UpdatePlan plan{at_bytes<UpdatePiece>(pieces_), num_pieces_, at_bytes<UpdateRow>(rows.at("rows")), static_cast<int32_t>(groups_)};
-    const auto* sums_of_step = reinterpret_cast<const UpdateTotals*>(totals.data_ptr<double>());
-    auto* told = reinterpret_cast<UpdateReport*>(report.data_ptr<double>());
-    UpdateControl* control = at_bytes<UpdateControl>(control_);
-    double* sums = sums_.data_ptr<double>();
-    const uint8_t* factors = rows.at("factors").data_ptr<uint8_t>();
+    const at::NoGradGuard no_grad;
     if (gpu_) {
       const optim::CudaParts& parts = optim::cuda_parts();
-      launch(parts, parts.current_stream(), arrays, plan, sums_of_step, told, control, sums, factors);
+      launch(parts, parts.current_stream(), rows, totals, report);
     } else {
       static constexpr Twins kTwins;
-      launch(kTwins, nullptr, arrays, plan, sums_of_step, told, control, sums, factors);
+      launch(kTwins, nullptr, rows, totals, report);
     }
   }
 
@@ -140,11 +135,63 @@ class FusedUpdate final : public DeviceUpdate {
     decltype(&cpu::sgd_update) sgd_update = &cpu::sgd_update;
   };
 
+  // Pieces of a launch, in the device's memory.
+  struct Pieces {
+    int64_t count;
+    at::Tensor values;
+    Pieces(const std::vector<UpdatePiece>& pieces, at::Device device)
+        : count(static_cast<int64_t>(pieces.size())), values(as_bytes(pieces).to(device)) {}
+  };
+
+  bool sharded() const { return !setup_.optimizer->shard().whole(); }
+
+  // Of a share: no EMA and no low-precision copy, which need the others' weights first.
+  UpdateArrays arrays() const {
+    const Arena& gradients = *setup_.gradients;
+    const std::vector<at::Tensor> states = setup_.optimizer->flat_states();
+    UpdateArrays arrays;
+    arrays.weights = setup_.weights->data();
+    arrays.gradients = {gradients.data(), gradients.layout().size, FloatType::kFloat32};
+    if (!states.empty()) arrays.state0 = states[0].data_ptr<float>();
+    if (states.size() > 1) arrays.state1 = states[1].data_ptr<float>();
+    if (sharded()) return arrays;
+    if (setup_.ema != nullptr) arrays.ema = setup_.ema->data();
+    if (setup_.low_weights.defined()) {
+      arrays.low = setup_.low_weights.data_ptr();
+      arrays.low_type = setup_.low_weights.scalar_type() == at::kHalf ? FloatType::kFloat16 : FloatType::kBfloat16;
+    }
+    return arrays;
+  }
+
   template <class Kernels>
-  void launch(const Kernels& kernels, void* stream, const UpdateArrays& arrays, const UpdatePlan& plan, const UpdateTotals* totals,
-              UpdateReport* report, UpdateControl* control, double* sums, const uint8_t* factors) const {
-    kernels.sum_blocks(arrays.gradients, 1, 0, rule_, totals, control, sums, stream);
-    kernels.finish_norm(sums, sums_.numel(), rule_, totals, plan.rows, control, report, stream);
+  void launch(const Kernels& kernels, void* stream, const Rows& rows, const at::Tensor& totals, const at::Tensor& report) const {
+    const UpdateArrays arrays = this->arrays();
+    const ShardLayout& shard = setup_.optimizer->shard();
+    const UpdateRow* row = at_bytes<UpdateRow>(rows.at("rows"));
+    const auto* sums_of_step = reinterpret_cast<const UpdateTotals*>(totals.data_ptr<double>());
+    UpdateControl* control = at_bytes<UpdateControl>(control_);
+    double* sums = sums_.data_ptr<double>();
+    if (sharded()) at::Tensor(sums_).zero_();  // others' blocks
+    kernels.sum_blocks(arrays.gradients, shard.ranks(), shard.rank(), rule_, sums_of_step, control, sums, stream);
+    if (setup_.exchange) setup_.exchange->add_up(sums_);
+    kernels.finish_norm(sums, sums_.numel(), rule_, sums_of_step, row, control,
+                        reinterpret_cast<UpdateReport*>(report.data_ptr<double>()), stream);
+    const uint8_t* factors = rows.at("factors").data_ptr<uint8_t>();
+    update(kernels, stream, arrays, pieces_, row, factors, control);
+    if (!sharded()) return;
+    if (setup_.exchange) setup_.exchange->gather_weights(shard, *setup_.weights);
+    if (average_pieces_) {
+      UpdateArrays average = arrays;
+      average.ema = setup_.ema->data();
+      update(kernels, stream, average, *average_pieces_, row, factors, control);
+    }
+    if (setup_.low_weights.defined()) at::Tensor(setup_.low_weights).copy_(setup_.weights->flat());
+  }
+
+  template <class Kernels>
+  void update(const Kernels& kernels, void* stream, const UpdateArrays& arrays, const Pieces& pieces, const UpdateRow* rows,
+              const uint8_t* factors, const UpdateControl* control) const {
+    const UpdatePlan plan{at_bytes<UpdatePiece>(pieces.values), pieces.count, rows, static_cast<int32_t>(groups_)};
     if (adam_) kernels.adam_update(arrays, plan, reinterpret_cast<const AdamFactors*>(factors), control, stream);
     else kernels.sgd_update(arrays, plan, reinterpret_cast<const SgdFactors*>(factors), control, stream);
   }
@@ -153,21 +200,36 @@ class FusedUpdate final : public DeviceUpdate {
   const bool gpu_, adam_;
   const size_t factor_bytes_;
   const int64_t groups_;
-  int64_t num_pieces_ = 0;
-  UpdateRule rule_;
-  at::Tensor pieces_, control_, sums_;
   const std::string choice_;
+  const Pieces pieces_;                   // what this rank updates
+  std::optional<Pieces> average_pieces_;  // of a share: what its EMA moves
+  UpdateRule rule_;
+  at::Tensor control_, sums_;
 };
 
 }  // namespace
 
+void ShareExchange::add_up(const at::Tensor& values) const {
+  between([&](DeviceQueue& queue) { comm->all_reduce(values, queue, "squares of gradients"); });
+}
+
+void ShareExchange::gather_weights(const ShardLayout& shard, Arena& weights) const {
+  between([&](DeviceQueue& queue) {
+    comm->gather_from_owners(owned_ranges(shard, weights.flat(), 0, weights.layout().size), queue, "updated weights");
+  });
+}
+
+const char* fused_kind_name(FusedKind kind) {
+  return kind == FusedKind::kAdam ? "adam" : kind == FusedKind::kSgd ? "sgd" : "of this kind";
+}
+
 std::unique_ptr<DeviceUpdate> make_device_update(const DeviceUpdateSetup& setup) {
   const FusedKind kind = setup.optimizer->fused_kind();
-  const ImplementationChoice choice = choose_on_device(
-      setup.optimizer->requested(), kind == FusedKind::kAdam ? "adam" : kind == FusedKind::kSgd ? "sgd" : "of this kind",
-      kind != FusedKind::kNone);
+  const ImplementationChoice choice =
+      setup.choice ? *setup.choice
+                   : choose_on_device(setup.optimizer->requested(), fused_kind_name(kind), kind != FusedKind::kNone);
   if (choice.implementation == Implementation::kFused) return std::make_unique<FusedUpdate>(setup, choice.text);
-  return make_foreach_update(setup);
+  return make_foreach_update(setup, choice.text);
 }
 
 }  // namespace lockstep

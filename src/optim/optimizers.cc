@@ -141,6 +141,20 @@ void Optimizer::for_own_parameters(const Stretch& stretch, const std::function<v
   }
 }
 
+std::vector<at::Tensor> Optimizer::flat_parts(const Arena& arena, const Stretch& stretch) const {
+  std::vector<at::Tensor> result;
+  shard_.for_owned(shard_.rank(), stretch.begin, stretch.end,
+                   [&](int64_t begin, int64_t end) { result.push_back(arena.flat().narrow(0, begin, end - begin)); });
+  return result;
+}
+
+std::vector<at::Tensor> Optimizer::flat_parts(const ArenaShard& state, const Stretch& stretch) const {
+  std::vector<at::Tensor> result;
+  shard_.for_owned(shard_.rank(), stretch.begin, stretch.end,
+                   [&](int64_t begin, int64_t end) { result.push_back(state.range(begin, end)); });
+  return result;
+}
+
 std::vector<at::Tensor> Optimizer::pieces(const Arena& arena, const Stretch& stretch) const {
   std::vector<at::Tensor> result;
   for_own_parameters(stretch, [&](int64_t begin, int64_t end) {

@@ -51,7 +51,7 @@ class Optimizer {
   // finite makes none: updates() stays. The gradients are not changed; only own blocks are read.
   virtual void step(Arena& weights, const Arena& gradients, const UpdateTerms& terms) = 0;
 
-  // The same where the arenas lie on a device, by LibTorch's operations over whole stretches of the arena.
+  // The same where the arenas lie on a device, by LibTorch's operations over the own parts of whole stretches.
   // `gradients` are scaled and clipped already; the EMA is the caller's. Does not count: note_updates().
   // By default an EnvironmentError: this kind computes on CPUs alone.
   virtual void step_on_device(Arena& weights, const Arena& gradients, const DeviceTerms& terms);
@@ -66,6 +66,8 @@ class Optimizer {
   // Everything an update changes beside the weights, flat.
   std::vector<at::Tensor> flat_states() const;
 
+  // Which blocks are updated here.
+  const ShardLayout& shard() const { return shard_; }
   // Updates so far: Adam's t.
   int64_t updates() const { return updates_; }
   Implementation implementation() const { return choice_.implementation; }
@@ -92,10 +94,9 @@ class Optimizer {
   // A state whose tensors are called PREFIX.NAME; lives as long as the optimizer.
   ArenaShard& add_state(const std::string& prefix);
 
-  // A stretch of an arena or state as one flat tensor, for step_on_device.
-  static at::Tensor flat_stretch(const at::Tensor& flat, const Stretch& stretch) {
-    return flat.narrow(0, stretch.begin, stretch.end - stretch.begin);
-  }
+  // The own parts of a stretch as flat tensors, as long as they go, for step_on_device: one unless sharded.
+  std::vector<at::Tensor> flat_parts(const Arena& arena, const Stretch& stretch) const;
+  std::vector<at::Tensor> flat_parts(const ArenaShard& state, const Stretch& stretch) const;
   // Calls fn(stretch, begin, end) for the own pieces of the stretches, in parallel, cut at block borders.
   void for_pieces(const ParallelFor& parallel,
                   const std::function<void(const Stretch&, int64_t begin, int64_t end)>& fn) const;

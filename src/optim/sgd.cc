@@ -46,19 +46,26 @@ class Sgd final : public Optimizer {
     const at::Tensor bad = terms.found_inf.ne(0), first = terms.updates.eq(0);
     for (const Stretch& stretch : stretches_) {
       if (stretch.settings.frozen) continue;
-      at::Tensor w = flat_stretch(weights.flat(), stretch), d = flat_stretch(gradients.flat(), stretch);
-      if (stretch.settings.weight_decay != 0) d = d.add(w, stretch.settings.weight_decay);
-      if (momentum_ != nullptr) {
-        at::Tensor buffer = flat_stretch(momentum_->flat(), stretch);
-        const at::Tensor moved = at::where(first, d, buffer * options_.momentum + d * (1 - options_.dampening));
-        buffer.copy_(at::where(bad, buffer, moved));
-        d = options_.nesterov ? d.add(moved, options_.momentum) : moved;
-      }
-      w.copy_(at::where(bad, w, w - d * (terms.lr * stretch.settings.lr_ratio)));
+      const std::vector<at::Tensor> w = flat_parts(weights, stretch), g = flat_parts(gradients, stretch);
+      const std::vector<at::Tensor> buffers = momentum_ == nullptr ? std::vector<at::Tensor>() : flat_parts(*momentum_, stretch);
+      const at::Tensor lr = terms.lr * stretch.settings.lr_ratio;
+      for (size_t i = 0; i < w.size(); ++i)
+        step_part(w[i], g[i], buffers.empty() ? at::Tensor() : buffers[i], stretch.settings.weight_decay, lr, first, bad);
     }
   }
 
  private:
+  void step_part(at::Tensor w, at::Tensor d, at::Tensor buffer, double decay, const at::Tensor& lr, const at::Tensor& first,
+                 const at::Tensor& bad) const {
+    if (decay != 0) d = d.add(w, decay);
+    if (buffer.defined()) {
+      const at::Tensor moved = at::where(first, d, buffer * options_.momentum + d * (1 - options_.dampening));
+      buffer.copy_(at::where(bad, buffer, moved));
+      d = options_.nesterov ? d.add(moved, options_.momentum) : moved;
+    }
+    w.copy_(at::where(bad, w, w - d * lr));
+  }
+
   SgdFactors factors_of(const Stretch& stretch, double lr, bool first) const {
     SgdFactors f;
     f.lr = static_cast<float>(lr * stretch.settings.lr_ratio);

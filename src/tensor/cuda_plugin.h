@@ -10,7 +10,7 @@
 namespace lockstep {
 
 // Raised whenever what crosses the plug-in's border changes.
-constexpr int kCudaPluginAbi = 1;
+constexpr int kCudaPluginAbi = 2;
 
 // The plug-in's file beside liblockstep.so, or what LOCKSTEP_CUDA_PLUGIN names (tests); "" if this build has none.
 std::string cuda_plugin_file();

@@ -1,5 +1,7 @@
 #include "tensor/device.h"
 
+#include <chrono>
+
 #include <ATen/ops/empty.h>
 #include <c10/util/Exception.h>
 
@@ -9,10 +11,17 @@
 namespace lockstep {
 namespace {
 
+// A queue does its work at once, so a mark is reached when it is set.
 class CpuMark final : public DeviceMark {
  public:
   bool reached() const override { return true; }
   void wait_on_host() const override {}
+  std::optional<double> seconds_since(const DeviceMark& earlier) const override {
+    return std::chrono::duration<double>(set_ - static_cast<const CpuMark&>(earlier).set_).count();
+  }
+
+ private:
+  const std::chrono::steady_clock::time_point set_ = std::chrono::steady_clock::now();
 };
 
 class CpuQueue final : public DeviceQueue {

@@ -23,6 +23,9 @@ class DeviceMark {
   virtual ~DeviceMark() = default;
   virtual bool reached() const = 0;      // without waiting; never for a mark set while recording
   virtual void wait_on_host() const = 0;  // the calling thread sleeps until it is reached
+  // Seconds of the device from `earlier` to this mark, both of DeviceQueue::timed_mark() and reached. Nothing
+  // where the marks keep no time.
+  virtual std::optional<double> seconds_since(const DeviceMark& earlier) const { return std::nullopt; }
 };
 
 // Work in order; several queues run side by side. Calls come from one thread at a time.
@@ -32,6 +35,8 @@ class DeviceQueue {
   // Tensor operations that `work` calls go to this queue (and those of a backward that started here).
   virtual void run(const std::function<void()>& work) = 0;
   virtual std::unique_ptr<DeviceMark> mark() = 0;
+  // A mark that notes when it is reached, for measuring; never while recording.
+  virtual std::unique_ptr<DeviceMark> timed_mark() { return mark(); }
   // Work that comes later in this queue starts after the mark.
   virtual void wait(const DeviceMark& mark) = 0;
   virtual void* handle() const = 0;  // cudaStream_t; nullptr on a CPU

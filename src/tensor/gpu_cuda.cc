@@ -12,6 +12,7 @@
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
+#include <nvtx3/nvToolsExt.h>
 
 #include "core/errors.h"
 #include "tensor/cuda_parts.h"
@@ -22,11 +23,18 @@ namespace {
 
 class CudaMark final : public DeviceMark {
  public:
-  explicit CudaMark(const c10::cuda::CUDAStream& stream) : event_(cudaEventDisableTiming | cudaEventBlockingSync) {
+  CudaMark(const c10::cuda::CUDAStream& stream, bool timed)
+      : event_(timed ? cudaEventBlockingSync : cudaEventDisableTiming | cudaEventBlockingSync) {
     event_.record(stream);
   }
   bool reached() const override { return event_.query(); }
   void wait_on_host() const override { event_.synchronize(); }
+  std::optional<double> seconds_since(const DeviceMark& earlier) const override {
+    const auto& from = static_cast<const CudaMark&>(earlier);
+    float milliseconds = 0;
+    C10_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, from.event_.event(), event_.event()));
+    return 1e-3 * static_cast<double>(milliseconds);
+  }
   at::cuda::CUDAEvent& event() const { return event_; }
 
  private:
@@ -40,7 +48,8 @@ class CudaQueue final : public DeviceQueue {
     const c10::cuda::CUDAStreamGuard guard(stream_);
     work();
   }
-  std::unique_ptr<DeviceMark> mark() override { return std::make_unique<CudaMark>(stream_); }
+  std::unique_ptr<DeviceMark> mark() override { return std::make_unique<CudaMark>(stream_, false); }
+  std::unique_ptr<DeviceMark> timed_mark() override { return std::make_unique<CudaMark>(stream_, true); }
   void wait(const DeviceMark& mark) override { static_cast<const CudaMark&>(mark).event().block(stream_); }
   void* handle() const override { return stream_.stream(); }
 
@@ -48,15 +57,34 @@ class CudaQueue final : public DeviceQueue {
   c10::cuda::CUDAStream stream_;
 };
 
+// The name of the memory that the graphs of a device share. LibTorch gives a pool up with its last graph and asserts
+// when its name comes back, so a graph without living companions gets a new one.
+class GraphPool {
+ public:
+  std::shared_ptr<const at::cuda::MempoolId_t> share() {
+    std::shared_ptr<const at::cuda::MempoolId_t> pool = pool_.lock();
+    if (pool == nullptr) pool_ = pool = std::make_shared<const at::cuda::MempoolId_t>(at::cuda::graph_pool_handle());
+    return pool;
+  }
+  // After a recording that went wrong: LibTorch may take the name for one that is being recorded to.
+  void forget() { pool_.reset(); }
+
+ private:
+  std::weak_ptr<const at::cuda::MempoolId_t> pool_;
+};
+
 class CudaGraph final : public DeviceGraph {
  public:
-  explicit CudaGraph(at::cuda::MempoolId_t pool) : pool_(pool) {}
+  explicit CudaGraph(std::shared_ptr<GraphPool> pools) : pools_(std::move(pools)) {}
 
   void record(DeviceQueue& queue, const std::function<void()>& work) override {
     C10_CUDA_CHECK(cudaDeviceSynchronize());
+    graph_.reset();
+    pool_.reset();
+    pool_ = pools_->share();
     graph_ = std::make_unique<at::cuda::CUDAGraph>();
     queue.run([&] {
-      graph_->capture_begin(pool_, cudaStreamCaptureModeThreadLocal);
+      graph_->capture_begin(*pool_, cudaStreamCaptureModeThreadLocal);
       try {
         work();
       } catch (...) {
@@ -85,15 +113,18 @@ class CudaGraph final : public DeviceGraph {
     } catch (const std::exception&) {
       static_cast<void>(cudaGetLastError());
     }
+    pool_.reset();
+    pools_->forget();
   }
 
-  const at::cuda::MempoolId_t pool_;
-  std::unique_ptr<at::cuda::CUDAGraph> graph_;
+  const std::shared_ptr<GraphPool> pools_;
+  std::shared_ptr<const at::cuda::MempoolId_t> pool_;  // while there is a graph
+  std::unique_ptr<at::cuda::CUDAGraph> graph_;         // destroyed first
 };
 
 class CudaDevice final : public Device {
  public:
-  explicit CudaDevice(int index) : index_(static_cast<c10::DeviceIndex>(index)), pool_(at::cuda::graph_pool_handle()) {
+  explicit CudaDevice(int index) : index_(static_cast<c10::DeviceIndex>(index)) {
     const int count = at::cuda::device_count();
     if (index >= count)
       throw EnvironmentError(fmt::format("GPU {} was asked for, and LibTorch sees {}", index, count),
@@ -109,7 +140,7 @@ class CudaDevice final : public Device {
     return fmt::format("{}, {} GiB, sm_{}{}", p.name, p.totalGlobalMem >> 30, p.major, p.minor);
   }
   std::unique_ptr<DeviceQueue> make_queue() override { return std::make_unique<CudaQueue>(index_); }
-  std::unique_ptr<DeviceGraph> make_graph() override { return std::make_unique<CudaGraph>(pool_); }
+  std::unique_ptr<DeviceGraph> make_graph() override { return std::make_unique<CudaGraph>(pools_); }
   at::Tensor pinned(at::IntArrayRef sizes, at::ScalarType dtype) override {
     return at::empty(sizes, at::TensorOptions().dtype(dtype).pinned_memory(true));
   }
@@ -124,15 +155,18 @@ class CudaDevice final : public Device {
 
  private:
   const c10::DeviceIndex index_;
-  const at::cuda::MempoolId_t pool_;
+  const std::shared_ptr<GraphPool> pools_ = std::make_shared<GraphPool>();
 };
 
 std::unique_ptr<Device> make_device(int index) { return std::make_unique<CudaDevice>(index); }
+
+void push_range(const char* name) { nvtxRangePushA(name); }
+void pop_range() { nvtxRangePop(); }
 
 }  // namespace
 }  // namespace lockstep
 
 extern "C" __attribute__((visibility("default"))) const lockstep::tensor::CudaParts* lockstep_tensor_cuda(int abi) {
-  static constexpr lockstep::tensor::CudaParts parts{&lockstep::make_device};
+  static constexpr lockstep::tensor::CudaParts parts{&lockstep::make_device, &lockstep::push_range, &lockstep::pop_range};
   return abi == lockstep::kCudaPluginAbi ? &parts : nullptr;
 }

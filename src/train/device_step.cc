@@ -14,6 +14,8 @@
 #include "core/stop_flag.h"
 #include "ddp/device_gradients.h"
 #include "optim/device_update.h"
+#include "tensor/kept_values.h"
+#include "train/device_phases.h"
 #include "train/graph_planner.h"
 #include "train/input_buffers.h"
 #include "train/input_feeder.h"
@@ -22,6 +24,7 @@
 #include "train/precision.h"
 #include "train/step_parts.h"
 #include "train/steps.h"
+#include "train/update_choice.h"
 
 namespace lockstep {
 namespace {
@@ -47,16 +50,6 @@ double relative_difference(const at::Tensor& a, const at::Tensor& b) {
   return difference == 0 ? 0 : difference / std::max(size, 1e-30);
 }
 
-std::vector<at::Tensor> clones(const std::vector<at::Tensor>& tensors) {
-  std::vector<at::Tensor> out;
-  for (const at::Tensor& tensor : tensors) out.push_back(tensor.clone());
-  return out;
-}
-
-void restore(const std::vector<at::Tensor>& tensors, const std::vector<at::Tensor>& values) {
-  for (size_t i = 0; i < tensors.size(); ++i) at::Tensor(tensors[i]).copy_(values[i]);
-}
-
 GradientSyncOptions exchange_options(const Session& session) {
   const DdpOptions& ddp = session.config().ddp;
   GradientSyncOptions options;
@@ -65,6 +58,7 @@ GradientSyncOptions exchange_options(const Session& session) {
   options.overlap = ddp.overlap;
   options.bucket_bytes = ddp.bucket_megabytes << 20;
   options.first_bucket_bytes = std::min(options.bucket_bytes, options.first_bucket_bytes);
+  options.shard = session.shard();
   return options;
 }
 
@@ -87,6 +81,7 @@ struct InFlight {
   int64_t step = 0;      // from 0
   std::shared_ptr<const DeviceMark> end;
   at::Tensor report;     // f64 [kReport], on the host
+  DevicePhases::Marks phases;
 };
 
 class DeviceSteps final : public Steps {
@@ -101,7 +96,11 @@ class DeviceSteps final : public Steps {
   // What happens on the device, from inputs at fixed places to `report_`.
   void compute(const std::vector<LossInputs>& inputs);
   void compute_micro_batch(const LossInputs& inputs, bool last);
+  std::vector<LossInputs> next_inputs();
+  const std::vector<LossInputs>& bring(const InputLayout& layout, const std::vector<LossInputs>& inputs);
   LossInputs extra_inputs(const std::vector<LossInputs>& micro_batches) const;
+  std::unique_ptr<DeviceUpdate> make_update();
+  void exchange_within_update(const std::function<void(DeviceQueue&)>& work);
   void act(StepAction action, const std::string& shape, const std::vector<LossInputs>& inputs);
   bool record(const std::string& shape, const std::vector<LossInputs>& inputs);
   void compare_replay(const std::string& shape, const std::vector<LossInputs>& inputs);
@@ -120,10 +119,11 @@ class DeviceSteps final : public Steps {
   std::unique_ptr<DeviceCommunicator> comm_;
   std::unique_ptr<DeviceQueue> queue_;
   DeviceGradients gradients_;
+  DevicePhases phases_;
+  GraphPlanner planner_;
   std::unique_ptr<DeviceUpdate> update_;
   InputFeeder feeder_;
   InputBuffers buffers_;
-  GraphPlanner planner_;
   at::Tensor totals_, report_;
   std::deque<InFlight> in_flight_;
   std::vector<at::Tensor> reports_;  // pinned, free
@@ -162,10 +162,11 @@ DeviceSteps::DeviceSteps(Session& session)
       comm_(make_device_communicator(session.communicator(), device_, session.plan().timeout_seconds)),
       queue_(device_.make_queue()),
       gradients_(*comm_, device_, *queue_, session.layout(), parameters_of(*session.replicas().front()), exchange_options(session)),
-      update_(make_device_update(update_setup(session, gradients_.sum()))),
+      phases_(*queue_, session.is_first()),
+      planner_(graph_mode(session, *comm_)),
+      update_(make_update()),
       feeder_(session, slots_of_rank(session.plan().slots, comm_->size(), comm_->rank()), comm_->size() > 1 ? 1 : kShapes, kAhead),
       buffers_(device_, *queue_),
-      planner_(graph_mode(session, *comm_)),
       totals_(at::zeros({kTotalSize}, at::TensorOptions().dtype(at::kDouble).device(device_.where()))),
       report_(at::zeros({kReport}, totals_.options())) {
   device_.synchronize();  // what was made on other queues is there
@@ -177,6 +178,26 @@ DeviceSteps::DeviceSteps(Session& session)
 }
 
 DeviceSteps::~DeviceSteps() { graphs_.clear(); }
+
+std::unique_ptr<DeviceUpdate> DeviceSteps::make_update() {
+  DeviceUpdateSetup setup = update_setup(session_, gradients_.sum());
+  device_.synchronize();  // weights and states were made on other queues
+  setup.choice = choose_update(session_, setup, *queue_, !planner_.off());
+  if (!session_.shard().whole())
+    setup.exchange = ShareExchange{comm_.get(), [this](const std::function<void(DeviceQueue&)>& work) { exchange_within_update(work); }};
+  return make_device_update(setup);
+}
+
+// Of a sharded optimizer: after what the update has queued, and before what it queues next.
+void DeviceSteps::exchange_within_update(const std::function<void(DeviceQueue&)>& work) {
+  const PhaseRange range("exchange");
+  DeviceQueue& exchange = gradients_.queue();
+  exchange.wait(*queue_->mark());
+  work(exchange);
+  phases_.enter(DevicePhase::kExchange);
+  queue_->wait(*exchange.mark());
+  phases_.enter(DevicePhase::kUpdate);
+}
 
 std::vector<StepResult> DeviceSteps::run() {
   std::vector<StepResult> results;
@@ -198,10 +219,10 @@ std::vector<StepResult> DeviceSteps::finish() {
 
 void DeviceSteps::queue_step() {
   TrainState& state = session_.state();
-  std::vector<LossInputs> inputs = feeder_.next();
-  inputs.push_back(extra_inputs(inputs));
+  std::vector<LossInputs> inputs = next_inputs();
   const InputLayout layout = InputLayout::of(inputs);
-  const std::vector<LossInputs>& there = buffers_.bring(layout, inputs);
+  phases_.enter(DevicePhase::kCopy);
+  const std::vector<LossInputs>& there = bring(layout, inputs);
   if (const auto copied = session_.snapshot_done(); copied != nullptr && copied != overtaken_) {
     queue_->wait(*copied);
     overtaken_ = copied;
@@ -209,12 +230,24 @@ void DeviceSteps::queue_step() {
   // What may still be undone must not be ahead of a comparison.
   if (planner_.checks(layout.key)) device_.synchronize();
   act(planner_.next(layout.key), layout.key, there);
-  InFlight step{state.step, nullptr, free_report()};
+  InFlight step{state.step, nullptr, free_report(), phases_.take()};
   queue_->run([&] { step.report.copy_(report_, /*non_blocking=*/true); });
   step.end = queue_->mark();
   comm_->watch(fmt::format("step {}", state.step + 1), step.end);
   in_flight_.push_back(std::move(step));
   state.step += 1;
+}
+
+std::vector<LossInputs> DeviceSteps::next_inputs() {
+  const PhaseRange range("wait for data");
+  std::vector<LossInputs> inputs = feeder_.next();
+  inputs.push_back(extra_inputs(inputs));
+  return inputs;
+}
+
+const std::vector<LossInputs>& DeviceSteps::bring(const InputLayout& layout, const std::vector<LossInputs>& inputs) {
+  const PhaseRange range("copy inputs");
+  return buffers_.bring(layout, inputs);
 }
 
 // What the host says of a step: numbers that are added up, and the rows of coming updates.
@@ -244,8 +277,11 @@ void DeviceSteps::act(StepAction action, const std::string& shape, const std::ve
     compute(inputs);
     planner_.ran_eagerly(shape);
   } else if (planner_.checks(shape)) {
+    phases_.give_up();
     compare_replay(shape, inputs);
   } else {
+    const PhaseRange range("graph");
+    phases_.enter(DevicePhase::kGraph);
     graphs_.at(shape)->replay(*queue_);
   }
   tell_note();
@@ -253,12 +289,16 @@ void DeviceSteps::act(StepAction action, const std::string& shape, const std::ve
 
 // False if this rank or another one could not: then all go on eagerly.
 bool DeviceSteps::record(const std::string& shape, const std::vector<LossInputs>& inputs) {
+  phases_.give_up();
   auto graph = device_.make_graph();
   std::string operation, reason;
   {
     const OperationWatch watch;
     try {
-      graph->record(*queue_, [&, inputs] { compute(inputs); });
+      graph->record(*queue_, [&, inputs] {
+        const DevicePhases::Silence silence(phases_);
+        compute(inputs);
+      });
     } catch (const CommError&) {
       throw;
     } catch (const std::exception& error) {
@@ -280,27 +320,24 @@ bool DeviceSteps::record(const std::string& shape, const std::vector<LossInputs>
 
 // The same step twice from the same state: eagerly, then by the graph, which counts.
 void DeviceSteps::compare_replay(const std::string& shape, const std::vector<LossInputs>& inputs) {
-  std::vector<at::Tensor> state, before, eager_weights, eager_report;
-  queue_->run([&] {
-    const at::NoGradGuard no_grad;
-    state = update_->state();
-    before = clones(state);
-  });
+  std::optional<KeptValues> before;
+  at::Tensor eager_weights, eager_report;
+  queue_->run([&] { before.emplace(update_->state()); });
   compute(inputs);
   queue_->run([&] {
-    eager_weights = clones({session_.weights().flat()});
-    eager_report = clones({report_});
-    restore(state, before);
+    eager_weights = session_.weights().flat().clone();
+    eager_report = report_.clone();
+    before->put_back();
   });
   graphs_.at(shape)->replay(*queue_);
   double difference = 0;
   queue_->run([&] {
     const at::Tensor loss = report_.select(0, kLoss), norm = report_.select(0, kTotals + DeviceUpdate::kNorm);
-    difference = std::max({relative_difference(session_.weights().flat(), eager_weights[0]),
-                           relative_difference(loss, eager_report[0].select(0, kLoss)),
-                           relative_difference(norm, eager_report[0].select(0, kTotals + DeviceUpdate::kNorm))});
+    difference = std::max({relative_difference(session_.weights().flat(), eager_weights),
+                           relative_difference(loss, eager_report.select(0, kLoss)),
+                           relative_difference(norm, eager_report.select(0, kTotals + DeviceUpdate::kNorm))});
     const bool both_skipped = report_.select(0, kTotals + DeviceUpdate::kUpdated).item<double>() == 0 &&
-                              eager_report[0].select(0, kTotals + DeviceUpdate::kUpdated).item<double>() == 0;
+                              eager_report.select(0, kTotals + DeviceUpdate::kUpdated).item<double>() == 0;
     if (both_skipped) difference = 0;  // not a number, twice
   });
   const double allowed = allowed_difference(session_.config().precision.compute);
@@ -320,6 +357,7 @@ bool DeviceSteps::all_ranks(bool mine, const std::string& what) {
 
 void DeviceSteps::compute(const std::vector<LossInputs>& inputs) {
   const LossInputs& extra = inputs.back();
+  phases_.enter(DevicePhase::kForward);
   gradients_.begin_step();
   queue_->run([&] { totals_.copy_(extra.at("totals")); });
   for (int64_t slot = 0; slot < slots_here_; ++slot) {
@@ -329,9 +367,15 @@ void DeviceSteps::compute(const std::vector<LossInputs>& inputs) {
       compute_micro_batch(inputs[static_cast<size_t>(slot * micro_batches_ + micro)], last);
     }
   }
-  gradients_.finish([&] {
-    if (comm_->size() > 1) comm_->all_reduce(totals_, gradients_.queue(), "step totals");
-  });
+  phases_.enter(DevicePhase::kExchange);
+  {
+    const PhaseRange range("exchange");
+    gradients_.finish([&] {
+      if (comm_->size() > 1) comm_->all_reduce(totals_, gradients_.queue(), "step totals");
+    });
+  }
+  const PhaseRange range("update");
+  phases_.enter(DevicePhase::kUpdate);
   queue_->run([&] {
     const at::NoGradGuard no_grad;
     update_->run(extra.tensors, totals_, report_.narrow(0, kTotalSize, DeviceUpdate::kReportSize));
@@ -342,7 +386,9 @@ void DeviceSteps::compute(const std::vector<LossInputs>& inputs) {
 void DeviceSteps::compute_micro_batch(const LossInputs& inputs, bool last) {
   queue_->run([&] {
     LossTensors loss;
+    phases_.enter(DevicePhase::kForward);
     {
+      const PhaseRange range("forward");
       const AutocastGuard autocast(session_.config().precision.compute, /*keep_casts=*/false, device_.where().type());
       loss = session_.task().loss_tensors(*session_.replicas().front(), inputs);
     }
@@ -352,6 +398,8 @@ void DeviceSteps::compute_micro_batch(const LossInputs& inputs, bool last) {
       if (loss.correct.defined()) totals_.select(0, kCorrect).add_(loss.correct);
     }
     gradients_.last_backward(last);
+    const PhaseRange range("backward");
+    phases_.enter(DevicePhase::kBackward);
     if (!loss.sum.requires_grad()) return;
     const at::Tensor scale = update_->loss_scale();
     (scale.defined() ? loss.sum * (scale * (1 / scale_)) : loss.sum.mul(1 / scale_)).backward();
@@ -406,6 +454,7 @@ StepResult DeviceSteps::take_result() {
   check_skips(session_, result.step);
   result.data_wait_seconds = feeder_.waited_seconds() - waited_before_;
   waited_before_ = feeder_.waited_seconds();
+  result.device = seconds_of(step.phases);
   if (!device_.is_cpu()) result.device_bytes = device_.memory().peak_bytes;
   return result;
 }

@@ -82,6 +82,7 @@ class Recorder {
     m.data_wait_seconds = result.data_wait_seconds;
     m.comm_exposed_seconds = result.comm_exposed_seconds;
     m.phases = result.phases;
+    m.device = result.device;
     m.memory_bytes = result.device_bytes.value_or(resident_bytes());
     m.skipped = !result.updated;
     m.loss_scale = result.loss_scale;

@@ -24,6 +24,23 @@ nlohmann::ordered_json number(double value) {
   return value;
 }
 
+// A replayed graph tells nothing of its parts, so such a step has no times of them.
+void put_phases(const StepMetrics& m, nlohmann::ordered_json& json) {
+  if (m.device) {
+    json["device_seconds"] = number(m.device->all);
+    json["copy_seconds"] = number(m.device->copy);
+    if (m.device->in_graph) {
+      json["graph_seconds"] = number(m.device->graph);
+      json["comm_exposed_seconds"] = nullptr;
+      return;
+    }
+  }
+  json["comm_exposed_seconds"] = number(m.device ? m.device->exchange : m.comm_exposed_seconds);
+  json["forward_seconds"] = number(m.device ? m.device->forward : m.phases.forward);
+  json["backward_seconds"] = number(m.device ? m.device->backward : m.phases.backward);
+  json["update_seconds"] = number(m.device ? m.device->update : m.phases.update);
+}
+
 // Splits the lines of an interrupted run into those up to `step` and those past it.
 void move_lines_past(const RunFolder& folder, int attempt, int64_t step) {
   if (!fs::exists(folder.metrics())) return;
@@ -74,12 +91,9 @@ void MetricsFile::step(const StepMetrics& m) {
                                  {"grad_norm", number(m.grad_norm)},
                                  {"samples_per_second", number(m.samples_per_second)},
                                  {"step_seconds", number(m.step_seconds)},
-                                 {"data_wait_seconds", number(m.data_wait_seconds)},
-                                 {"comm_exposed_seconds", number(m.comm_exposed_seconds)},
-                                 {"forward_seconds", number(m.phases.forward)},
-                                 {"backward_seconds", number(m.phases.backward)},
-                                 {"update_seconds", number(m.phases.update)},
-                                 {"memory_bytes", m.memory_bytes}};
+                                 {"data_wait_seconds", number(m.data_wait_seconds)}};
+  put_phases(m, json);
+  json["memory_bytes"] = m.memory_bytes;
   if (m.accuracy) json["accuracy"] = number(*m.accuracy);
   if (m.skipped) json["skipped"] = true;
   if (m.loss_scale) json["loss_scale"] = number(*m.loss_scale);

@@ -28,6 +28,7 @@ struct StepMetrics {
   double data_wait_seconds = 0;
   double comm_exposed_seconds = 0;
   PhaseSeconds phases;
+  std::optional<DeviceSeconds> device;  // then instead of phases and comm_exposed_seconds
   int64_t memory_bytes = 0;
   bool skipped = false;  // gradients were not finite
   std::optional<double> loss_scale;  // that the step used

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <memory>
 
+#include "tensor/range.h"
+
 namespace at {
 struct RecordFunction;
 }
@@ -17,7 +19,30 @@ struct PhaseSeconds {
   double update = 0;  // norm, clip, optimizer, EMA
 };
 
-// Adds the seconds of its scope to `seconds`; a running profiler sees a range called `name`.
+// Seconds of one step in a device's compute queue. Of a step that was replayed as a graph only `graph` is known.
+struct DeviceSeconds {
+  double copy = 0;      // until the inputs are at their place
+  double forward = 0, backward = 0, update = 0;
+  double exchange = 0;  // waiting for other ranks
+  double graph = 0;
+  double all = 0;
+  bool in_graph = false;
+};
+
+// A range called `name` while it lives, for a profiler that is running: in its trace, and as NVTX on a GPU.
+class PhaseRange {
+ public:
+  explicit PhaseRange(const char* name);
+  ~PhaseRange();
+  PhaseRange(const PhaseRange&) = delete;
+  PhaseRange& operator=(const PhaseRange&) = delete;
+
+ private:
+  const std::unique_ptr<at::RecordFunction> range_;
+  const DeviceRange device_range_;
+};
+
+// Adds the seconds of its scope to `seconds`, and is such a range.
 class PhaseScope {
  public:
   PhaseScope(const char* name, double& seconds);
@@ -27,8 +52,8 @@ class PhaseScope {
 
  private:
   double& seconds_;
-  std::unique_ptr<at::RecordFunction> range_;
-  std::chrono::steady_clock::time_point start_;
+  const PhaseRange range_;
+  const std::chrono::steady_clock::time_point start_;
 };
 
 }  // namespace lockstep

@@ -141,6 +141,11 @@ Prepared prepare_resume(const RunFolder& folder, const std::vector<std::string>&
   if (old_plan.is_object() && old_plan.value("train_hash", "") != prepared.plan.data.train_hash)
     throw DataError("the training data are not those the run started with",
                     "restore the shards (lockstep data verify), or start a new run", {folder.plan().string(), 0, 0, ""});
+  // What was measured when the run began stays.
+  if (old_plan.is_object() && old_plan.value("device", "") == prepared.plan.device) {
+    prepared.plan.update_implementation = old_plan.value("update_implementation", "");
+    prepared.plan.update_reason = old_plan.value("update_reason", "");
+  }
   return prepared;
 }
 

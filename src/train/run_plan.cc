@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/cuda_driver.h"
+#include "core/files.h"
 #include "data/sample_order.h"
 #include "ddp/slots.h"
 #include "tensor/cuda_plugin.h"
@@ -20,8 +21,6 @@ std::string choose_device(const RunConfig& config, const Machine& machine) {
   const bool gpu = config.run.device != "cpu" && machine.gpus > 0;
   if (!gpu && config.step.graph == "on")
     throw ConfigError("step.graph is on, and a CPU has no CUDA graphs", "set step.graph=auto");
-  if (gpu && config.ddp.shard_optimizer)
-    throw ConfigError("ddp.shard_optimizer works on CPUs alone so far", "set ddp.shard_optimizer=false or run.device=cpu");
   return gpu ? "cuda" : "cpu";
 }
 
@@ -170,11 +169,19 @@ void visit_plan(Plan& p, Visit visit) {
   visit("config_hash", p.config_hash);
 }
 
+// Keys that plans of older runs lack.
+template <class Plan, class Visit>
+void visit_newer(Plan& p, Visit visit) {
+  visit("update_implementation", p.update_implementation);
+  visit("update_reason", p.update_reason);
+}
+
 }  // namespace
 
 nlohmann::ordered_json to_json(const RunPlan& plan) {
   nlohmann::ordered_json json = {{"version", 1}};
   visit_plan(plan, [&](const char* key, const auto& value) { json[key] = value; });
+  visit_newer(plan, [&](const char* key, const auto& value) { json[key] = value; });
   return json;
 }
 
@@ -183,10 +190,21 @@ RunPlan plan_from_json(const std::string& text, const std::string& file) {
   try {
     const auto json = nlohmann::json::parse(text);
     visit_plan(plan, [&](const char* key, auto& value) { json.at(key).get_to(value); });
+    visit_newer(plan, [&](const char* key, auto& value) {
+      if (json.contains(key)) json.at(key).get_to(value);
+    });
   } catch (const nlohmann::json::exception& error) {
     throw DataError(std::string("not a plan: ") + error.what(), "start the run again with `lockstep train`", {file, 0, 0, ""});
   }
   return plan;
+}
+
+void keep_in_plan(const std::filesystem::path& file, const std::string& update_implementation, const std::string& update_reason) {
+  auto json = nlohmann::ordered_json::parse(read_file(file, 64 << 20), nullptr, false);
+  if (!json.is_object()) throw DataError("not a plan", "start the run again with `lockstep train`", {file.string(), 0, 0, ""});
+  json["update_implementation"] = update_implementation;
+  json["update_reason"] = update_reason;
+  write_file_atomic(file, json.dump() + "\n");
 }
 
 namespace {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,8 @@ struct RunPlan {
   double epochs = 0;                 // steps · B / N
   int64_t data_threads = 1;
   DataFacts data;
+  std::string update_implementation;  // what optimizer.implementation=auto has chosen on a GPU; "": nothing yet
+  std::string update_reason;          // … and why, with the figures
   std::vector<std::string> notes;  // what the machine does without (fallbacks.h)
   std::string config_hash;
   int64_t parameters = 0;            // filled where a model was made
@@ -67,8 +70,10 @@ RunPlan make_plan(const RunConfig& config, const Machine& machine, const DataFac
 void resolve(RunConfig& config, const RunPlan& plan);
 
 nlohmann::ordered_json to_json(const RunPlan& plan);
-// Reads what to_json wrote (plan.json of a run folder). Throws DataError naming `file`.
+// Reads what to_json wrote (plan.json of a run folder), also of a program that wrote less. Throws DataError naming `file`.
 RunPlan plan_from_json(const std::string& text, const std::string& file);
+// Writes what was chosen for the optimizer's updates into a run's plan.json.
+void keep_in_plan(const std::filesystem::path& file, const std::string& update_implementation, const std::string& update_reason);
 // The text of `lockstep plan`.
 std::string explain(const RunPlan& plan, const RunConfig& config);
 

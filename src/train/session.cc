@@ -157,14 +157,16 @@ std::vector<Model*> Session::evaluation_replicas() const {
 CheckpointContent Session::snapshot() {
   CheckpointContent content;
   if (!device_->is_cpu()) {
+    device_->synchronize();
+    NamedTensors shares;
+    if (!shard_->whole()) shares = optimizer_->gather_state(*communicator_);
     if (!is_first()) return {};
     if (!copies_) copies_ = std::make_unique<HostCopies>(*device_);
-    device_->synchronize();
     NamedTensors model = weights_->named();
     for (const NamedTensor& buffer : replicas_.front()->buffers()) model.push_back(buffer);
     content.model = copies_->take(model);
     if (ema_) content.ema = copies_->take(ema_->named());
-    content.optimizer = copies_->take(optimizer_->state());
+    content.optimizer = shard_->whole() ? copies_->take(optimizer_->state()) : std::move(shares);
     content.state = state_;
     content.ready = [done = copies_->done()] { done->wait_on_host(); };
     return content;

@@ -23,6 +23,7 @@ struct StepResult {
   bool stop = false;       // some rank was asked to stop; agreed by all
   double data_wait_seconds = 0;     // of this rank
   PhaseSeconds phases;
+  std::optional<DeviceSeconds> device;  // where a device keeps times; then phases and exchange are there
   std::optional<int64_t> device_bytes;  // the most in tensors so far, where a device counts them
   double comm_exposed_seconds = 0;  // exchange after backward (and of sharded weights), this rank
 };

@@ -1,5 +1,6 @@
 // Sums of tensors over ranks, with the pairing of the host's tree.
 #include "ddp/device_tree.h"
+#include "ddp/device_tree_to_owners.h"
 
 #include <gtest/gtest.h>
 
@@ -41,6 +42,69 @@ TEST(DeviceTree, GivesTheSameBitsOnAnyNumberOfRanks) {
         EXPECT_TRUE(at::equal(mine.front(), wanted)) << ranks << " ranks, " << slots << " slots";
       });
   }
+}
+
+// Three blocks and a bit; ranges that begin and end inside of blocks, as buckets do.
+TEST(DeviceTreeToOwners, GivesOwnersTheBitsOfTheTree) {
+  const auto device = make_cpu_device();
+  const int64_t block = ArenaLayout::kBlockElements;
+  const ArenaLayout layout = ArenaLayout::of({{"w", at::zeros({3 * block + 160})}});
+  for (const int64_t slots : {3, 8}) {
+    std::vector<at::Tensor> values;
+    for (int64_t slot = 0; slot < slots; ++slot) values.push_back(at::sin(at::arange(layout.size) * 0.37 + slot) * std::pow(10.0, slot - 3));
+    std::vector<at::Tensor> whole;
+    for (const at::Tensor& value : values) whole.push_back(value.clone());
+    sum_slots_here(whole, 0, 0, slots);
+    for (const int ranks : {2, 3})
+      harness::run_ranks(ranks, [&](Communicator& host) {
+        const auto comm = make_host_device_communicator(host);
+        const auto queue = device->make_queue();
+        const ShardLayout shard(layout, ranks, comm->rank());
+        DeviceTreeToOwners tree(*comm, *queue, slots, shard);
+        const SlotRange local = slots_of_rank(slots, ranks, comm->rank());
+        std::vector<at::Tensor> mine;
+        for (int64_t s = local.begin; s < local.end; ++s) mine.push_back(values[static_cast<size_t>(s)].clone());
+        for (const auto& [begin, end] : std::vector<std::pair<int64_t, int64_t>>{{2 * block + 48, layout.size}, {16, 2 * block + 48}, {0, 16}})
+          tree.sum(mine, begin, end, "sum");
+        shard.for_owned(comm->rank(), 0, layout.size, [&](int64_t from, int64_t to) {
+          EXPECT_TRUE(at::equal(mine.front().narrow(0, from, to - from), whole.front().narrow(0, from, to - from)))
+              << ranks << " ranks, " << slots << " slots, block " << from / block;
+        });
+      });
+  }
+}
+
+TEST(DeviceCommunicator, ReducesToOwnersAndGathersFromThem) {
+  const auto device = make_cpu_device();
+  const int64_t block = ArenaLayout::kBlockElements;
+  const ArenaLayout layout = ArenaLayout::of({{"w", at::zeros({2 * block + 32})}});
+  harness::run_ranks(2, [&](Communicator& host) {
+    const auto comm = make_host_device_communicator(host);
+    const auto queue = device->make_queue();
+    const ShardLayout shard(layout, 2, comm->rank());
+    at::Tensor arena = at::arange(layout.size).to(at::kFloat) * (comm->rank() + 1);
+    const auto ranges = owned_ranges(shard, arena, 0, layout.size);
+    ASSERT_EQ(ranges.size(), 3u);
+    comm->reduce_to_owners(ranges, *queue, "sum");
+    shard.for_owned(comm->rank(), 0, layout.size, [&](int64_t from, int64_t to) {
+      EXPECT_TRUE(at::equal(arena.narrow(0, from, to - from), at::arange(from, to).to(at::kFloat) * 3));
+    });
+    comm->gather_from_owners(ranges, *queue, "all");
+    EXPECT_TRUE(at::equal(arena, at::arange(layout.size).to(at::kFloat) * 3));
+  });
+}
+
+TEST(DeviceCommunicator, FindsStripesOfWholeBlocks) {
+  const int64_t block = ArenaLayout::kBlockElements;
+  const ArenaLayout layout = ArenaLayout::of({{"w", at::zeros({5 * block})}});
+  const at::Tensor arena = at::zeros({layout.size});
+  const ShardLayout shard(layout, 2, 0);
+  const auto ranges = owned_ranges(shard, arena, 16, 5 * block);  // a short block 0, then 1, 2, 3, 4
+  ASSERT_EQ(ranges.size(), 5u);
+  EXPECT_EQ(stripe_at(ranges, 0, 2), 0u) << "unequal sizes";
+  EXPECT_EQ(stripe_at(ranges, 1, 2), 0u) << "begins with rank 1's block";
+  EXPECT_EQ(stripe_at(ranges, 2, 2), 2u);
+  EXPECT_EQ(stripe_at(ranges, 4, 2), 0u) << "half a stripe";
 }
 
 TEST(DeviceCommunicator, AddsUpOverTheHost) {

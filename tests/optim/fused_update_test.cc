@@ -8,7 +8,9 @@
 #include "optim/adam.h"
 #include "optim/clip.h"
 #include "optim/device_update.h"
+#include "optim/measure_update.h"
 #include "optim/sgd.h"
+#include "tests/harness/ranks.h"
 
 namespace lockstep {
 namespace {
@@ -27,7 +29,8 @@ struct Side {
   Arena weights{layout}, gradients{layout}, ema{layout};
   std::unique_ptr<Optimizer> optimizer;
 
-  explicit Side(bool adam) {
+  explicit Side(bool adam, int ranks = 1, int rank = 0) {
+    const ShardLayout shard(layout, ranks, rank);
     weights.load(parameters(), "", "the test");
     ema.flat().copy_(weights.flat());
     AdamWOptions adam_options;
@@ -35,8 +38,8 @@ struct Side {
     SgdOptions sgd_options;
     sgd_options.momentum = 0.9;
     sgd_options.groups = groups();
-    if (adam) optimizer = make_adam(adam_options, true, layout);
-    else optimizer = make_sgd(sgd_options, layout);
+    if (adam) optimizer = make_adam(adam_options, true, shard);
+    else optimizer = make_sgd(sgd_options, shard);
   }
   void make_gradients(int64_t step) {
     for (size_t i = 0; i < gradients.views().size(); ++i) {
@@ -110,6 +113,81 @@ void check(bool adam) {
 
 TEST(FusedUpdate, AdamHasTheBitsOfTheHostsStepThroughSkippedSteps) { check(true); }
 TEST(FusedUpdate, SgdHasTheBitsOfTheHostsStepThroughSkippedSteps) { check(false); }
+
+// Ranks that own blocks, through a skipped step, against one that owns all.
+void check_shares(bool adam, Implementation implementation, double tolerance) {
+  const auto run = [&](Communicator& host, std::vector<at::Tensor>& out) {
+    Side side(adam, host.size(), host.rank());
+    const auto comm = make_host_device_communicator(host);
+    const auto queue = make_cpu_device()->make_queue();
+    DeviceUpdateSetup setup{side.optimizer.get(), &side.weights, &side.gradients, &side.ema};
+    setup.low_weights = side.weights.flat().to(at::kBFloat16);
+    setup.backward_constant = kConstant;
+    setup.clip_norm = 1;
+    setup.choice = ImplementationChoice{implementation, "for the test", "auto"};
+    if (host.size() > 1) setup.exchange = ShareExchange{comm.get(), [&](const auto& work) { work(*queue); }};
+    const auto update = make_device_update(setup);
+    at::Tensor report = at::zeros({DeviceUpdate::kReportSize}, at::kDouble);
+    for (int64_t step = 0; step < 5; ++step) {
+      side.make_gradients(step);
+      if (step == 2) side.gradients.data()[77] = INFINITY;
+      for (int rank = 0; rank < host.size(); ++rank)
+        if (rank != host.rank())
+          side.optimizer->shard().for_owned(rank, 0, side.layout.size, [&](int64_t begin, int64_t end) {
+            side.gradients.flat().narrow(0, begin, end - begin).fill_(NAN);  // nobody may look at it
+          });
+      update->run(update->rows(std::max<int64_t>(0, step - 1), planned), at::tensor({2.0, kCount}, at::kDouble), report);
+    }
+    side.optimizer->note_updates(4);
+    out = {side.weights.flat(), side.ema.flat(), setup.low_weights, report};
+    for (const NamedTensor& state : side.optimizer->gather_state(host)) out.push_back(state.tensor);
+  };
+  std::vector<at::Tensor> whole;
+  harness::run_ranks(1, [&](Communicator& host) { run(host, whole); });
+  for (const int ranks : {2, 3})
+    harness::run_ranks(ranks, [&](Communicator& host) {
+      std::vector<at::Tensor> mine;
+      run(host, mine);
+      for (size_t i = 0; i < mine.size(); ++i)
+        EXPECT_LE((mine[i].to(at::kDouble) - whole[i].to(at::kDouble)).abs().max().item<double>(), tolerance) << i << ", rank " << host.rank();
+    });
+}
+
+TEST(FusedUpdate, SharesGiveTheBitsOfTheWhole) {
+  check_shares(true, Implementation::kFused, 0);
+  check_shares(false, Implementation::kFused, 0);
+}
+
+TEST(FusedUpdate, SharesOfForeachAgreeWithTheWhole) {
+  check_shares(true, Implementation::kForeach, 1e-6);
+  check_shares(false, Implementation::kForeach, 1e-6);
+}
+
+TEST(MeasuredUpdate, PutsBackWhatItChanged) {
+  Side side(true);
+  const auto device = make_cpu_device();
+  const auto queue = device->make_queue();
+  DeviceUpdateSetup setup{side.optimizer.get(), &side.weights, &side.gradients, &side.ema};
+  setup.counts.updates = 6;
+  const at::Tensor weights = side.weights.flat().clone();
+  const std::vector<UpdateTime> times = measure_updates(setup, *device, *queue, /*in_graph=*/true);
+  ASSERT_EQ(times.size(), 2u);
+  for (const UpdateTime& time : times) EXPECT_GT(time.seconds.value_or(0), 0) << time.obstacle;
+  EXPECT_TRUE(at::equal(side.weights.flat(), weights));
+  EXPECT_TRUE(at::equal(side.ema.flat(), weights));
+  for (const at::Tensor& state : side.optimizer->flat_states()) EXPECT_EQ(state.abs().max().item<float>(), 0);
+}
+
+TEST(MeasuredUpdate, TheFastestIsChosenIfItSavesATwentieth) {
+  const UpdateTime fused{Implementation::kFused, 1.0e-3, ""};
+  const auto choice = [&](const UpdateTime& other) { return choose_by_times("adam", {fused, other}, true); };
+  EXPECT_EQ(choice({Implementation::kForeach, 0.96e-3, ""}).implementation, Implementation::kFused);
+  EXPECT_EQ(choice({Implementation::kForeach, 0.9e-3, ""}).implementation, Implementation::kForeach);
+  const ImplementationChoice failed = choice({Implementation::kForeach, std::nullopt, "no such operation"});
+  EXPECT_EQ(failed.implementation, Implementation::kFused);
+  EXPECT_NE(failed.text.find("fused 1 ms, foreach cannot run: no such operation, as graphs"), std::string::npos) << failed.text;
+  EXPECT_THROW(choose_by_times("adam", {{Implementation::kFused, std::nullopt, "broken"}}, false), EnvironmentError);
+}
 
 TEST(FusedUpdate, TheImplementationOfADeviceIsChosenAndExplained) {
   EXPECT_EQ(choose_on_device("auto", "adam", true).implementation, Implementation::kFused);

@@ -66,7 +66,9 @@ Trained train(Make make, int ranks, const std::vector<std::string>& more, int64_
 void expect_close(const Trained& host, const Trained& device, double tolerance) {
   const double size = host.weights.abs().max().item<double>();
   EXPECT_LT((host.weights - device.weights).abs().max().item<double>(), tolerance * size);
-  if (host.ema.defined()) EXPECT_LT((host.ema - device.ema).abs().max().item<double>(), tolerance * size);
+  if (host.ema.defined()) {
+    EXPECT_LT((host.ema - device.ema).abs().max().item<double>(), tolerance * size);
+  }
   ASSERT_EQ(host.results.size(), device.results.size());
   for (size_t i = 0; i < host.results.size(); ++i) {
     EXPECT_EQ(device.results[i].step, static_cast<int64_t>(i) + 1);
@@ -118,6 +120,56 @@ TEST(DeviceSteps, FusedWithTheTreeGiveTheBitsOfTheHost) {
     EXPECT_TRUE(at::equal(host.weights, device.weights)) << optimizer;
     EXPECT_TRUE(at::equal(host.ema, device.ema)) << optimizer;
     for (size_t i = 0; i < host.results.size(); ++i) EXPECT_EQ(host.results[i].grad_norm, device.results[i].grad_norm) << i;
+  }
+}
+
+// Four blocks of the arena, the last one short, and buckets that cut through them.
+const std::vector<std::string> kFourBlocks = {
+    "task.model={kind: sudoku_net, channels: 32, hidden: 64, blocks: 12, iterations: 4, loss_depths: [4]}", "ddp.bucket_megabytes=1"};
+
+std::vector<std::string> with(std::vector<std::string> some, const std::vector<std::string>& more) {
+  some.insert(some.end(), more.begin(), more.end());
+  return some;
+}
+
+TEST(DeviceSteps, SharesOfTheOptimizerGiveTheBitsOfTheWholeWithTheTree) {
+  for (const std::string compute : {"precision.compute=fp32", "precision.compute=bf16_weights"}) {
+    const std::vector<std::string> common = with(kFourBlocks, {"ddp.reduce=tree", compute, "train.ema={decay: 0.9, warmup: true, every_steps: 2}"});
+    const Trained whole = train(make_device_steps, 1, common, 4);
+    for (const int ranks : {2, 3}) {
+      if (ranks == 3 && compute != "precision.compute=fp32") continue;
+      const Trained shares = train(make_device_steps, ranks, with(common, {"ddp.shard_optimizer=true"}), 4);
+      EXPECT_TRUE(at::equal(whole.weights, shares.weights)) << compute << ", " << ranks << " ranks";
+      EXPECT_TRUE(at::equal(whole.ema, shares.ema)) << compute << ", " << ranks << " ranks";
+      EXPECT_EQ(whole.results.back().grad_norm, shares.results.back().grad_norm);
+    }
+  }
+}
+
+TEST(DeviceSteps, SharesOfTheOptimizerAgreeWithTheHostUnderAllReduce) {
+  const std::vector<std::string> common = with(kFourBlocks, {"ddp.reduce=allreduce", "ddp.shard_optimizer=true"});
+  const Trained host = train(make_steps, 1, with(kFourBlocks, {}), 5);
+  expect_close(host, train(make_device_steps, 2, common, 5), 2e-4);
+  expect_close(host, train(make_device_steps, 2, with(common, {"optimizer={kind: adamw, implementation: foreach}"}), 5), 2e-4);
+}
+
+TEST(DeviceSteps, StepsTellWhereTheirTimeWent) {
+  const Trained eager = train(make_device_steps, 2, {"step.graph=off"}, 3);
+  for (const StepResult& result : eager.results) {
+    ASSERT_TRUE(result.device.has_value());
+    const DeviceSeconds& d = *result.device;
+    EXPECT_FALSE(d.in_graph);
+    for (const double seconds : {d.copy, d.forward, d.backward, d.update}) EXPECT_GT(seconds, 0);
+    EXPECT_NEAR(d.all, d.copy + d.forward + d.backward + d.exchange + d.update, 1e-9);
+  }
+  const Trained graph = train(make_device_steps, 1, {}, 9);
+  for (const StepResult& result : graph.results) {
+    const bool compared = result.step > 3 && result.step <= 6;
+    ASSERT_EQ(result.device.has_value(), !compared) << result.step;
+    if (compared) continue;
+    EXPECT_EQ(result.device->in_graph, result.step > 6);
+    EXPECT_EQ(result.device->graph > 0, result.step > 6);
+    EXPECT_EQ(result.device->forward > 0, result.step <= 3);
   }
 }
 

@@ -36,6 +36,25 @@ TEST(MetricsFile, HasEveryFieldOfTheInterface) {
     EXPECT_TRUE(line.contains(key)) << key;
 }
 
+TEST(MetricsFile, HasTheTimesOfADevice) {
+  const testing::TemporaryFolder folder;
+  {
+    MetricsFile file(RunFolder{folder.path()}, 0, 0);
+    StepMetrics eager = metrics_of(1), graph = metrics_of(2);
+    eager.device = DeviceSeconds{.copy = 0.25, .forward = 1, .backward = 2, .update = 0.5, .exchange = 0.125, .all = 3.875};
+    graph.device = DeviceSeconds{.copy = 0.25, .graph = 3, .all = 3.25, .in_graph = true};
+    file.step(eager);
+    file.step(graph);
+  }
+  const auto lines = lines_of(folder.path() / "metrics.jsonl");
+  EXPECT_EQ(lines.at(0).at("comm_exposed_seconds"), 0.125);
+  EXPECT_EQ(lines.at(0).at("backward_seconds"), 2);
+  EXPECT_EQ(lines.at(0).at("device_seconds"), 3.875);
+  EXPECT_EQ(lines.at(1).at("graph_seconds"), 3);
+  EXPECT_TRUE(lines.at(1).at("comm_exposed_seconds").is_null()) << "nobody sees into a graph";
+  EXPECT_FALSE(lines.at(1).contains("forward_seconds"));
+}
+
 TEST(MetricsFile, MovesLinesPastTheCheckpointAway) {
   const testing::TemporaryFolder temporary;
   const RunFolder folder{temporary.path()};

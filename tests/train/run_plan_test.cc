@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "core/errors.h"
+#include "core/files.h"
+#include "tests/train/tiny_run.h"
 #include "train/prepare.h"
 
 namespace lockstep {
@@ -68,6 +72,22 @@ TEST(RunPlan, SaysWhatDoesNotFitTogether) {
   EXPECT_NE(refusal({"train.global_batch=16", "launch.ranks_per_node=9", "train.steps=1"}).find("slots"), std::string::npos);
   EXPECT_NE(refusal({"train.steps=1", "train.epochs=1"}).find("both"), std::string::npos);
   EXPECT_NE(refusal({"step.graph=on", "train.steps=1"}).find("graph"), std::string::npos);
+}
+
+TEST(RunPlan, KeepsWhatWasMeasuredAndReadsPlansWithoutIt) {
+  const testing::TemporaryFolder folder;
+  const auto file = folder.path() / "plan.json";
+  nlohmann::ordered_json json = to_json(plan_of({"train.steps=1"}));
+  json["run_folder"] = "somewhere";
+  json.erase("update_implementation");
+  json.erase("update_reason");
+  write_file_atomic(file, json.dump());
+  EXPECT_EQ(plan_from_json(read_file(file), "plan.json").update_implementation, "") << "of an older run";
+  keep_in_plan(file, "foreach", "it was faster");
+  const RunPlan plan = plan_from_json(read_file(file), "plan.json");
+  EXPECT_EQ(plan.update_implementation, "foreach");
+  EXPECT_EQ(plan.update_reason, "it was faster");
+  EXPECT_EQ(nlohmann::json::parse(read_file(file)).at("run_folder"), "somewhere");
 }
 
 TEST(RunPlan, RefusesADeviceThatIsNotThere) {
