@@ -30,10 +30,7 @@ class CudaMark final : public DeviceMark {
   bool reached() const override { return event_.query(); }
   void wait_on_host() const override { event_.synchronize(); }
   std::optional<double> seconds_since(const DeviceMark& earlier) const override {
-    const auto& from = static_cast<const CudaMark&>(earlier);
-    float milliseconds = 0;
-    C10_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, from.event_.event(), event_.event()));
-    return 1e-3 * static_cast<double>(milliseconds);
+    return 1e-3 * static_cast<double>(static_cast<const CudaMark&>(earlier).event_.elapsed_time(event_));
   }
   at::cuda::CUDAEvent& event() const { return event_; }
 

@@ -71,6 +71,74 @@ def ranks(test, config, cpu):
     return "two ranks: all-reduce, tree (bits of one rank), through the host"
 
 
+def same_tensors(one, two, names=tiny_run.FILES):
+    for name in names:
+        a, b = (safetensors_file.read(tiny_run.checkpoints(run)[-1] / name) for run in (one, two))
+        assert a.keys() == b.keys() and all(a[key].data == b[key].data for key in a), f"{name}: {one} and {two}"
+
+
+def shares(test, config):
+    """Ranks that each hold a share of the optimizer's state write the checkpoints of one that holds all."""
+    model = "task.model={kind: sudoku_net, channels: 32, hidden: 64, blocks: 12, iterations: 2, loss_depths: [2]}"  # four blocks
+    words = (model, "train.steps=8", "checkpoint.every_steps=4", "evaluate=[]", "checkpoint.keep_best=", tiny_run.CONSTANT)
+    shard = (*TWO, "ddp.shard_optimizer=true")
+    for compute in ("bf16_weights", "fp32"):
+        tree = (*words, "ddp.reduce=tree", f"precision.compute={compute}")
+        whole = folder_of(train(test, config, *tree))
+        run = folder_of(train(test, config, *tree, *shard, count=2, tells=["gradients travel by nccl", "of the own blocks alone", REPLAYS]))
+        assert all(report["host_reads_between_replays"] == 0 for report in reports(test))
+        same_tensors(whole, run)
+    half = folder_of(train(test, config, *words, "ddp.reduce=tree", *shard, "train.steps=4", count=2))
+    test.run("resume", half, "train.steps=8").expect(0)
+    same_tensors(whole, half)
+    summed = folder_of(train(test, config, *words))
+    for implementation in ("fused", "foreach"):
+        run = folder_of(train(test, config, *words, *shard, f"optimizer.implementation={implementation}", count=2, tells=[REPLAYS]))
+        close(losses(summed), losses(run), 1e-4)
+    return "tree: every tensor of the whole run, bf16_weights and a resume too; reduce-scatter: its losses"
+
+
+def choice(test, config):
+    """`auto` measures once; what it chose stays in plan.json, whatever a resume would measure."""
+    words = (tiny_run.CONSTANT, "optimizer.implementation=auto")
+    run = folder_of(train(test, config, *words, "train.steps=6", tells=["auto: an update takes fused", "as graphs"]))
+    (report,) = reports(test)
+    assert report["recordings"] == 3, report  # two of a trial, one of the step
+    plan = json.loads(open(f"{run}/plan.json", encoding="utf-8").read())
+    assert plan["update_implementation"] in ("fused", "foreach") and " ms" in plan["update_reason"], plan
+    for kept in ("foreach", "fused"):
+        with open(f"{run}/plan.json", "w", encoding="utf-8") as file:
+            json.dump(plan | {"update_implementation": kept, "update_reason": f"{kept} it was"}, file)
+        gpus(test)
+        steps = {"foreach": 9, "fused": 12}[kept]
+        test.run("resume", run, f"train.steps={steps}").expect(0, f"{kept} it was, kept in plan.json")
+        assert json.loads(open(f"{run}/plan.json", encoding="utf-8").read())["update_implementation"] == kept
+        assert reports(test)[0]["recordings"] <= 1, "measured again"
+    old = folder_of(train(test, config, *words, "train.steps=6"))
+    plan = json.loads(open(f"{old}/plan.json", encoding="utf-8").read())
+    with open(f"{old}/plan.json", "w", encoding="utf-8") as file:
+        json.dump({key: value for key, value in plan.items() if not key.startswith("update_")}, file)
+    gpus(test)
+    test.run("resume", old, "train.steps=8").expect(0, "as the run began")
+    return "kept through resumes; a run without the key goes on with fused"
+
+
+def phases(test, config):
+    """Where a step's time went, in metrics.jsonl; and the names of its parts in a profile."""
+    run = folder_of(train(test, config, *TWO, "step.graph=off", "log.profile_steps=2", count=2))
+    lines = [json.loads(line) for line in open(f"{run}/metrics.jsonl", encoding="utf-8")]
+    for line in (line for line in lines if "loss" in line):
+        parts = [line[f"{name}_seconds"] for name in ("copy", "forward", "backward", "comm_exposed", "update")]
+        assert min(parts) >= 0 and abs(sum(parts) - line["device_seconds"]) < 1e-6, line
+    trace = open(f"{run}/logs/attempt-0/profile-rank-1.json", encoding="utf-8").read()
+    for name in ("wait for data", "copy inputs", "forward", "backward", "exchange", "update"):
+        assert f'"{name}"' in trace, name
+    run = folder_of(train(test, config))
+    last = [json.loads(line) for line in open(f"{run}/metrics.jsonl", encoding="utf-8") if "loss" in json.loads(line)][-1]
+    assert last["graph_seconds"] > 0 and last["comm_exposed_seconds"] is None and "forward_seconds" not in last, last
+    return "events of eager steps add up; a graph is one; phases are named in the profile"
+
+
 def resumes(test, config):
     whole = folder_of(train(test, config, tiny_run.CONSTANT))
     half = folder_of(train(test, config, tiny_run.CONSTANT, "train.steps=6"))
@@ -104,6 +172,9 @@ def main():
     test.case("precisions", precisions, test, config, cpu)
     test.case("overflow", overflow, test, config)
     test.case("ranks", ranks, test, config, cpu)
+    test.case("shares", shares, test, config)
+    test.case("choice", choice, test, config)
+    test.case("phases", phases, test, config)
     test.case("resume", resumes, test, config)
     test.case("memory", memory, test, config)
     test.case("uses", uses, test, config)

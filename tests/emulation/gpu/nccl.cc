@@ -195,6 +195,16 @@ ncclResult_t ncclReduceScatter(const void* in, void* out, size_t count, ncclData
   });
 }
 
+// Elsewhere than at its root the buffer is as good as lost.
+ncclResult_t ncclReduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t, int root, ncclComm_t comm, cudaStream_t stream) {
+  const size_t bytes = count * size_of(type);
+  return queue("a reduction", comm, stream, span(in, bytes), span(out, bytes), [=] {
+    const bool ok = through_first(comm, in, bytes, out, bytes, sum(count, type, comm->size));
+    if (comm->rank != root) std::memset(out, 0xff, bytes);
+    return ok;
+  });
+}
+
 ncclResult_t ncclAllGather(const void* in, void* out, size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
   const size_t bytes = count * size_of(type), all = bytes * static_cast<size_t>(comm->size);
   return queue("an all-gather", comm, stream, span(in, bytes), span(out, all), [=] {
