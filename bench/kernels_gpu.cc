@@ -1,6 +1,6 @@
 // Time of each kernel alone, forward and backward, beside what its memory would need at the speed of a copy.
 //
-//   kernels_gpu_bench [--device cuda|cpu] [--case swiglu|rms_norm|rotary|cross_entropy|group_norm|channel_rows|philox]
+//   kernels_gpu_bench [--device cuda|cpu] [--case swiglu|rms_norm|rotary|cross_entropy|group_norm|channel_rows|dropout|philox]
 //                     [--rounds N] [--json]
 //
 // bfloat16. Language shapes: 16,384 tokens of width 768, MLP 2,048, 6 heads of 128, 50,304 words (4,096 rows); image
@@ -9,6 +9,7 @@
 #include "bench/gpu_clock.h"
 #include "models/channel_rows_kernel.h"
 #include "models/cross_entropy_kernel.h"
+#include "models/dropout_kernel.h"
 #include "models/group_norm_kernel.h"
 #include "models/rms_norm_kernel.h"
 #include "models/rotary_kernel.h"
@@ -143,6 +144,18 @@ void philox(const Bench& b) {
   b.print("philox", "normal float32", moved, [&] { LOCKSTEP_KERNEL(fill_normal)(s, ids.as<int64_t>(), step.as<int64_t>(), out.as<float>(), nullptr); });
 }
 
+void dropout(const Bench& b) {
+  DropoutShape s{b.rows(64), 128, 32 * 32, /*channels_last=*/true, 0.1f, 1 / 0.9f, 0, kType};
+  const int64_t n = s.batch * s.channels * s.positions;
+  const Values x(b, n), y(b, n);
+  const BenchMemory numbers(b.options.cuda, 8 * (2 + s.batch));
+  for (const bool last : {true, false}) {
+    s.channels_last = last;
+    b.print("dropout", last ? "channels last" : "channels first", 2.0 * static_cast<double>(n),
+            [&] { LOCKSTEP_KERNEL(dropout)(s, numbers.as<int64_t>(), x.get(), y.get(), nullptr); });
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -150,7 +163,7 @@ int main(int argc, char** argv) {
   const Bench bench{options, copy_bandwidth(options.cuda, options.rounds)};
   const std::pair<const char*, void (*)(const Bench&)> all[] = {
       {"swiglu", swiglu}, {"rms_norm", rms_norm}, {"rotary", rotary}, {"cross_entropy", cross_entropy},
-      {"group_norm", group_norm}, {"channel_rows", channel_rows}, {"philox", philox}};
+      {"group_norm", group_norm}, {"channel_rows", channel_rows}, {"dropout", dropout}, {"philox", philox}};
   for (const auto& [name, run] : all)
     if (options.wants(name)) run(bench);
   return 0;

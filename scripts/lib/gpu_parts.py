@@ -89,6 +89,9 @@ def gpu_tests(machine, until):
     return totals | {"failures": failures, "cases": totals, "passed": totals["failed"] == 0 and not failures and totals["passed"] > 0}
 
 
+ON_CPU = ("run.device=cpu", "step.graph=auto", "train.micro_batch=auto")  # there a batch is cut into eight slots
+
+
 def close(a, b, tolerance):
     return all(abs(x - y) <= tolerance * max(abs(x), abs(y), 1e-6) for x, y in zip(a, b)) and len(a) == len(b)
 
@@ -98,7 +101,7 @@ def training(machine, until):
     base = seed_options(64, 4, 32, 60, "fp32")
     eager, graph = Run(machine, base, "step.graph=off"), Run(machine, base, "step.graph=on")
     again, other = Run(machine, base, "step.graph=on"), Run(machine, base, "step.graph=on", "run.seed=18")
-    cpu = Run(machine, seed_options(64, 4, 32, 10, "fp32"), "run.device=cpu", "step.graph=auto")
+    cpu = Run(machine, seed_options(64, 4, 32, 10, "fp32"), *ON_CPU)
     checks = {
         "graph_equals_eager": close(graph.losses(), eager.losses(), 1e-3),
         "same_seed_repeats": close(graph.losses(), again.losses(), 1e-3),
@@ -117,6 +120,27 @@ def training(machine, until):
     checks["resumes"] = (machine.scratch_path(folder) / "checkpoints/step-00000030").exists()
     return {"checks": checks, "notes": graph.notes(), "skipped_steps": len(skipped), "passed": all(checks.values()),
             "losses": {"eager": eager.losses()[:5], "graph": graph.losses()[:5], "cpu": cpu.losses()[:5]}}
+
+
+def pictures(machine, until):
+    """UNet runs: replays drop other activations each step as eager ones do, the CPU's losses, and what channels last brings."""
+    small = [*unet_options(8, 40), "precision.compute=fp32",
+             "task.model={kind: unet, dim: 16, dim_mults: [1, 2], dropout: 0.2, self_condition: true}",
+             "task.diffusion={objective: pred_v, offset_noise_strength: 0.1}"]
+    eager, graph = Run(machine, small, "step.graph=off"), Run(machine, small, "step.graph=on")
+    cpu = Run(machine, [*small, "train.steps=6"], *ON_CPU)
+    dry = Run(machine, small, "step.graph=on", "task.model.dropout=0")
+    first = Run(machine, small, "step.graph=on", "+task.model.memory_format=channels_first")
+    checks = {"graph_equals_eager": close(graph.losses(), eager.losses(), 1e-3),
+              "cpu_agrees_at_the_start": close(graph.losses()[:5], cpu.losses()[:5], 1e-2),
+              "dropout_drops": graph.losses()[0] != dry.losses()[0], "both_orders_agree": close(graph.losses()[:10], first.losses()[:10], 1e-2)}
+    orders = {}
+    for order in ("channels_last", "channels_first"):
+        if time.monotonic() > until - 60:
+            break
+        orders[order] = Run(machine, unet_options(64, 120), f"+task.model.memory_format={order}", timeout=until - time.monotonic()).milliseconds()
+    return {"checks": checks, "milliseconds_bf16_batch_64": orders, "notes": graph.notes(), "passed": all(checks.values()),
+            "losses": {"eager": eager.losses()[:5], "graph": graph.losses()[:5], "cpu": cpu.losses()[:5], "channels_first": first.losses()[:5]}}
 
 
 def g1(machine, until):
@@ -278,4 +302,5 @@ PARTS = [
     Part("g9", "time to step 1, 100, 1,000 against PyTorch", g9),
     Part("ranks", "two ranks on one GPU, by NCCL and through the host", two_ranks),
     Part("profile", "no waiting for the GPU in replayed steps", profile),
+    Part("pictures", "UNet runs: dropout in graphs, the CPU's losses, channels last against channels first", pictures),
 ]
