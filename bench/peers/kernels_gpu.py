@@ -56,6 +56,7 @@ def cases(device):
     yield "group_norm", group_norm, [image(), made(128, dtype=torch.float32), made(128, dtype=torch.float32),
                                      made(64 // share, 256, dtype=torch.float32)]
     yield "channel_rows", channel_rows, [image(), made(128, dtype=torch.float32), made(64 // share, 256, dtype=torch.float32)]
+    yield "dropout", lambda x: F.dropout(x, 0.1), [image()]
 
 
 def seconds_of(device, rounds, body):
