@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "core/fields.h"
 #include "data/image_fit.h"
+#include "data/shapes.h"
 
 namespace lockstep {
 
@@ -15,6 +18,11 @@ struct MakeShapesOptions {
   int64_t validation_images = 2000;
   int64_t image_size = 32;
   int64_t channels = 3;
+  std::vector<std::string> kinds{std::begin(kShapeNames), std::end(kShapeNames)};
+  double smallest_radius = 0.2;
+  double largest_radius = 0.36;
+  double largest_turn = 0.4;
+  std::string colors = "any";
   int64_t samples_per_shard = 20000;
   int64_t seed = 1;
   int64_t threads = 0;
@@ -25,6 +33,11 @@ struct MakeShapesOptions {
     visit("validation_images", validation_images, Range{1, 100e6}, "held-out pictures");
     visit("image_size", image_size, Range{8, 256}, "pixels; pictures are square");
     visit("channels", channels, Range{1, 3}, "3: colours, 1: grey levels");
+    visit("kinds", kinds, OneOf{{std::begin(kShapeNames), std::end(kShapeNames)}}, "shapes to draw; labels stay those of the whole list");
+    visit("smallest_radius", smallest_radius, Range{0.05, 0.5}, "of a shape, as a share of the picture's side");
+    visit("largest_radius", largest_radius, Range{0.05, 0.5}, "of a shape, as a share of the picture's side");
+    visit("largest_turn", largest_turn, Range{0, 3.1416}, "of a shape to either side, in radians; 0: upright");
+    visit("colors", colors, OneOf{{"any", "few"}}, "any: vivid on pale or dark; few: one of six on black or white");
     visit("samples_per_shard", samples_per_shard, Range{1, 10e6});
     visit("seed", seed, Range{0, 9.007e15}, "same seed, same pictures, for any number of threads");
     visit("threads", threads, Range{0, 1024}, "0: all cores");

@@ -55,19 +55,25 @@ struct Scene {
   Rgb front, back;
 };
 
-Scene draw_scene(const Stream& stream, uint64_t id, int64_t size) {
+Scene draw_scene(const Stream& stream, uint64_t id, const ShapeRange& range, int64_t size) {
   uint64_t element = 0;
   const auto uniform = [&] { return static_cast<double>(stream.uniform(id, 0, element++)); };
   Scene scene{};
-  scene.shape = static_cast<int>(stream.below(id, 0, element++, kNumShapes));
+  scene.shape = range.kinds[stream.below(id, 0, element++, static_cast<uint32_t>(range.kinds.size()))];
   const auto extent = static_cast<double>(size);
-  scene.radius = extent * (0.2 + 0.16 * uniform());
+  scene.radius = extent * (range.smallest + (range.largest - range.smallest) * uniform());
   const double room = extent - 2 * scene.radius;
   scene.x = scene.radius + room * uniform();
   scene.y = scene.radius + room * uniform();
-  const double turn = (uniform() - 0.5) * 0.8;  // radians: upright enough to tell a half circle's side
+  const double turn = (2 * uniform() - 1) * range.turn;
   scene.cosine = std::cos(turn);
   scene.sine = std::sin(turn);
+  if (!range.any_colors) {
+    const bool white = uniform() < 0.5;
+    scene.back = white ? Rgb{1, 1, 1} : Rgb{0, 0, 0};
+    scene.front = from_hsv(std::floor(6 * uniform()) / 6, 1, white ? 0.8 : 1);
+    return scene;
+  }
   const double hue = uniform();
   const bool dark = uniform() < 0.35;
   scene.back = from_hsv(uniform(), 0.15 + 0.3 * uniform(), dark ? 0.1 + 0.2 * uniform() : 0.85 + 0.15 * uniform());
@@ -91,8 +97,8 @@ double coverage(const Scene& scene, int64_t column, int64_t row) {
 
 }  // namespace
 
-int draw_shape(const Stream& stream, uint64_t id, int64_t size, int64_t channels, uint8_t* out) {
-  const Scene scene = draw_scene(stream, id, size);
+int draw_shape(const Stream& stream, uint64_t id, const ShapeRange& range, int64_t size, int64_t channels, uint8_t* out) {
+  const Scene scene = draw_scene(stream, id, range, size);
   for (int64_t row = 0; row < size; ++row)
     for (int64_t column = 0; column < size; ++column) {
       const double share = coverage(scene, column, row);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "core/config_node.h"
@@ -12,9 +14,21 @@ namespace {
 
 constexpr int64_t kBlock = 2048;  // pictures drawn at a time
 
+ShapeRange shape_range(const MakeShapesOptions& options) {
+  if (options.kinds.empty()) throw ConfigError("kinds is empty", "name at least one: [circle]");
+  if (options.smallest_radius > options.largest_radius)
+    throw ConfigError(fmt::format("smallest_radius is {} and largest_radius {}", options.smallest_radius, options.largest_radius),
+                      "the smallest cannot be above the largest");
+  ShapeRange range{{}, options.smallest_radius, options.largest_radius, options.largest_turn, options.colors == "any"};
+  for (const std::string& name : options.kinds)
+    range.kinds.push_back(static_cast<int>(std::find(std::begin(kShapeNames), std::end(kShapeNames), name) - std::begin(kShapeNames)));
+  return range;
+}
+
 // Pictures [first, last) of the stream into one set of shards.
 void add_pictures(ImageShardWriter& shards, const Stream& stream, int64_t first, int64_t last,
                   const MakeShapesOptions& options, Progress& progress) {
+  const ShapeRange range = shape_range(options);
   const int64_t bytes = options.channels * options.image_size * options.image_size;
   for (int64_t start = first; start < last; start += kBlock) {
     const int64_t count = std::min(kBlock, last - start);
@@ -22,7 +36,7 @@ void add_pictures(ImageShardWriter& shards, const Stream& stream, int64_t first,
     std::vector<int> labels(static_cast<size_t>(count));
     parallel_for(0, count, num_threads(options.threads), [&](int64_t i) {
       labels[static_cast<size_t>(i)] =
-          draw_shape(stream, static_cast<uint64_t>(start + i), options.image_size, options.channels, &pixels[static_cast<size_t>(i * bytes)]);
+          draw_shape(stream, static_cast<uint64_t>(start + i), range, options.image_size, options.channels, &pixels[static_cast<size_t>(i * bytes)]);
     });
     for (int64_t i = 0; i < count; ++i) shards.add(&pixels[static_cast<size_t>(i * bytes)], labels[static_cast<size_t>(i)]);
     progress.update(start + count);
@@ -34,6 +48,7 @@ void add_pictures(ImageShardWriter& shards, const Stream& stream, int64_t first,
 
 bool make_shapes(const std::filesystem::path& folder, const MakeShapesOptions& options, bool show_progress) {
   if (options.channels == 2) throw ConfigError("channels is 2", "3: colours, 1: grey levels");
+  shape_range(options);  // refuses what does not fit before anything is written
   MakeShapesOptions printed = options;
   const std::string recipe = print_json([&](FieldVisitor& visit) { printed.fields(visit); }, {"threads", "overwrite"});
   if (!options.overwrite && DatasetWriter::is_made(folder, recipe)) return false;

@@ -131,6 +131,8 @@ Examples
   lockstep sample runs/sudoku_quickstart --puzzle puzzles.txt        81 characters a line, . or 0 blank
   lockstep sample runs/shapes --count 64 --output grid.png --sampler dpmpp_2m --steps 20
   lockstep sample runs/shapes --count 1000 --output folder sampler.eta=0.5
+  lockstep sample runs/cifar10 --classes 3,5 --guidance 4 --count 32 --output cats-and-dogs.png
+  lockstep sample runs/photos --interpolate a.png,b.jpg --mix 0,0.25,0.5,0.75,1 --time 500 --output between.png
 
 Flags
   --count N             how many to draw
@@ -147,7 +149,10 @@ Images
   --batch N             pictures that share a pass
   --noise FILE          start from its tensor noise [B,C,H,W]; step_noise [K,B,C,H,W] for samplers with noise
   --trajectory          all states as well, in the .safetensors file
-  --interpolate FILE    between its tensors x1 and x2 [B,C,H,W]: --mix L (0 to 1) of x2, noised to --time T
+  --classes 0,1,2       of the pictures, in turn, for networks with classes (-1: none; default: all in turn)
+  --guidance X          how strongly they follow their class (task.guidance.scale)
+  --interpolate A,B     between two pictures (PNG, JPEG), or a file with tensors x1 and x2 [B,C,H,W]: --mix L
+                        of the second (0 to 1; 0,0.5,1 draws several), noised to --time T
 
 Sudoku: prints one solved line a puzzle, in order, on stdout.
 )";

@@ -117,10 +117,10 @@ at::Tensor Attention::operator()(const at::Tensor& x, MapOrder order) const {
 at::Tensor Attention::attend_full(const at::Tensor& qkv) const {
   const int64_t batch = qkv.size(0), height = qkv.size(2), width = qkv.size(3);
   // [B, 3, h, d, N] → three of [B, h, N, d] in memory order, which the fused kernel needs.
-  const at::Tensor parts = qkv.reshape({batch, 3, shape.heads, shape.dim_head, height * width})
-                               .permute({1, 0, 2, 4, 3}).contiguous();
-  const at::Tensor q = parts[0];
-  at::Tensor k = parts[1], v = parts[2];
+  // unbind, not three selects: the backward of each select is as large as all three, most of it zeros.
+  const std::vector<at::Tensor> parts = qkv.reshape({batch, 3, shape.heads, shape.dim_head, height * width})
+                                            .permute({1, 0, 2, 4, 3}).contiguous().unbind(0);
+  at::Tensor q = parts[0], k = parts[1], v = parts[2];
   if (mem_kv.defined()) {
     const at::Tensor memory = mem_kv.to(k.scalar_type()).unsqueeze(1).expand({2, batch, -1, -1, -1});
     k = at::cat({memory[0], k}, 2);
@@ -133,9 +133,9 @@ at::Tensor Attention::attend_full(const at::Tensor& qkv) const {
 
 at::Tensor Attention::attend_linear(const at::Tensor& qkv) const {
   const int64_t batch = qkv.size(0), height = qkv.size(2), width = qkv.size(3);
-  const at::Tensor parts =
-      qkv.to(at::kFloat).reshape({batch, 3, shape.heads, shape.dim_head, height * width});
-  at::Tensor q = parts.select(1, 0), k = parts.select(1, 1), v = parts.select(1, 2);  // [B, h, d, N]
+  const std::vector<at::Tensor> parts =
+      qkv.to(at::kFloat).reshape({batch, 3, shape.heads, shape.dim_head, height * width}).unbind(1);
+  at::Tensor q = parts[0], k = parts[1], v = parts[2];  // [B, h, d, N]
   if (mem_kv.defined()) {
     const at::Tensor memory = mem_kv.unsqueeze(1).expand({2, batch, -1, -1, -1});
     k = at::cat({memory[0], k}, -1);

@@ -46,6 +46,15 @@ std::string loss_line(const RunFacts& facts) {
   return fmt::format("  loss     {} → {}  {}\n", score_text(losses.front()), score_text(losses.back()), sparkline(losses, kSparkWidth));
 }
 
+// Commands that go on from a run, as far as its task has them.
+std::string next_line(const RunFacts& facts) {
+  const std::string folder = facts.run.root.string(), kind = fact(config_values(facts.config), "task.kind");
+  std::string next = "lockstep sample " + folder;
+  if (kind == "image_diffusion") next += " --count 64 --output grid.png";
+  if (kind == "sudoku2vec") next = "lockstep train CONFIG task.model.embedding=" + folder;  // it draws nothing by itself
+  return "  next     " + next + "    lockstep evaluate " + folder + "\n";
+}
+
 }  // namespace
 
 std::string sparkline(const std::vector<double>& values, size_t width) {
@@ -75,14 +84,12 @@ std::string sparkline(const std::vector<double>& values, size_t width) {
 
 std::string closing_summary(const RunFolder& run) {
   const RunFacts facts = read_run_facts(run);
-  const std::string folder = run.root.string();
   std::string out = fmt::format("{}: {} of {} steps, {} of training\n", facts.state.empty() ? "run" : facts.state,
                                 count_text(facts.step), count_text(facts.steps), duration_text(facts.metrics.seconds()));
   out += loss_line(facts) + scores(facts);
   if (!facts.pictures.empty()) out += "  picture  " + facts.pictures.back().path.string() + "\n";
   out += "  report   " + run.report().string() + "\n";
-  out += "  next     lockstep sample " + folder + "    lockstep evaluate " + folder + "\n";
-  return out;
+  return out + next_line(facts);
 }
 
 }  // namespace lockstep

@@ -137,7 +137,7 @@ bool is_share(const std::string& name) {
 }
 
 bool lower_is_better(const std::string& name) {
-  return contains(name, {"loss", "nats", "fid", "kid", "bits", "perplexity", "error"});
+  return contains(name, {"loss", "nats", "fid", "kid", "bits", "perplexity", "error", "nearest"});
 }
 
 std::string score_text(const std::string& name, double value) {

@@ -18,9 +18,9 @@ at::Tensor classes_input(const NamedTensors& inputs, int64_t batch, const Denois
 // See image_diffusion_task.h. Throws DataError.
 NamedTensors forward_images(const ImageDiffusion& images, Denoiser& model, const NamedTensors& inputs);
 
-// `--interpolate FILE` with tensors x1 and x2 f32 [B, C, H, W] in [-1, 1] (and noise1, noise2, step_noise
-// [t, B, C, H, W] to fix what is random): both noised to --time, mixed (--mix of x2), and denoised from
-// there by DDPM; f32 around [-1, 1]. `total` hears of the number of passes first. Throws DataError.
+// `--interpolate`: two pictures, or tensors x1 and x2 f32 [B, C, H, W] in [-1, 1] (picture_pair.h), both noised
+// to --time, mixed (--mix of x2; several numbers give B pictures each, in that order), and denoised from
+// there by DDPM; f32 around [-1, 1]. `total` hears of the number of passes first. Throws ConfigError, DataError.
 at::Tensor interpolate_images(const ImageDiffusion& images, Denoiser& model, const SampleRequest& request,
                               const std::function<void(int64_t)>& total, const std::function<void()>& after_step);
 

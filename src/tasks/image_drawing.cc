@@ -57,8 +57,10 @@ at::Tensor PictureDrawer::draw(Model& model, int64_t first, int64_t count, int64
   run.plan = plan_.get();
   run.guidance = &images_.options.guidance;
   run.noise = [&](int64_t k) { return noise(static_cast<uint32_t>(k + 1)); };
-  if (denoiser.facts().num_classes > 0)
-    run.classes = at::tensor(ids).remainder(denoiser.facts().num_classes);
+  if (denoiser.facts().num_classes > 0) {
+    run.classes = at::tensor(ids).remainder(classes_.empty() ? denoiser.facts().num_classes : static_cast<int64_t>(classes_.size()));
+    if (!classes_.empty()) run.classes = at::tensor(classes_).index_select(0, run.classes);
+  }
   if (after_step) run.after_step = [&](int64_t, const at::Tensor&) { after_step(); };
   return run_sampler(denoiser, noise(0), run).narrow(0, 0, count);
 }

@@ -37,6 +37,10 @@ class PictureDrawer {
   const SamplerPlan& plan() const { return *plan_; }
   int64_t steps() const { return static_cast<int64_t>(plan_->steps.size()); }
 
+  // Networks with classes: picture i is of class classes[i mod n], -1 for none; without this call of class i mod
+  // the network's number of classes. Before draw().
+  void set_classes(std::vector<int64_t> classes) { classes_ = std::move(classes); }
+
   // Pictures first … first+count−1, f32 [count, C, H, W] around [-1, 1]. The network sees `batch` ≥
   // count rows, the missing ones drawn and thrown away: equal shapes give equal bits. Several threads
   // may draw at once, each with a model of its own. `after_step` is called after each of steps().
@@ -47,6 +51,7 @@ class PictureDrawer {
   const ImageDiffusion& images_;
   std::unique_ptr<SamplerPlan> plan_;
   uint64_t seed_;
+  std::vector<int64_t> classes_;
 };
 
 }  // namespace lockstep

@@ -8,6 +8,7 @@
 #include "tasks/image_commands.h"
 #include "tasks/image_drawing.h"
 #include "tasks/image_fid.h"
+#include "tasks/image_nearest.h"
 #include "tensor/random.h"
 
 namespace lockstep {
@@ -100,6 +101,10 @@ const ImageEvaluationTable& image_evaluations() {
     ImageEvaluationTable rows("evaluation");
     rows.add<ValidationLossOptions>("validation_loss", "loss on held-out samples", make_image_validation_loss);
     rows.add<GridOptions>("grid", "pictures drawn from the model", make_image_grid);
+    rows.add<NearestOptions>("nearest", "distance of drawn pictures to the data", [](const NearestOptions& options, const ImageEvaluationInput& input) {
+      check_network(input);
+      return make_image_nearest(options, input);
+    });
     rows.add<FidOptions>("fid", "FID and KID of drawn pictures", [](const FidOptions& options, const ImageEvaluationInput& input) {
       check_network(input);
       return make_image_fid(options, input);

@@ -32,7 +32,7 @@ struct ImageEvaluationInput {
 };
 
 using ImageEvaluationTable = Table<Evaluation, const ImageEvaluationInput&>;
-// Rows: validation_loss, grid, fid (image_fid.h).
+// Rows: validation_loss, grid, nearest (image_nearest.h), fid (image_fid.h).
 const ImageEvaluationTable& image_evaluations();
 
 // Throw ConfigError without validation data, or for a sampler that does not fit.

@@ -13,6 +13,7 @@
 #include "core/progress.h"
 #include "eval/image_grid.h"
 #include "models/sampler_update.h"
+#include "tasks/flag_values.h"
 #include "tasks/image_commands.h"
 #include "tasks/image_drawing.h"
 #include "tensor/safetensors.h"
@@ -21,8 +22,6 @@ namespace lockstep {
 namespace {
 
 constexpr int64_t kDefaultBatch = 16;
-
-Place on_command_line(const std::string& words) { return {"command line", 1, 1, words}; }
 
 enum class Form { kTensors, kGrid, kFolder };
 
@@ -36,14 +35,7 @@ Form form_of(const std::string& output) {
                     on_command_line("--output " + output));
 }
 
-int64_t batch_of(const SampleRequest& request) {
-  if (!request.has("--batch")) return kDefaultBatch;
-  const std::string text = request.value("--batch");
-  const bool digits = !text.empty() && text.size() < 7 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-  const int64_t batch = digits ? std::stoll(text) : 0;
-  if (batch < 1) throw ConfigError("--batch needs a whole number of at least 1", "", on_command_line("--batch " + text));
-  return batch;
-}
+int64_t batch_of(const SampleRequest& request) { return whole_flag(request, "--batch", 1, 999'999, kDefaultBatch); }
 
 // Counts network passes of several threads on one bar.
 class Passes {
@@ -130,6 +122,28 @@ Drawn draw_numbered(const ImageDiffusion& images, const PictureDrawer& drawer, c
   return drawn;
 }
 
+// Throws ConfigError for flags that do not go together or with this network.
+void check_flags(const SampleRequest& request, Form form, const DenoiserFacts& facts) {
+  if (request.has("--trajectory") && (form != Form::kTensors || !request.has("--noise")))
+    throw ConfigError("--trajectory needs --noise and an --output that ends in .safetensors", "",
+                      on_command_line("--trajectory"));
+  for (const char* flag : {"--time", "--mix"})
+    if (request.has(flag) && !request.has("--interpolate"))
+      throw ConfigError(std::string(flag) + " needs --interpolate", "", on_command_line(flag));
+  for (const char* flag : {"--classes", "--guidance"})
+    if (request.has(flag) && facts.num_classes == 0)
+      throw ConfigError(std::string(flag) + " needs a network with classes, and this one has none",
+                        "train one with task.model={kind: class_unet, num_classes: N}", on_command_line(flag));
+  if (request.has("--interpolate") && request.has("--noise"))
+    throw ConfigError("--interpolate and --noise exclude each other", "the pair's own noise goes into its file: noise1, noise2",
+                      on_command_line("--noise"));
+  if (request.has("--classes") && (request.has("--noise") || request.has("--interpolate")))
+    throw ConfigError("--classes is for pictures drawn from nothing",
+                      request.has("--noise") ? "put a tensor `classes` i64 [B] into the file of --noise" : "leave it out with --interpolate",
+                      on_command_line("--classes"));
+  if (request.count < 1) throw ConfigError("--count needs at least one sample", "", on_command_line("--count"));
+}
+
 void write(const Drawn& drawn, Form form, const std::string& output) {
   if (form == Form::kTensors) {
     NamedTensors tensors = {{"images", (drawn.x + 1) * 0.5}};
@@ -151,20 +165,16 @@ void write(const Drawn& drawn, Form form, const std::string& output) {
 
 std::vector<SampleFlag> image_sample_flags() {
   return {{"--noise", true}, {"--trajectory", false}, {"--batch", true},
-          {"--interpolate", true}, {"--time", true}, {"--mix", true}};
+          {"--interpolate", true}, {"--time", true}, {"--mix", true}, {"--classes", true}, {"--guidance", true}};
 }
 
-void sample_images(const ImageDiffusion& images, Denoiser& model, const SampleRequest& request) {
+void sample_images(const ImageDiffusion& configured, Denoiser& model, const SampleRequest& request) {
   const Form form = form_of(request.output);
-  if (request.has("--trajectory") && (form != Form::kTensors || !request.has("--noise")))
-    throw ConfigError("--trajectory needs --noise and an --output that ends in .safetensors", "",
-                      on_command_line("--trajectory"));
-  for (const char* flag : {"--time", "--mix"})
-    if (request.has(flag) && !request.has("--interpolate"))
-      throw ConfigError(std::string(flag) + " needs --interpolate", "", on_command_line(flag));
-  if (request.count < 1) throw ConfigError("--count needs at least one sample");
   const DenoiserFacts& facts = model.facts();
-  images.diffusion.check(facts);
+  check_flags(request, form, facts);
+  configured.diffusion.check(facts);
+  ImageDiffusion images = configured;
+  images.options.guidance.scale = number_flag(request, "--guidance", 0, 1e6, images.options.guidance.scale);
   Drawn drawn;
   if (request.has("--interpolate")) {
     std::optional<Passes> passes;
@@ -182,7 +192,8 @@ void sample_images(const ImageDiffusion& images, Denoiser& model, const SampleRe
     passes.finish();
   } else {
     images.check(facts);
-    const PictureDrawer drawer(images, request.sampler, request.seed);
+    PictureDrawer drawer(images, request.sampler, request.seed);
+    drawer.set_classes(whole_list_flag(request, "--classes", -1, facts.num_classes - 1));
     const int64_t batch = std::min(batch_of(request), request.count);
     Passes passes((request.count + batch - 1) / batch * drawer.steps());
     drawn = draw_numbered(images, drawer, facts, request, passes);

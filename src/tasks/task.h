@@ -127,6 +127,8 @@ struct SampleRequest {
   int64_t count = 8;      // --count: samples to draw
   uint64_t seed = 17;
   Choice sampler;         // the config's `sampler` section
+  // How the pictures of data.train were made: `recipe` of its dataset.json, "" if it is not there. May be empty.
+  std::function<std::string()> recipe;
   std::map<std::string, std::string> flags;  // of Task::sample_flags(), as given
   std::function<void(const std::string&)> result;  // called with each line for stdout, in order
   // Runs work(model, i) for i in [0, n) on the command's threads, each with a replica of its own,

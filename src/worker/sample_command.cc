@@ -2,6 +2,8 @@
 #include <cstdio>
 
 #include "core/errors.h"
+#include "core/files.h"
+#include "data/dataset_index.h"
 #include "train/model_threads.h"
 #include "train/trained_model.h"
 #include "worker/arguments.h"
@@ -41,6 +43,16 @@ std::map<std::string, std::string> task_flags(const Arguments& arguments, const 
   return out;
 }
 
+// `recipe` of the dataset that data.train names; "" if it is not there any more.
+std::string recipe_of(const RunConfig& config) {
+  for (const std::string& pattern : config.data.train) {
+    std::error_code code;
+    const fs::path folder = fs::is_directory(pattern, code) ? fs::path(pattern) : fs::path(pattern).parent_path();
+    if (fs::exists(index_path(folder), code)) return read_index(folder).recipe;
+  }
+  return "";
+}
+
 }  // namespace
 
 int sample_command(const Words& words) {
@@ -57,6 +69,7 @@ int sample_command(const Words& words) {
   request.count = arguments.integer("--count").value_or(request.count);
   request.seed = static_cast<uint64_t>(arguments.integer("--seed").value_or(config.run.seed));
   request.sampler = config.sampler;
+  request.recipe = [&config] { return recipe_of(config); };
   request.flags = task_flags(arguments, trained);
   request.result = [](const std::string& line) { std::puts(line.c_str()); };
   request.for_each = [&](int64_t n, const SampleRequest::Work& work) {

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <filesystem>
+#include <map>
 #include <set>
 
 #include <ATen/ATen.h>
@@ -65,7 +68,7 @@ TEST(ShapesMaker, DrawsEveryShapeInTwoColoursAndAllPicturesDiffer) {
   std::set<std::vector<uint8_t>> pictures;
   for (uint64_t id = 0; id < 300; ++id) {
     std::vector<uint8_t> picture(3 * 32 * 32);
-    ++seen[static_cast<size_t>(draw_shape(stream, id, 32, 3, picture.data()))];
+    ++seen[static_cast<size_t>(draw_shape(stream, id, {}, 32, 3, picture.data()))];
     // The corner is background: the shape covers a part of the rest.
     int other = 0;
     for (size_t i = 0; i < 32 * 32; ++i) other += picture[i] != picture[0] || picture[1024 + i] != picture[1024];
@@ -75,6 +78,41 @@ TEST(ShapesMaker, DrawsEveryShapeInTwoColoursAndAllPicturesDiffer) {
   }
   EXPECT_EQ(pictures.size(), 300u);
   for (const int count : seen) EXPECT_GT(count, 15);
+}
+
+TEST(ShapesMaker, DrawsFewColoursKindsAndSizesIfAsked) {
+  const Stream stream(1, Purpose::kDataMaking);
+  ShapeRange range;
+  range.kinds = {1};  // squares
+  range.smallest = range.largest = 0.3;
+  range.turn = 0;
+  range.any_colors = false;
+  std::set<int> colours;
+  for (uint64_t id = 0; id < 200; ++id) {
+    std::vector<uint8_t> picture(3 * 32 * 32);
+    EXPECT_EQ(draw_shape(stream, id, range, 32, 3, picture.data()), 1);
+    const int back = picture[0];
+    EXPECT_TRUE(back == 0 || back == 255) << back;
+    // Whole pixels of an upright square of 2 · 0.78 · 9.6 = 14.98 pixels a side: 13 or 14 a side, and no other shade among them.
+    std::map<int, int> count;
+    for (size_t i = 0; i < 1024; ++i) ++count[picture[i] << 16 | picture[1024 + i] << 8 | picture[2048 + i]];
+    count.erase(back * 0x10101);
+    const auto most = std::max_element(count.begin(), count.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    EXPECT_TRUE(most->second >= 169 && most->second <= 225) << most->second;
+    colours.insert(back << 24 | most->first);
+  }
+  EXPECT_EQ(colours.size(), 12u);
+}
+
+TEST(ShapesMaker, RefusesARangeTheWrongWayRound) {
+  MadeFolder folder;
+  MakeShapesOptions options;
+  options.smallest_radius = 0.4;
+  EXPECT_THROW(make_shapes(folder / "one", options, false), ConfigError);
+  options = {};
+  options.kinds.clear();
+  EXPECT_THROW(make_shapes(folder / "one", options, false), ConfigError);
+  EXPECT_FALSE(std::filesystem::exists(folder / "one"));
 }
 
 TEST(ImagesDataset, RefusesWhatIsNoPicture) {

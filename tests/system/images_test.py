@@ -25,6 +25,7 @@ checkpoint: {{every_steps: 4, keep: 100, keep_best: fid}}
 evaluate:
   - {{kind: validation_loss, every_steps: 4, samples: 10, batch: 4}}
   - {{kind: grid, every_steps: 4, images: 9, batch: 4, sampler: {{kind: ddim, steps: 4, eta: 0.5}}}}
+  - {{kind: nearest, every_steps: 4, images: 10, batch: 4, sampler: {{kind: ddim, steps: 3}}}}
   - {{kind: fid, every_steps: 4, images: 20, batch: 8, sampler: {{kind: ddim, steps: 3}}, inception: {work}/w.safetensors, features: 64}}
 sampler: {{kind: ddim, steps: 3}}
 log: {{every_steps: 1}}
@@ -94,19 +95,66 @@ def fid_errors(test, config):
         return result
 
     never = ("--run-folder", test.work / "runs" / "never")
-    plan(4, *never, "evaluate.2.inception=nowhere.safetensors", inside=("nowhere.safetensors", "scripts/convert inception", "evaluate.2.kind: fid"))
-    plan(2, *never, "evaluate.2.inception=", inside=("inception", "scripts/convert"))
-    plan(4, *never, "evaluate.2.features=192", inside=("Conv2d_3b_1x1",))
-    plan(2, *never, "evaluate.2.images=1", inside=("images",))
-    plan(2, *never, "evaluate.2.reference_images=65", inside=("65", "64"))
-    plan(4, *never, f"evaluate.2.reference={test.work}/nowhere", inside=("nowhere",))
+    plan(4, *never, "evaluate.3.inception=nowhere.safetensors", inside=("nowhere.safetensors", "scripts/convert inception", "evaluate.3.kind: fid"))
+    plan(2, *never, "evaluate.3.inception=", inside=("inception", "scripts/convert"))
+    plan(4, *never, "evaluate.3.features=192", inside=("Conv2d_3b_1x1",))
+    plan(2, *never, "evaluate.3.images=1", inside=("images",))
+    plan(2, *never, "evaluate.3.reference_images=65", inside=("65", "64"))
+    plan(4, *never, f"evaluate.3.reference={test.work}/nowhere", inside=("nowhere",))
     single = test.work / "single"
     assert len(list(single.iterdir())) == 2
     (single / "000001.png").unlink()
-    plan(4, *never, f"evaluate.2.reference={single}", inside=("1 picture", "at least 2"))
-    few = test.run("train", config, "train.steps=1", "evaluate.2.images=2", *tiny_run.launch_words(1), limit=60).expect(0)
+    plan(4, *never, f"evaluate.3.reference={single}", inside=("1 picture", "at least 2"))
+    few = test.run("train", config, "train.steps=1", "evaluate.3.images=2", *tiny_run.launch_words(1), limit=60).expect(0)
     assert few.err.count("has 2 pictures for 64 features") == 1, few.text()
     return "missing and wrong weights, one picture, another number: before training; few pictures are said once"
+
+
+def between_pictures(test, run, pair, out):
+    """--interpolate with PNG files: as their tensors, resized if need be; several mixes in one call."""
+    single = test.work / "single"
+    one, two = single / "000000.png", single / "000001.png"
+    words = ["--time", "6", "--output", out]
+    test.run("sample", run, "--interpolate", f"{one},{two}", "--mix", "0,0.5,1", *words, limit=60).expect(0)
+    rows = safetensors_file.read(out)["images"]
+    assert tuple(rows.shape) == (3, 3, 8, 8), rows.shape
+    test.run("sample", run, "--interpolate", f"{one},{two}", *words, limit=60).expect(0)  # 0.5 alone
+    alone = safetensors_file.read(out)["images"].values()
+    assert max(abs(a - b) for a, b in zip(alone, rows.values()[192:384])) < 1e-4, "a mix depends on the others"
+    test.run("sample", run, "--count", "1", "--output", test.work / "grid.png", "sampler.steps=3", limit=60).expect(0)
+    grid = test.work / "grid.png"  # of another size: comes to 8 x 8
+    said = test.run("sample", run, "--interpolate", f"{grid},{two}", *words, limit=60).expect(0)
+    assert "no record of a policy" in said.err, said.text()
+    def refused(code, inside, *flags):
+        result = test.run("sample", run, *flags, "--output", out, limit=30).expect(code)
+        assert inside in result.err, result.text()
+    refused(2, "needs two pictures", "--interpolate", one)
+    refused(4, "missing.png", "--interpolate", f"{one},{test.work / 'missing.png'}")
+    refused(4, str(pair), "--interpolate", f"{one},{pair}")  # no picture
+    refused(2, "between 0 and 1, not 'x'", "--interpolate", f"{one},{two}", "--mix", "0,x")
+    refused(2, "needs a network with classes", "--classes", "1")
+    refused(2, "needs a network with classes", "--guidance", "2")
+
+
+def classes(test):
+    """A class-conditional network: --classes in turn, --guidance."""
+    config = test.work / "classes.yaml"
+    config.write_text(CONFIG.format(work=test.work)
+                      .replace("attn_heads: 2, attn_dim_head: 8, dropout: 0.1, self_condition: true", "num_classes: 8")
+                      .replace("kind: unet", "kind: class_unet"))
+    run = tiny_run.train(test, config, "classes", "train.steps=2", "evaluate=[]", "checkpoint.keep_best=")
+    out = test.work / "classes.safetensors"
+
+    def draw(*flags, code=0):
+        said = test.run("sample", run, "--count", "4", "--output", out, *flags, limit=60).expect(code)
+        return [safetensors_file.read(out)["images"].values()[i * 192:(i + 1) * 192] for i in range(4)] if code == 0 else said
+    turn, three, mixed = draw(), draw("--classes", "3"), draw("--classes", "3,1")
+    assert turn[3] == three[3] and turn[0] != three[0], "--classes 3 is not class 3"
+    assert mixed[0] == three[0] and mixed[1] == turn[1] and mixed[2] == three[2]
+    assert draw("--guidance", "1")[0] != turn[0] and draw("--guidance", "6") == turn, "--guidance changes nothing"
+    assert draw("--classes=-1")[0] != turn[0]
+    assert "between -1 and 7, not '8'" in draw("--classes", "0,8", code=2).err
+    return "classes in turn, guidance, errors"
 
 
 def commands(test, run):
@@ -127,6 +175,7 @@ def commands(test, run):
     test.run("sample", run, "--interpolate", pair, "--mix", "0.3", "--time", "6", "--output", out, limit=60).expect(0)
     assert tuple(safetensors_file.read(out)["images"].shape) == (1, 3, 8, 8)
     test.run("sample", run, "--interpolate", pair, "--mix", "2", "--output", out, limit=30).expect(2)
+    between_pictures(test, run, pair, out)
     test.run("export", "schedule", "-", "--output", out, "task.kind=image_diffusion", limit=30).expect(0)
     assert len(safetensors_file.read(out)) == 13
     test.run("sample", run, "--output", out, "--puzzle", "x", limit=30).expect(2)
@@ -151,6 +200,7 @@ def main():
     test.case("scores of fid", scores_of_fid, test, config, reference)
     test.case("sample and export", commands, test, reference)
     test.case("fid that cannot be", fid_errors, test, config)
+    test.case("classes", classes, test)
     test.finish()
 
 
