@@ -1,6 +1,6 @@
 // Time of one training step of the Sudoku seed's network: states, forward, loss, backward, clipping, AdamW.
 //
-//   build/bin/seed_step_bench --case c64-l9-e15-k6-b64 [--compute fp32|bf16|…] [--slots N] [--device cpu] MODE
+//   build/bin/seed_step_bench --case c64-l9-e15-k6-b64 [--compute fp32|bf16|…] [--slots N] [--device cpu|cuda] MODE
 //
 //   --rounds N     one step that is not counted, then N that are; one line of JSON
 //   --serve        the same for each number that comes on stdin: a program that compares runs peers in between
@@ -8,23 +8,26 @@
 //   --check FILE   loss and gradient norm for the weights and sequences of a safetensors file, no step
 //
 // One thread. Seconds are wall clock and CPU time of this process, which other work on the machine disturbs
-// less. The batch is cut into --slots forwards as a run cuts it (`lockstep plan`: 8 where they divide it),
+// less. --device cuda: the network and the update of a device's steps on the first GPU, operation by operation; a whole run
+// (`lockstep train`) replays them as one graph. The batch is cut into --slots forwards as a run cuts it (`lockstep plan`: 8 where they divide it),
 // whose gradients add up. K 1 is one forward a grid (C18). bench/peers/seed_step.py runs it with its peers.
 #include <cstdio>
 #include <iostream>
-#include <map>
+#include <memory>
 #include <string>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include "bench/clocks.h"
+#include "bench/flags.h"
 #include "bench/seed_case.h"
 #include "bench/trained_arenas.h"
 #include "data/sudoku_puzzles.h"
 #include "tasks/seed_loss.h"
 #include "tasks/seed_states.h"
 #include "tensor/safetensors.h"
+#include "train/open_device.h"
 #include "train/precision.h"
 
 using namespace lockstep;
@@ -39,8 +42,12 @@ Grid made_grid(int64_t id) {
 
 class Training {
  public:
-  Training(const SeedCase& sizes, int64_t slots, const std::string& compute)
-      : sizes_(sizes), slots_(slots), compute_(compute), model_(sizes.net, 1), arenas_(model_, "adamw") {
+  Training(const SeedCase& sizes, int64_t slots, const std::string& compute, std::unique_ptr<Device> device)
+      : sizes_(sizes), slots_(slots), compute_(compute), device_(std::move(device)), queue_(device_->make_queue()), model_(sizes.net, 1) {
+    queue_->run([&] {
+      if (!device_->is_cpu()) model_.to(device_->where());
+      arenas_ = std::make_unique<TrainedArenas>(model_, "adamw", device_->where());
+    });
     if (sizes.batch % slots != 0) throw ConfigError("--slots does not divide the batch");
     for (int64_t id = 0; id < sizes.batch; ++id) {
       grids_.push_back(made_grid(id));
@@ -55,14 +62,21 @@ class Training {
       slots.push_back(states(slot, number));
       steps += slots.back().steps;
     }
-    arenas_.clear_gradients();
-    double loss = 0;
     states_ = 0;
-    for (const SeedStates& slot : slots) {
-      states_ += slot.times.numel();
-      if (slot.times.numel() > 0) loss += backward(slot, steps);
-    }
-    arenas_.update(1e-3);
+    double loss = 0;
+    queue_->run([&] {
+      arenas_->clear_gradients();
+      at::Tensor sum;
+      for (const SeedStates& slot : slots) {
+        states_ += slot.times.numel();
+        if (slot.times.numel() == 0) continue;
+        const at::Tensor one = backward(slot, steps);
+        sum = sum.defined() ? sum + one : one;
+      }
+      arenas_->update(1e-3);
+      if (sum.defined()) loss = sum.item<double>();
+    });
+    device_->synchronize();
     return loss;
   }
 
@@ -72,17 +86,19 @@ class Training {
     NamedTensors weights;
     for (const NamedTensor& entry : inputs)
       if (entry.name.starts_with("weight.")) weights.push_back({entry.name.substr(7), entry.tensor});
-    model_.load(weights, file);
+    queue_->run([&] { model_.load(weights, file); });
     const at::Tensor sequences = find_tensor(inputs, "sequences")->flatten(2).to(at::kByte).contiguous();
     const at::Tensor start = find_tensor(inputs, "start")->to(at::kLong), count = find_tensor(inputs, "count")->to(at::kLong);
     std::vector<SeedWindow> windows;
     for (int64_t row = 0; row < start.numel(); ++row)
       windows.push_back({start.data_ptr<int64_t>()[row], count.data_ptr<int64_t>()[row]});
     const SeedStates states = states_of_sequences(sequences, windows);
-    arenas_.clear_gradients();
-    const double loss = backward(states, states.steps);
     char line[128];
-    std::snprintf(line, sizeof line, "{\"loss\": %.9g, \"gradient_norm\": %.9g}", loss, arenas_.norm());
+    queue_->run([&] {
+      arenas_->clear_gradients();
+      const double loss = backward(states, states.steps).item<double>();
+      std::snprintf(line, sizeof line, "{\"loss\": %.9g, \"gradient_norm\": %.9g}", loss, arenas_->norm());
+    });
     return line;
   }
 
@@ -100,56 +116,41 @@ class Training {
     return builder.finish();
   }
 
-  double backward(const SeedStates& states, double steps) {
+  at::Tensor backward(const SeedStates& host, double steps) {
+    const auto there = [&](const at::Tensor& tensor) { return tensor.defined() ? tensor.to(device_->where()) : tensor; };
+    const SeedStates states{there(host.cells), there(host.times), there(host.position), there(host.value), there(host.counts), host.steps};
     at::Tensor loss;
     {
-      const AutocastGuard autocast(compute_);
+      const AutocastGuard autocast(compute_, /*keep_casts=*/false, device_->where().type());
       loss = seed_loss(model_.logits(states.cells, states.times), states).sum() / steps;
     }
     loss.backward();
-    return loss.item<double>();
+    return loss.detach();
   }
 
   SeedCase sizes_;
   int64_t slots_, states_ = 0;
   std::string compute_;
+  const std::unique_ptr<Device> device_;
+  const std::unique_ptr<DeviceQueue> queue_;
   SeedConv model_;
-  TrainedArenas arenas_;
+  std::unique_ptr<TrainedArenas> arenas_;
   std::vector<Grid> grids_;
   std::vector<CellOrder> orders_;
 };
 
-// "--name value" or "--name".
-std::map<std::string, std::string> flags_of(int argc, char** argv) {
-  std::map<std::string, std::string> flags;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (!word.starts_with("--")) throw ConfigError("not a flag: '" + word + "'");
-    const bool has_value = i + 1 < argc && !std::string(argv[i + 1]).starts_with("--");
-    flags[word.substr(2)] = has_value ? argv[++i] : "";
-  }
-  return flags;
-}
-
-int64_t number_in(const std::string& text) {
-  if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos) throw ConfigError("not a number: '" + text + "'");
-  return std::stoll(text);
-}
-
-int run(std::map<std::string, std::string> flags) {
-  if (flags.contains("device") && flags["device"] != "cpu")
-    throw EnvironmentError("this benchmark computes on a CPU, not on '" + flags["device"] + "'");
-  const SeedCase sizes = SeedCase::named(flags["case"]);
-  const int64_t slots = flags.contains("slots") ? number_in(flags["slots"]) : sizes.batch % 8 == 0 ? 8 : 1;
-  Training training(sizes, slots, flags.contains("compute") ? flags["compute"] : "fp32");
-  if (flags.contains("check")) {
-    std::puts(training.check(flags["check"]).c_str());
+int run(const BenchFlags& flags) {
+  const SeedCase sizes = SeedCase::named(flags.text("case"));
+  Training training(sizes, flags.number("slots", sizes.batch % 8 == 0 ? 8 : 1), flags.text("compute", "fp32"),
+                    device_of_process(flags.text("device", "cpu")));
+  if (flags.has("check")) {
+    std::puts(training.check(flags.text("check")).c_str());
     return 0;
   }
   int64_t number = 0;
-  if (flags.contains("until")) {
+  if (flags.has("until")) {
     double loss = 0;
-    for (const int64_t last = number_in(flags["until"]); number < last;) loss = training.step(number++);
+    for (const int64_t last = flags.number("until", 0); number < last;) loss = training.step(number++);
     std::printf("{\"steps\": %ld, \"cpu\": %.6f, \"loss\": %f}\n", long(number), cpu_seconds(), loss);
     return 0;
   }
@@ -159,20 +160,24 @@ int run(std::map<std::string, std::string> flags) {
     std::printf("{%s, \"flops\": %.0f}\n", seconds.text().c_str(), training.flops());
     std::fflush(stdout);
   };
-  if (!flags.contains("serve")) {
-    rounds(flags.contains("rounds") ? number_in(flags["rounds"]) : 5);
+  if (!flags.has("serve")) {
+    rounds(flags.number("rounds", 5));
     return 0;
   }
-  for (std::string line; std::getline(std::cin, line);) rounds(number_in(line));
+  for (std::string line; std::getline(std::cin, line);) rounds(BenchFlags::whole_number(line));
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  at::set_num_threads(1);
   try {
-    return run(flags_of(argc, argv));
+    const BenchFlags flags(argc, argv);
+    const std::string device = flags.text("device", "cpu");
+    if (device != "cpu" && device != "cuda") throw ConfigError("--device is '" + device + "'", "cpu or cuda");
+    open_cuda_for(device);  // before any call into LibTorch
+    at::set_num_threads(1);
+    return run(flags);
   } catch (const Error& error) {
     std::fprintf(stderr, "%s\n", error.message().c_str());
     return static_cast<int>(error.code());

@@ -3,13 +3,12 @@
 
 Needs: torch==2.11.0        Run: python3 bench/peers/kernels_gpu.py [--device cuda|cpu] [--case NAME] [--rounds N] [--json] [--compile]
 """
-import argparse
 import json
-import statistics
-import time
 
 import torch
 from torch.nn import functional as F
+
+from device_clock import option_parser, ready, seconds_of
 
 
 def rms_norm(x, residual, weight):
@@ -59,25 +58,6 @@ def cases(device):
     yield "dropout", lambda x: F.dropout(x, 0.1), [image()]
 
 
-def seconds_of(device, rounds, body):
-    times = []
-    for i in range(-3, rounds):
-        start = time.perf_counter()
-        if device == "cuda":
-            begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            begin.record()
-            body()
-            end.record()
-            end.synchronize()
-            took = begin.elapsed_time(end) / 1e3
-        else:
-            body()
-            took = time.perf_counter() - start
-        if i >= 0:
-            times.append(took)
-    return statistics.median(times)
-
-
 def measure(name, function, inputs, device, rounds, how):
     outputs = function(*inputs)
     outputs = list(outputs) if isinstance(outputs, tuple) else [outputs]
@@ -90,18 +70,11 @@ def measure(name, function, inputs, device, rounds, how):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser = option_parser(__doc__)
     parser.add_argument("--case")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--json", action="store_true")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
-    options = parser.parse_args()
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("error: no GPU is visible\nhelp: --device cpu")
+    options = ready(parser.parse_args())
     torch.manual_seed(1)
-    if options.device == "cpu":
-        torch.set_num_threads(1)
     for name, function, inputs in cases(options.device):
         if options.case not in (None, name):
             continue

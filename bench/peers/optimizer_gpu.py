@@ -4,35 +4,15 @@ unscaling and an EMA, on the same sizes.
 
 Needs: torch==2.11.0        Run: python3 bench/peers/optimizer_gpu.py [--device cuda|cpu] [--case NAME] [--rounds N] [--json]
 """
-import argparse
 import json
-import statistics
-import time
 
 import torch
+
+from device_clock import option_parser, ready, seconds_of
 
 # name: parameters, tensors
 CASES = {"tiny": (65_536 * 4, 8), "35.7m": (35_700_000, 300), "124m": (124_000_000, 148), "1.56b": (1_560_000_000, 580)}
 KINDS = {"fused": {"fused": True}, "foreach": {"foreach": True}, "for-loop": {"foreach": False}}
-
-
-def seconds_of(device, rounds, body):
-    times = []
-    for i in range(-3, rounds):
-        if device == "cuda":
-            begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            begin.record()
-            body()
-            end.record()
-            end.synchronize()
-            took = begin.elapsed_time(end) / 1e3
-        else:
-            start = time.perf_counter()
-            body()
-            took = time.perf_counter() - start
-        if i >= 0:
-            times.append(took)
-    return statistics.median(times)
 
 
 def measure(name, kind, device, rounds):
@@ -63,16 +43,9 @@ def measure(name, kind, device, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser = option_parser(__doc__)
     parser.add_argument("--case", choices=list(CASES))
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("error: no GPU is visible\nhelp: --device cpu")
-    if options.device == "cpu":
-        torch.set_num_threads(1)
+    options = ready(parser.parse_args())
     for name in [options.case] if options.case else [name for name in CASES if name != "tiny"]:
         for kind in KINDS:
             for row in measure(name, kind, options.device, options.rounds):

@@ -14,7 +14,6 @@ the compiled forward are compared with the eager one's on the same weights, with
 is float16 autocast without GradScaler, so eager / eager_unscaled is what scaling costs. G9: --until N runs N steps and
 prints the seconds since the process was started, compilation included; no cache of earlier compilations is used.
 """
-import argparse
 import json
 import os
 import statistics
@@ -26,7 +25,7 @@ os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 import torch  # noqa: E402
 
 import seed_peer  # noqa: E402
-from device_clock import Stopwatch, seconds_since_exec, synchronise  # noqa: E402
+from device_clock import Stopwatch, seconds_since_exec, step_options, synchronise  # noqa: E402
 
 G1 = [f"c{c}-l{layers}-e0-k5-b{b}" for c in (64, 128) for layers in (4, 8) for b in (1, 8, 32, 256)]
 AMP = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": None}
@@ -96,23 +95,8 @@ def say(line, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--case", action="append", help="c64-l4-e0-k5-b8 and the like; default: the 16 of G1")
-    parser.add_argument("--variant", action="append", choices=VARIANTS, help="default: eager and compile")
-    parser.add_argument("--amp", choices=AMP, help="default: fp16 with GradScaler on a GPU, as the seed; fp32 on a CPU")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=5, help="steps a round")
-    parser.add_argument("--warm-up", type=int, default=5, help="steps after the first that are not timed")
-    parser.add_argument("--until", type=int, metavar="N", help="N steps, and the seconds since the process started (G9)")
-    parser.add_argument("--check", metavar="FILE", help="write weights and sequences; print loss and gradient norm, float32")
-    parser.add_argument("--json", action="store_true", help="lines of JSON")
-    options = parser.parse_args()
-    options.amp = options.amp or ("fp16" if options.device == "cuda" else "fp32")
-    if options.device == "cuda" and not torch.cuda.is_available():
-        sys.exit("error: no GPU that this PyTorch can use\nhelp: --device cpu tries the program on a CPU")
-    if options.device == "cpu":
-        torch.set_num_threads(1)
+    options = step_options(__doc__, "c64-l4-e0-k5-b8 and the like; default: the 16 of G1", VARIANTS, "default: eager and compile", AMP, "fp16",
+                           "default: fp16 with GradScaler on a GPU, as the seed; fp32 on a CPU", "sequences")
     name = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
     facts = {"bench": "sudoku_step_gpu", "device": name, "torch": torch.__version__, "amp": options.amp}
     for case in options.case or G1:

@@ -14,7 +14,6 @@ every ten updates. Variants: eager, flash (flash_attn, eager), compile (mode max
 with mode reduce-overhead). Steps are timed with CUDA events around --steps of them, medians over --rounds. Before that,
 loss and gradient norm of each variant are compared with the eager ones on the same weights, in float32.
 """
-import argparse
 import json
 import os
 import statistics
@@ -26,7 +25,7 @@ os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 import torch  # noqa: E402
 
 import unet_peer  # noqa: E402
-from device_clock import Stopwatch, seconds_since_exec, synchronise  # noqa: E402
+from device_clock import Stopwatch, seconds_since_exec, step_options, synchronise  # noqa: E402
 
 G2 = [f"d64-s32-b{batch}-a2" for batch in (16, 64, 512)]
 VARIANTS = {"eager": {}, "flash": {"flash": True}, "compile": {"compiled": True, "mode": "max-autotune-no-cudagraphs"},
@@ -105,23 +104,8 @@ def say(line, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--case", action="append", help="d64-s32-b16-a2 and the like; default: the three of G2")
-    parser.add_argument("--variant", action="append", choices=VARIANTS, help="default: eager, flash and compile")
-    parser.add_argument("--amp", choices=unet_peer.AMP, help="default: bf16 on a GPU, fp32 on a CPU")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=5, help="steps a round")
-    parser.add_argument("--warm-up", type=int, default=5, help="steps after the first that are not timed")
-    parser.add_argument("--until", type=int, metavar="N", help="N steps, and the seconds since the process started (G9)")
-    parser.add_argument("--check", metavar="FILE", help="write weights and inputs; print loss and gradient norm, float32")
-    parser.add_argument("--json", action="store_true", help="lines of JSON")
-    options = parser.parse_args()
-    options.amp = options.amp or ("bf16" if options.device == "cuda" else "fp32")
-    if options.device == "cuda" and not torch.cuda.is_available():
-        sys.exit("error: no GPU that this PyTorch can use\nhelp: --device cpu tries the program on a CPU")
-    if options.device == "cpu":
-        torch.set_num_threads(1)
+    options = step_options(__doc__, "d64-s32-b16-a2 and the like; default: the three of G2", VARIANTS, "default: eager, flash and compile",
+                           unet_peer.AMP, "bf16", "default: bf16 on a GPU, fp32 on a CPU", "inputs")
     name = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
     facts = {"bench": "unet_step_gpu", "device": name, "torch": torch.__version__, "amp": options.amp}
     for case in options.case or G2:

@@ -276,7 +276,7 @@ Examples
   lockstep forward my.yaml --weights model.safetensors --inputs in.safetensors --output out.safetensors
   lockstep forward my.yaml --weights model.safetensors --inputs in.safetensors --output out.safetensors --gradients
 
-Runs the model on tensors from a safetensors file: for checking it against another framework.
+Runs the model on tensors from a safetensors file: for checking it against another framework. With run.device=cuda on a GPU.
 )";
 
 const char* const kExport = R"(lockstep export RUN|CHECKPOINT|CONFIG --output FILE [flags] [key=value ...]
@@ -312,7 +312,8 @@ const char* const kOptimize = R"(lockstep optimize --inputs I --output O [key=va
 Examples
   lockstep optimize --inputs steps.safetensors --output out.safetensors optimizer.kind=adamw optimizer.lr=1e-3
 
-Runs an optimizer on parameters (param.NAME) and gradients (grad.K.NAME) from a safetensors file.
+Runs an optimizer on parameters (param.NAME) and gradients (grad.K.NAME) from a safetensors file. With run.device=cuda
+by the update that a GPU's steps run.
 )";
 
 const char* const kEnv = R"(lockstep env [--json]

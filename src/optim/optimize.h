@@ -9,6 +9,7 @@
 #include "optim/ema.h"
 #include "optim/optimizers.h"
 #include "optim/schedules.h"
+#include "tensor/device.h"
 #include "tensor/named.h"
 
 namespace lockstep {
@@ -27,5 +28,9 @@ struct OptimizeSettings {
 // and with an EMA, which starts as the parameters, `ema.K.NAME`. Throws DataError for missing,
 // unknown or misshapen inputs.
 NamedTensors optimize(const NamedTensors& inputs, const OptimizeSettings& settings);
+
+// The same by the update that steps on a device run (device_update.h): `fused` has the bits of the above. A step whose
+// gradients are not finite changes nothing there, with `found_inf` or without.
+NamedTensors optimize_on_device(const NamedTensors& inputs, const OptimizeSettings& settings, Device& device);
 
 }  // namespace lockstep

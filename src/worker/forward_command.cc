@@ -4,7 +4,9 @@
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "tensor/cuda_plugin.h"
 #include "tensor/safetensors.h"
+#include "train/open_device.h"
 #include "train/precision.h"
 #include "train/run_config.h"
 #include "worker/arguments.h"
@@ -46,15 +48,20 @@ int forward_command(const Words& words) {
   const auto task = loaded.kinds->tasks.make(loaded.config->task);
   const auto model = task->make_model(static_cast<uint64_t>(loaded.config->run.seed));
   model->load(load_safetensors(weights), weights);
-
+  // The network answers where its inputs lie, on the host; only it computes on a GPU.
+  const auto device = device_of_process(cuda_plugin_is_open() ? "cuda" : "cpu", loaded.config->precision.tf32);
   NamedTensors outputs;
-  {
+  const auto queue = device->make_queue();
+  queue->run([&] {
+    if (!device->is_cpu()) model->to(device->where());
     at::AutoGradMode gradients(arguments.has("--gradients"));
-    const AutocastGuard autocast(loaded.config->precision.compute);
-    outputs = task->forward(*model, inputs);
-  }
-  if (arguments.has("--gradients")) add_gradients(*model, outputs);
-  for (NamedTensor& entry : outputs) entry.tensor = entry.tensor.detach();
+    {
+      const AutocastGuard autocast(loaded.config->precision.compute, /*keep_casts=*/false, device->where().type());
+      outputs = task->forward(*model, inputs);
+    }
+    if (arguments.has("--gradients")) add_gradients(*model, outputs);
+    for (NamedTensor& entry : outputs) entry.tensor = entry.tensor.detach().cpu();
+  });
   write_atomic(output, [&](const fs::path& path) { save_safetensors(path, outputs); });
   return 0;
 }

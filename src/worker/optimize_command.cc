@@ -2,7 +2,9 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "optim/optimize.h"
+#include "tensor/cuda_plugin.h"
 #include "tensor/safetensors.h"
+#include "train/open_device.h"
 #include "train/run_config.h"
 #include "worker/arguments.h"
 #include "worker/commands.h"
@@ -24,7 +26,8 @@ int optimize_command(const Words& words) {
   settings.ema = config.train.ema;
   settings.total_steps = config.train.steps.value_or(0);
   settings.epochs = static_cast<int64_t>(config.train.epochs.value_or(0));
-  const NamedTensors outputs = optimize(inputs, settings);
+  const auto device = device_of_process(cuda_plugin_is_open() ? "cuda" : "cpu");
+  const NamedTensors outputs = device->is_cpu() ? optimize(inputs, settings) : optimize_on_device(inputs, settings, *device);
   write_atomic(output, [&](const fs::path& path) { save_safetensors(path, outputs); });
   return 0;
 }

@@ -60,6 +60,25 @@ TEST(Optimize, ScaleDividesTheGradients) {
   for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(at::equal(a[i].tensor, b[i].tensor)) << a[i].name;
 }
 
+TEST(Optimize, OnADeviceGivesTheBitsOfTheHost) {
+  NamedTensors inputs = golden_inputs();
+  at::Tensor found_inf = at::zeros({20});
+  found_inf[3] = 1;
+  inputs.push_back({"found_inf", found_inf});
+  inputs.push_back({"scale", at::full({20}, 3.0f)});
+  const auto device = make_cpu_device();
+  for (const char* name : {"adamw_clipped", "sgd_nesterov"}) {
+    OptimizeSettings settings = settings_for(name);
+    settings.ema = {0.9, 2, true};
+    const auto host = optimize(inputs, settings), there = optimize_on_device(inputs, settings, *device);
+    ASSERT_EQ(host.size(), there.size());
+    for (size_t i = 0; i < host.size(); ++i) {
+      EXPECT_EQ(host[i].name, there[i].name);
+      EXPECT_TRUE(at::equal(host[i].tensor, there[i].tensor)) << name << ", " << host[i].name;
+    }
+  }
+}
+
 TEST(Optimize, AStepWithFoundInfChangesNothingAndIsNoUpdate) {
   NamedTensors inputs = golden_inputs();
   at::Tensor found_inf = at::zeros({20});
