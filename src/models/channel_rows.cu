@@ -1,4 +1,5 @@
-// See channel_rows_kernel.h. One warp a position; it reads its row twice, the second time from the nearest cache.
+// See channel_rows_kernel.h. A position belongs to as many lanes as its channels fill, at most a warp, so that narrow maps
+// keep all lanes loading; it is read twice, the second time from the nearest cache.
 #include "models/channel_rows_kernel.h"
 
 #include "models/column_sums_cuda.h"
@@ -7,7 +8,7 @@
 namespace lockstep::cuda {
 namespace {
 
-constexpr int kThreads = 256, kWarps = kThreads / kWarp;
+constexpr int kThreads = 256;
 
 struct Parts {
   ColumnChunks chunks;
@@ -28,17 +29,35 @@ __device__ Affine affine(const ChannelRowsShape& s, const float* g, const float*
   return {g[c] * (condition[c] + 1.0f), condition[s.channels + c]};
 }
 
-// √C / max(‖x‖, 1e-12) of a row, in every lane.
+// Over the lanes of a position: the same bits in each of them. All lanes of the warp call it.
+__device__ float sum_of_lanes(float x, int lanes) {
+  for (int step = lanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(kAllLanes, x, step);
+  return x;
+}
+
+// Which position a thread works on: all threads of a block take the same number of turns, those beyond the last position
+// on the last one, without writing.
+struct Turn {
+  int64_t row, image;
+  bool mine;
+};
+__device__ Turn turn_of(const ChannelRowsShape& s, int64_t first, int lanes) {
+  const int64_t rows = s.batch * s.positions, wanted = first + threadIdx.x / static_cast<unsigned>(lanes);
+  const int64_t row = wanted < rows ? wanted : rows - 1;
+  return {row, row / s.positions, wanted < rows};
+}
+
+// √C / max(‖x‖, 1e-12) of a row, in each of its lanes.
 template <class T, int N>
-__device__ float inverse_length(const ChannelRowsShape& s, const T* row, int lane) {
+__device__ float inverse_length(const ChannelRowsShape& s, const T* row, int lane, int lanes) {
   float sum = 0;
-  for (int64_t c = int64_t{lane} * N; c < s.channels; c += kWarp * N) {
+  for (int64_t c = int64_t{lane} * N; c < s.channels; c += lanes * N) {
     float v[N];
     load_floats<N>(row + c, v);
 #pragma unroll
     for (int i = 0; i < N; ++i) sum += v[i] * v[i];
   }
-  return sqrtf(static_cast<float>(s.channels)) / fmaxf(sqrtf(warp_sum(sum)), 1e-12f);
+  return sqrtf(static_cast<float>(s.channels)) / fmaxf(sqrtf(sum_of_lanes(sum, lanes)), 1e-12f);
 }
 
 // dz of a channel: through SiLU.
@@ -50,14 +69,15 @@ __device__ float through_silu(bool silu, float z, float dy) {
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
-    forward_kernel(ChannelRowsShape s, const T* x, const float* g, const float* scale_shift, T* y) {
-  const int lane = threadIdx.x % kWarp;
-  const int64_t rows = s.batch * s.positions, stride = int64_t{gridDim.x} * kWarps;
-  for (int64_t r = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; r < rows; r += stride) {
+    forward_kernel(ChannelRowsShape s, int lanes, const T* x, const float* g, const float* scale_shift, T* y) {
+  const int lane = static_cast<int>(threadIdx.x) % lanes, each = kThreads / lanes;
+  const int64_t rows = s.batch * s.positions, stride = int64_t{gridDim.x} * each;
+  for (int64_t first = int64_t{blockIdx.x} * each; first < rows; first += stride) {
+    const auto [r, image, mine] = turn_of(s, first, lanes);
     const T* row = x + r * s.channels;
-    const float inverse = inverse_length<T, N>(s, row, lane);
-    const int64_t image = r / s.positions;
-    for (int64_t c = int64_t{lane} * N; c < s.channels; c += kWarp * N) {
+    const float inverse = inverse_length<T, N>(s, row, lane, lanes);
+    if (!mine) continue;
+    for (int64_t c = int64_t{lane} * N; c < s.channels; c += lanes * N) {
       float v[N];
       load_floats<N>(row + c, v);
 #pragma unroll
@@ -74,14 +94,15 @@ __global__ void __launch_bounds__(kThreads)
 // dx = (t − u·(t·u)/C)·inverse with u = x·inverse, t = dz·gain, ‖u‖² = C. Keeps `inverse` for the sums.
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
-    dx_kernel(ChannelRowsShape s, const T* x, const float* g, const float* scale_shift, const T* dy, T* dx, float* inverses) {
-  const int lane = threadIdx.x % kWarp;
-  const int64_t rows = s.batch * s.positions, stride = int64_t{gridDim.x} * kWarps;
-  for (int64_t r = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; r < rows; r += stride) {
+    dx_kernel(ChannelRowsShape s, int lanes, const T* x, const float* g, const float* scale_shift, const T* dy, T* dx,
+              float* inverses) {
+  const int lane = static_cast<int>(threadIdx.x) % lanes, each = kThreads / lanes;
+  const int64_t rows = s.batch * s.positions, stride = int64_t{gridDim.x} * each;
+  for (int64_t first = int64_t{blockIdx.x} * each; first < rows; first += stride) {
+    const auto [r, image, mine] = turn_of(s, first, lanes);
     const T *row = x + r * s.channels, *d_row = dy + r * s.channels;
-    const float inverse = inverse_length<T, N>(s, row, lane);
-    if (lane == 0) inverses[r] = inverse;
-    const int64_t image = r / s.positions;
+    const float inverse = inverse_length<T, N>(s, row, lane, lanes);
+    if (mine && lane == 0) inverses[r] = inverse;
     const auto through = [&](int64_t c, float (&u)[N], float (&t)[N]) {
       load_floats<N>(row + c, u);
       load_floats<N>(d_row + c, t);
@@ -93,13 +114,14 @@ __global__ void __launch_bounds__(kThreads)
       }
     };
     float dot = 0, u[N], t[N];
-    for (int64_t c = int64_t{lane} * N; c < s.channels; c += kWarp * N) {
+    for (int64_t c = int64_t{lane} * N; c < s.channels; c += lanes * N) {
       through(c, u, t);
 #pragma unroll
       for (int i = 0; i < N; ++i) dot += u[i] * t[i];
     }
-    const float share = warp_sum(dot) / static_cast<float>(s.channels);
-    for (int64_t c = int64_t{lane} * N; c < s.channels; c += kWarp * N) {
+    const float share = sum_of_lanes(dot, lanes) / static_cast<float>(s.channels);
+    if (!mine) continue;
+    for (int64_t c = int64_t{lane} * N; c < s.channels; c += lanes * N) {
       through(c, u, t);
 #pragma unroll
       for (int i = 0; i < N; ++i) t[i] = (t[i] - u[i] * share) * inverse;
@@ -163,7 +185,8 @@ void with_packs(const ChannelRowsShape& s, const Run& run, Pointers... pointers)
 void channel_rows_forward(const ChannelRowsShape& s, const void* x, const float* g, const float* scale_shift, void* y,
                           void* stream) {
   with_packs(s, [&]<class T, int N>() {
-    launch(forward_kernel<T, N>, blocks_for(s.batch * s.positions, kWarps, 132 * 32), kThreads, stream, s,
+    const int lanes = lanes_of_row(s.channels, N);
+    launch(forward_kernel<T, N>, blocks_for(s.batch * s.positions, kThreads / lanes, 132 * 32), kThreads, stream, s, lanes,
            static_cast<const T*>(x), g, scale_shift, static_cast<T*>(y));
   }, x, y);
 }
@@ -173,8 +196,9 @@ void channel_rows_backward(const ChannelRowsShape& s, const void* x, const float
   const Parts parts = parts_of(s, workspace);
   with_packs(s, [&]<class T, int N>() {
     const T *from = static_cast<const T*>(x), *d = static_cast<const T*>(dy);
-    launch(dx_kernel<T, N>, blocks_for(s.batch * s.positions, kWarps, 132 * 32), kThreads, stream, s, from, g, scale_shift, d,
-           static_cast<T*>(dx), parts.inverse);
+    const int lanes = lanes_of_row(s.channels, N);
+    launch(dx_kernel<T, N>, blocks_for(s.batch * s.positions, kThreads / lanes, 132 * 32), kThreads, stream, s, lanes, from, g,
+           scale_shift, d, static_cast<T*>(dx), parts.inverse);
     launch(sums_kernel<T, N>, sums_grid(s.batch, parts.chunks, s.channels, N), kSumThreads, stream, s, from, g, scale_shift, d, parts);
     launch(parameters_kernel, blocks_for(s.channels, kThreads), kThreads, stream, s, g, scale_shift, parts, dg, d_scale_shift);
   }, x, dy, dx);

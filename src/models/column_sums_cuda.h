@@ -1,7 +1,8 @@
 // Two sums over rows for each column, in float32 and in a fixed order: part of the backward of every norm.
 //
-// A block of 8 warps takes 32 packs of columns; warp w adds rows w, w + 8, … of its chunk, then the 8 partial
-// sums are added in order. Chunks: column_chunks.h.
+// A row belongs to as many lanes as its packs fill, at most a warp; a block of 256 threads has so many rows at work at
+// once, each slot adds every so-many-th row of the block's chunk, then the slots' sums are added in order. Chunks:
+// column_chunks.h.
 #pragma once
 
 #include "models/column_chunks.h"
@@ -9,21 +10,31 @@
 
 namespace lockstep::cuda {
 
-inline constexpr int kSumThreads = 256, kSumWarps = kSumThreads / kWarp;
+inline constexpr int kSumThreads = 256;
+
+// Lanes of a row of `columns`, in packs: a power of two, at most a warp.
+__host__ __device__ inline int lanes_of_row(int64_t columns, int pack) {
+  int lanes = 1;
+  while (lanes < kWarp && int64_t{lanes} * pack < columns) lanes *= 2;
+  return lanes;
+}
 
 // Where a block of column_sums works. Grid: x = tiles · chunks, y = images.
 struct SumsPlace {
   int64_t image, chunk, column;  // column: the thread's first; may lie beyond the last
+  int lanes;
 };
 template <int N>
 __device__ SumsPlace sums_place(int64_t columns) {
-  const int64_t tiles = (columns / N + kWarp - 1) / kWarp;
+  const int lanes = lanes_of_row(columns, N);
+  const int64_t tiles = (columns / N + lanes - 1) / lanes;
   const int64_t tile = blockIdx.x % tiles;
-  return {blockIdx.y, blockIdx.x / tiles, (tile * kWarp + threadIdx.x % kWarp) * N};
+  return {blockIdx.y, blockIdx.x / tiles, (tile * lanes + static_cast<int>(threadIdx.x) % lanes) * N, lanes};
 }
 
 inline dim3 sums_grid(int64_t images, const ColumnChunks& chunks, int64_t columns, int pack) {
-  const int64_t tiles = (columns / pack + kWarp - 1) / kWarp;
+  const int lanes = lanes_of_row(columns, pack);
+  const int64_t tiles = (columns / pack + lanes - 1) / lanes;
   return dim3(static_cast<unsigned>(tiles * chunks.count), static_cast<unsigned>(images));
 }
 
@@ -32,25 +43,26 @@ inline dim3 sums_grid(int64_t images, const ColumnChunks& chunks, int64_t column
 template <int N, class Add>
 __device__ void column_sums(const SumsPlace& at, const ColumnChunks& chunks, int64_t rows, int64_t columns, float* partial,
                             const Add& add) {
-  __shared__ float sums[2][kSumWarps][kWarp * N];
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  __shared__ float sums[2][kSumThreads * N];
+  const int lane = static_cast<int>(threadIdx.x) % at.lanes, slot = static_cast<int>(threadIdx.x) / at.lanes;
+  const int slots = kSumThreads / at.lanes, width = at.lanes * N;
   float first[N] = {}, second[N] = {};
   if (at.column < columns) {
     const int64_t end = (at.chunk + 1) * chunks.rows_each < rows ? (at.chunk + 1) * chunks.rows_each : rows;
-    for (int64_t row = at.chunk * chunks.rows_each + warp; row < end; row += kSumWarps) add(row, first, second);
+    for (int64_t row = at.chunk * chunks.rows_each + slot; row < end; row += slots) add(row, first, second);
   }
 #pragma unroll
   for (int i = 0; i < N; ++i) {
-    sums[0][warp][lane * N + i] = first[i];
-    sums[1][warp][lane * N + i] = second[i];
+    sums[0][slot * width + lane * N + i] = first[i];
+    sums[1][slot * width + lane * N + i] = second[i];
   }
   __syncthreads();
   const int64_t tile_begin = at.column - lane * N;
   float* to = partial + (at.image * chunks.count + at.chunk) * 2 * columns;
-  for (int i = threadIdx.x; i < 2 * kWarp * N; i += kSumThreads) {
-    const int which = i / (kWarp * N), column = i % (kWarp * N);
+  for (int i = threadIdx.x; i < 2 * width; i += kSumThreads) {
+    const int which = i / width, column = i % width;
     float sum = 0;
-    for (int w = 0; w < kSumWarps; ++w) sum += sums[which][w][column];
+    for (int other = 0; other < slots; ++other) sum += sums[which][other * width + column];
     if (tile_begin + column < columns) to[which * columns + tile_begin + column] = sum;
   }
 }

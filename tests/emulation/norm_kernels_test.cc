@@ -140,6 +140,7 @@ TEST_F(NormKernels, GroupNormAgreesWithDoublePrecision) {
       check_group_norm({2, 5, 36, 3, true, false, true, 1}, type);
       check_group_norm({2, 9, 32, 4, true, true, false, 0, true}, type);
       check_group_norm({1, 5, 12, 3, true, true, false, 1, true}, type);
+      check_group_norm({2, 70, 8, 2, true, true, true}, type);
     });
 }
 
@@ -186,6 +187,9 @@ TEST_F(NormKernels, ChannelNormAgreesWithDoublePrecision) {
       check_channel_rows({3, 7, 24, 0, true, true, false}, type);
       check_channel_rows({1, 35, 19, 0, false, true, true}, type);
       check_channel_rows({2, 4, 300, 0, true, true, true, 1}, type);
+      check_channel_rows({3, 75, 8, 0, true, true, true}, type);  // narrow: several positions a warp
+      check_channel_rows({1, 1, 4, 0, true, true, true}, type);
+      check_channel_rows({2, 37, 1, 0, false, true, true}, type);
     });
 }
 
