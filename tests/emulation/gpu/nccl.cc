@@ -150,7 +150,9 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* out, int ranks, ncclUniqueId id,
   const timeval limit{.tv_sec = std::chrono::seconds(kMeetingTime).count(), .tv_usec = 0};
   setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   for (int more = rank + 1; more < ranks; ++more) {
-    const int connection = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    int connection = -1;
+    do connection = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    while (connection < 0 && errno == EINTR);
     int peer = 0;
     if (connection < 0 || !transfer(connection, reinterpret_cast<char*>(&peer), sizeof peer, false)) return ncclSystemError;
     comm->peers[static_cast<size_t>(peer)] = connection;
