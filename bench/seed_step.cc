@@ -9,7 +9,8 @@
 //
 // One thread. Seconds are wall clock and CPU time of this process, which other work on the machine disturbs
 // less. --device cuda: the network and the update of a device's steps on the first GPU, operation by operation; a whole run
-// (`lockstep train`) replays them as one graph. The batch is cut into --slots forwards as a run cuts it (`lockstep plan`: 8 where they divide it),
+// (`lockstep train`) replays them as one graph.
+// The batch is cut into --slots forwards as a run cuts it (`lockstep plan`: 8 where they divide it),
 // whose gradients add up. K 1 is one forward a grid (C18). bench/peers/seed_step.py runs it with its peers.
 #include <cstdio>
 #include <iostream>

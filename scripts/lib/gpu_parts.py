@@ -4,6 +4,7 @@ A part's function takes the machine and the time (of time.monotonic) at which it
 its key `passed` says whether the part passed.
 """
 import dataclasses
+import itertools
 import json
 import statistics
 import time
@@ -67,7 +68,7 @@ class Run:
         return sum(line["data_wait_seconds"] for line in lines) / sum(line["step_seconds"] for line in lines)
 
     def notes(self):
-        return [line for line in self.log.splitlines() if "step.graph" in line or "device 0" in line]
+        return [line for line in self.log.splitlines() if any(word in line for word in ("step.graph", "device 0", "on the device:"))]
 
 
 def gpu_tests(machine, until):
@@ -261,16 +262,18 @@ def g9(machine, until):
 
 
 def two_ranks(machine, until):
-    """Two ranks that share the GPU: by NCCL with distinct host names, and through the host."""
+    """Two ranks that share the GPU: by NCCL with distinct host names, and through the host; whole and with a sharded optimizer."""
     options = [*seed_options(64, 4, 16, 40, "fp32"), "train.micro_batch=8"]
     found, one = {}, Run(machine, options)
     ways = {"host": {"LOCKSTEP_DEVICE_COMM": "host"}, "nccl": {}}
     for name, environment in ways.items():
-        for reduce in ("allreduce", "tree"):
-            key = f"{name}_{reduce}"
+        for reduce, shard in itertools.product(("allreduce", "tree"), ("false", "true")):
+            key = f"{name}_{reduce}" + ("_sharded" if shard == "true" else "")
+            if shard == "true" and not found[f"{name}_{reduce}"]["agrees"]:
+                continue
             try:
                 run = Run(machine, options, "launch.ranks_per_node=2", "launch.with=local", "launch.max_restarts=0", f"ddp.reduce={reduce}",
-                          "ddp.timeout_seconds=60", "ddp.slots=2", timeout=min(150, until - time.monotonic()),
+                          f"ddp.shard_optimizer={shard}", "ddp.timeout_seconds=60", "ddp.slots=2", timeout=min(150, until - time.monotonic()),
                           environment={"LOCKSTEP_SHARE_GPU": "1"} | environment)
                 found[key] = {"agrees": close(run.losses()[:10], one.losses()[:10], 1e-3), "milliseconds": run.milliseconds(20), "notes": run.notes()}
             except Exception as error:  # pylint: disable=broad-except

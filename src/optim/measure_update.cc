@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
+#include <exception>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -104,14 +104,16 @@ std::vector<UpdateTime> measure_updates(const DeviceUpdateSetup& setup, Device& 
       update = make_device_update(alone);
       before.emplace(update->state());
     });
+    std::exception_ptr no_memory;
     try {
       time.seconds = Trial(alone, *update, device, queue).run(in_graph);
     } catch (const std::exception& error) {
-      if (is_out_of_memory(error)) throw;
+      if (is_out_of_memory(error)) no_memory = std::current_exception();
       time.obstacle = first_line(error.what());
     }
     queue.run([&] { before->put_back(); });
     device.synchronize();
+    if (no_memory) std::rethrow_exception(no_memory);
     times.push_back(time);
   }
   return times;
@@ -122,8 +124,9 @@ ImplementationChoice choose_by_times(const std::string& kind, const std::vector<
   std::string figures;
   for (const UpdateTime& time : times) {
     const std::string name = implementation_name(time.implementation);
-    figures += (figures.empty() ? "" : ", ") +
-               (time.seconds ? fmt::format("{} {:.4g} ms", name, *time.seconds * 1e3) : fmt::format("{} cannot run: {}", name, time.obstacle));
+    figures += figures.empty() ? "" : ", ";
+    figures += time.seconds ? fmt::format("{} {:.4g} ms", name, *time.seconds * 1e3)
+                            : fmt::format("{} cannot run: {}", name, time.obstacle);
     if (time.seconds && (best == nullptr || *time.seconds < kWorthIt * *best->seconds)) best = &time;
   }
   if (best == nullptr) throw EnvironmentError("no implementation of the optimizer runs on this device: " + figures, "set run.device=cpu");

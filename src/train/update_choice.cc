@@ -1,11 +1,7 @@
 #include "train/update_choice.h"
 
 #include <c10/util/Exception.h>
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
-#include "core/files.h"
-#include "core/log.h"
 #include "optim/measure_update.h"
 
 namespace lockstep {
@@ -44,9 +40,9 @@ std::optional<ImplementationChoice> choose_update(Session& session, const Device
     choice = measured(session, setup, queue, in_graph);
     keep_in_plan(session.place().folder.plan(), implementation_name(choice.implementation), choice.text);
   }
-  bool foreach = choice.implementation == Implementation::kForeach;
-  session.communicator().broadcast(&foreach, sizeof foreach, 0, "choice of the optimizer's implementation");
-  return session.is_first() ? choice : choice_of(foreach ? "foreach" : "fused", "chosen by rank 0");
+  session.communicator().broadcast(&choice.implementation, sizeof choice.implementation, 0, "choice of the optimizer's implementation");
+  if (!session.is_first()) choice.text = "chosen by rank 0";
+  return choice;
 }
 
 }  // namespace lockstep

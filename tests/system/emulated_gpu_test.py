@@ -95,6 +95,8 @@ def shares(test, config):
     for implementation in ("fused", "foreach"):
         run = folder_of(train(test, config, *words, *shard, f"optimizer.implementation={implementation}", count=2, tells=[REPLAYS]))
         close(losses(summed), losses(run), 1e-4)
+    shared = train(test, config, *words, *shard, LOCKSTEP_SHARE_GPU="1", LOCKSTEP_DEVICE_COMM="host", tells=["gradients travel by host"])
+    close(losses(summed), losses(folder_of(shared)), 1e-4)
     return "tree: every tensor of the whole run, bf16_weights and a resume too; reduce-scatter: its losses"
 
 
