@@ -111,15 +111,34 @@ Drawn draw_given(const ImageDiffusion& images, const GivenNoise& given, const Sa
   return drawn;
 }
 
+// Memory for all pictures, before the first is drawn.
+at::Tensor room_for(int64_t count, int64_t channels, int64_t size) {
+  try {
+    return at::empty({count, channels, size, size}, at::kFloat);
+  } catch (const c10::Error&) {
+    throw EnvironmentError(fmt::format("{} pictures of {} x {} x {} floats do not fit into memory", count, channels, size, size),
+                           "draw them in several calls with another --seed each", on_command_line("--count " + std::to_string(count)));
+  }
+}
+
 Drawn draw_numbered(const ImageDiffusion& images, const PictureDrawer& drawer, const DenoiserFacts& facts,
                     const SampleRequest& request, Passes& passes) {
   const int64_t batch = std::min(batch_of(request), request.count), size = images.options.image_size;
-  Drawn drawn{at::empty({request.count, facts.channels, size, size}, at::kFloat), {}};
+  Drawn drawn{room_for(request.count, facts.channels, size), {}};
   request.for_each((request.count + batch - 1) / batch, [&](Model& model, int64_t chunk) {
     const int64_t first = chunk * batch, count = std::min(batch, request.count - first);
     drawn.x.narrow(0, first, count).copy_(drawer.draw(model, first, count, batch, [&] { passes.add(); }));
   });
   return drawn;
+}
+
+// Throws EnvironmentError if a file's folder is not there, before hours of drawing.
+void check_folder_of(const std::string& output, Form form) {
+  const fs::path folder = fs::path(output).parent_path();
+  std::error_code code;
+  if (form != Form::kFolder && !folder.empty() && !fs::is_directory(folder, code))
+    throw EnvironmentError("there is no folder '" + folder.string() + "'", "make it first, or write elsewhere",
+                           on_command_line("--output " + output));
 }
 
 // Throws ConfigError for flags that do not go together or with this network.
@@ -172,6 +191,7 @@ void sample_images(const ImageDiffusion& configured, Denoiser& model, const Samp
   const Form form = form_of(request.output);
   const DenoiserFacts& facts = model.facts();
   check_flags(request, form, facts);
+  check_folder_of(request.output, form);
   configured.diffusion.check(facts);
   ImageDiffusion images = configured;
   images.options.guidance.scale = number_flag(request, "--guidance", 0, 1e6, images.options.guidance.scale);

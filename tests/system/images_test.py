@@ -128,6 +128,8 @@ def between_pictures(test, run, pair, out):
     def refused(code, inside, *flags):
         result = test.run("sample", run, *flags, "--output", out, limit=30).expect(code)
         assert inside in result.err, result.text()
+    test.run("sample", run, "--output", test.work / "no" / "x.png", limit=30).expect(3)
+    refused(3, "do not fit into memory", "--count", str(10 ** 13))
     refused(2, "needs two pictures", "--interpolate", one)
     refused(4, "missing.png", "--interpolate", f"{one},{test.work / 'missing.png'}")
     refused(4, str(pair), "--interpolate", f"{one},{pair}")  # no picture
