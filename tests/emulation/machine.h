@@ -22,11 +22,11 @@ void set_order(Order order);
 // Runs every block of the grid. Aborts with a message on a barrier that some threads never reach.
 void run(Dim3 grid, Dim3 block, const std::function<void()>& thread);
 
-// A kernel that was started on a stream, with the device pointers among its arguments: those in structures,
-// whose use is not known, count as read.
+// A kernel that was started on a stream, with the device pointers among its arguments. What it does to those in
+// structures shows when it has run.
 struct Launch {
   void* stream = nullptr;
-  std::vector<const void*> reads, writes;
+  std::vector<const void*> reads, writes, unknown;
   std::function<void()> run;
 };
 // At once in the tests of kernels (immediate.cc), in the order of streams in the emulated plug-in (gpu/kernels.cc).
@@ -41,7 +41,7 @@ void note_pointers(Launch& launch, const Argument& argument) {
     for (size_t at = 0; at + sizeof(void*) <= sizeof argument; at += sizeof(void*)) {
       const void* word;
       std::memcpy(&word, reinterpret_cast<const char*>(&argument) + at, sizeof word);
-      launch.reads.push_back(word);
+      launch.unknown.push_back(word);
     }
   }
 }

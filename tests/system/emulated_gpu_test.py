@@ -160,6 +160,17 @@ def memory(test, config):
     return "the micro_batch that it names fits"
 
 
+def buckets(test, config):
+    """A network whose gradients travel in several buckets, beside backward."""
+    wide = ("task.model.channels=256", "task.model.hidden=256", "optimizer.lr=1.0e-5", "train.steps=8", "evaluate=[]", "checkpoint.keep_best=")
+    result = train(test, config, *TWO, *wide, count=2, tells=[REPLAYS])
+    count = int(result.err.split("gradients travel by nccl, ")[1].split()[0])
+    assert count > 1, result.text()
+    cpu = folder_of(test.run("train", config, "run.device=cpu", *wide).expect(0))
+    close(losses(cpu), losses(folder_of(result)), 1e-3)
+    return f"{count} buckets"
+
+
 def uses(test, config):
     run = folder_of(train(test, config))
     test.run("evaluate", run, "run.device=cuda").expect(0)
@@ -177,6 +188,7 @@ def main():
     test.case("shares", shares, test, config)
     test.case("choice", choice, test, config)
     test.case("phases", phases, test, config)
+    test.case("buckets", buckets, test, config)
     test.case("resume", resumes, test, config)
     test.case("memory", memory, test, config)
     test.case("uses", uses, test, config)

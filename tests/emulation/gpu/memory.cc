@@ -145,6 +145,12 @@ Span use_of(const void* pointer) {
   return found->first == pointer ? Span{found->first, found->second.bytes} : span(pointer, 1);
 }
 
+Span allocation_of(const void* pointer) {
+  const std::lock_guard lock(big_lock());
+  const auto found = containing(memory().blocks, pointer);
+  return found == memory().blocks.end() ? Span{} : Span{found->first, found->second.bytes};
+}
+
 void set_device(int index) { memory().device = index; }
 int device_index() { return memory().device; }
 int device_count() {

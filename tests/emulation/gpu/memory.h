@@ -21,6 +21,8 @@ void free_device(void* pointer);
 bool is_device(const void* pointer);
 // What a kernel uses that got this pointer: all of an allocation that begins there, else only what it points at.
 Span use_of(const void* pointer);
+// The whole allocation; nothing for other pointers.
+Span allocation_of(const void* pointer);
 void set_device(int index);
 int device_index();
 int device_count();  // 1 or LOCKSTEP_EMULATED_GPUS

@@ -48,7 +48,7 @@ struct cudaLaunchConfig_t {
 
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments... arguments) {
-  emulation::Launch launch{config->stream, {}, {}, [grid = config->gridDim, block = config->blockDim, kernel, arguments...] {
+  emulation::Launch launch{config->stream, {}, {}, {}, [grid = config->gridDim, block = config->blockDim, kernel, arguments...] {
                              emulation::run(grid, block, [&] { kernel(arguments...); });
                            }};
   (emulation::note_pointers(launch, arguments), ...);
