@@ -45,6 +45,7 @@ Failure hang(const Evidence& evidence, const RankState& state, double silent_sec
     failure.fact = name + " left the others" + where(&state);
   } else {
     failure.fact = name + " gave no sign of life for " + whole_seconds(silent_seconds) + where(&state);
+    if (state.stopped) failure.fact += ": its process was stopped";
   }
   failure.help = "a step that needs longer than " + whole_seconds(evidence.timeout_seconds) +
                  " wants a larger ddp.timeout_seconds; a stopped process shows state T in `ps`";

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <fstream>
+#include <string>
 
 #include <time.h>
 
@@ -18,6 +20,19 @@ double monotonic_seconds() {
   clock_gettime(CLOCK_MONOTONIC, &time);
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
+
+namespace {
+
+// State T of /proc/PID/stat, behind the name in parentheses.
+bool is_stopped(int64_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  const size_t name_end = line.rfind(')');
+  return name_end != std::string::npos && line.compare(name_end + 1, 2, " T") == 0;
+}
+
+}  // namespace
 
 RankWatch::RankWatch(RunFolder run, int attempt, int64_t num_ranks, double timeout_seconds)
     : run_(std::move(run)),
@@ -57,6 +72,7 @@ void RankWatch::poll() {
       rank.gone = true;
       rank.gone_seconds = monotonic_seconds();
     }
+    rank.stopped = !rank.gone && silent_seconds(rank) > 0.5 * timeout_seconds_ && is_stopped(page.pid);
   }
 }
 
@@ -79,6 +95,9 @@ std::optional<RankState> RankWatch::hung() const {
     if (worst == nullptr || silent_seconds(rank) > silent_seconds(*worst)) worst = &rank;
   }
   if (worst == nullptr) return std::nullopt;
+  // Those that wait for a stopped rank fall silent at about the same time.
+  for (const RankState& rank : ranks_)
+    if (rank.stopped) return rank;
   return *worst;
 }
 

@@ -12,7 +12,8 @@ def gpus(test, count=1, **more):
     folder = test.lockstep.parent.parent / "emulated"
     report = test.work / "report.json"
     report.unlink(missing_ok=True)
-    for name in [name for name in test.environment if name.startswith("LOCKSTEP_")]:
+    mine = ("LOCKSTEP_CUDA", "LOCKSTEP_EMULATED", "LOCKSTEP_SHARE_GPU", "LOCKSTEP_DEVICE_COMM")
+    for name in [name for name in test.environment if name.startswith(mine)]:
         del test.environment[name]
     path = [part for part in test.environment.get("LD_LIBRARY_PATH", "").split(":") if part and part != str(folder)]
     test.environment |= {"LD_LIBRARY_PATH": ":".join([str(folder), *path]), "LOCKSTEP_EMULATED_GPUS": str(count),

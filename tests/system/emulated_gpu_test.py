@@ -5,13 +5,15 @@ The emulation ends a run that uses memory of another stream without waiting, and
 so a run that comes through says more than its figures.
 """
 import json
+import signal
 
 import harness
+import processes
 import safetensors_file
 import tiny_run
 from emulated_gpu import REPLAYS, close, folder_of, gpus, losses, reports, train, weights_differ
 
-ENVIRONMENT, OUT_OF_SCALE = 3, 7
+ENVIRONMENT, COMMUNICATION, OUT_OF_SCALE = 3, 6, 7
 TWO = ("launch.ranks_per_node=2", "launch.with=local")
 
 
@@ -152,6 +154,25 @@ def resumes(test, config):
     return "6 steps, then 6 more: the bits of 12"
 
 
+def faults(test, config):
+    """A rank that is killed: the others learn of it from NCCL, all start again. One that is stopped: found by the deadline."""
+    words = (*TWO, tiny_run.CONSTANT, "train.steps=60", "evaluate=[]", "checkpoint.keep_best=", "checkpoint.every_steps=20")
+    whole = folder_of(train(test, config, *words, count=2))
+    for number, more, code in ((signal.SIGKILL, ("launch.max_restarts=1",), 0), (signal.SIGSTOP, ("ddp.timeout_seconds=3",), COMMUNICATION)):
+        folder = test.work / "runs" / f"fault-{number.name}"
+        running = test.start("train", config, "run.device=cuda", "--run-folder", folder, *words, *more)
+        assert tiny_run.wait_for_step(running, folder, 25), running.wait(1).text()
+        processes.send(processes.ranks(folder)[1].pid, number)
+        result = running.wait(90)
+        processes.kill_all(folder)
+        if code == 0:
+            tiny_run.compare_runs(whole, folder)
+            result.expect(0, "NCCL failed at")
+        else:
+            result.expect(code, "rank 1 gave no sign of life", "its process was stopped")
+    return "killed: restarted to the same bits; stopped: named, exit 6"
+
+
 def memory(test, config):
     few = "1200000"
     train(test, config, code=ENVIRONMENT, LOCKSTEP_EMULATED_MEMORY=few,
@@ -190,6 +211,7 @@ def main():
     test.case("phases", phases, test, config)
     test.case("buckets", buckets, test, config)
     test.case("resume", resumes, test, config)
+    test.case("faults", faults, test, config)
     test.case("memory", memory, test, config)
     test.case("uses", uses, test, config)
     test.finish()

@@ -60,6 +60,10 @@ sockaddr_un address_of(const ncclUniqueId& id, int rank, socklen_t& length) {
 }
 
 bool transfer(int socket, char* data, size_t bytes, bool sends) {
+  struct Count {
+    Count() { ++emulation::transfers(); }
+    ~Count() { --emulation::transfers(); }
+  } count;
   while (bytes > 0) {
     const ssize_t moved = sends ? send(socket, data, bytes, MSG_NOSIGNAL) : recv(socket, data, bytes, 0);
     if (moved < 0 && errno == EINTR) continue;

@@ -7,6 +7,7 @@
 // ends the program, as do results that the host reads too early: they are filled with NaN until it has waited.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -75,6 +76,8 @@ void replay(const Recording& recording, StreamId stream);
 
 // All of the emulated GPU happens under it.
 std::recursive_mutex& big_lock();
+// How many pieces of work wait for another process now.
+std::atomic<int>& transfers();
 // A mistake that a real GPU would not report: says so and ends the program.
 [[noreturn]] void blame(const std::string& what);
 
