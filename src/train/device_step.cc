@@ -2,9 +2,7 @@
 // host, so that it can be recorded once and replayed as one graph.
 #include <ATen/ATen.h>
 
-#include <chrono>
 #include <deque>
-#include <map>
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
@@ -16,20 +14,17 @@
 #include "optim/device_update.h"
 #include "tensor/kept_values.h"
 #include "train/device_phases.h"
-#include "train/graph_planner.h"
 #include "train/input_buffers.h"
 #include "train/input_feeder.h"
 #include "train/memory_advice.h"
-#include "train/operation_watch.h"
 #include "train/precision.h"
 #include "train/step_parts.h"
+#include "train/step_graphs.h"
 #include "train/steps.h"
 #include "train/update_choice.h"
 
 namespace lockstep {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kInFlight = 2;   // steps that are queued while the host prepares the next one
 constexpr size_t kAhead = 4;      // steps whose inputs are made ahead
@@ -39,16 +34,6 @@ constexpr double kLastLookSeconds = 10;
 // What is added up over slots and ranks, f64.
 enum Total { kLoss, kCount, kCorrect, kGuesses, kStop, kTotalSize };
 constexpr int64_t kTotals = kTotalSize, kReport = kTotals + DeviceUpdate::kReportSize;
-
-// How far a replayed step may be from an eager one, relative to the largest value: the order of additions in
-// some kernels is not fixed.
-double allowed_difference(const std::string& compute) { return compute == "fp32" ? 1e-4 : 2e-2; }
-
-double relative_difference(const at::Tensor& a, const at::Tensor& b) {
-  const double size = b.abs().max().item<double>();
-  const double difference = (a - b).abs().max().item<double>();
-  return difference == 0 ? 0 : difference / std::max(size, 1e-30);
-}
 
 GradientSyncOptions exchange_options(const Session& session) {
   const DdpOptions& ddp = session.config().ddp;
@@ -66,14 +51,6 @@ std::vector<at::Tensor> parameters_of(const Model& model) {
   std::vector<at::Tensor> out;
   for (const NamedTensor& entry : model.parameters()) out.push_back(entry.tensor);
   return out;
-}
-
-GraphMode graph_mode(const Session& session, const DeviceCommunicator& comm) {
-  const std::string& wanted = session.config().step.graph;
-  GraphMode mode;
-  mode.wanted = wanted == "on" ? GraphMode::kOn : wanted == "off" ? GraphMode::kOff : GraphMode::kAuto;
-  if (!comm.recordable()) mode.obstacle = "gradients travel through the host (" + comm.name() + ")";
-  return mode;
 }
 
 // A step that was queued.
@@ -100,15 +77,11 @@ class DeviceSteps final : public Steps {
   const std::vector<LossInputs>& bring(const InputLayout& layout, const std::vector<LossInputs>& inputs);
   LossInputs extra_inputs(const std::vector<LossInputs>& micro_batches) const;
   std::unique_ptr<DeviceUpdate> make_update();
+  GraphedStep graphed(const std::vector<LossInputs>& inputs);
   void exchange_within_update(const std::function<void(DeviceQueue&)>& work);
-  void act(StepAction action, const std::string& shape, const std::vector<LossInputs>& inputs);
-  bool record(const std::string& shape, const std::vector<LossInputs>& inputs);
-  void compare_replay(const std::string& shape, const std::vector<LossInputs>& inputs);
-  bool all_ranks(bool mine, const std::string& what);
   StepResult take_result();
   at::Tensor free_report();
   EnvironmentError out_of_memory(const std::exception& error) const;
-  void tell_note();
 
   Session& session_;
   Device& device_;
@@ -120,7 +93,7 @@ class DeviceSteps final : public Steps {
   std::unique_ptr<DeviceQueue> queue_;
   DeviceGradients gradients_;
   DevicePhases phases_;
-  GraphPlanner planner_;
+  StepGraphs graphs_;
   std::unique_ptr<DeviceUpdate> update_;
   InputFeeder feeder_;
   InputBuffers buffers_;
@@ -129,7 +102,6 @@ class DeviceSteps final : public Steps {
   std::vector<at::Tensor> reports_;  // pinned, free
   double waited_before_ = 0;
   std::shared_ptr<const DeviceMark> overtaken_;  // the last snapshot that steps have waited for
-  std::map<std::string, std::unique_ptr<DeviceGraph>> graphs_;  // destroyed first: the communicator waits for them
 };
 
 DeviceUpdateSetup update_setup(Session& session, Arena& gradients) {
@@ -163,7 +135,7 @@ DeviceSteps::DeviceSteps(Session& session)
       queue_(device_.make_queue()),
       gradients_(*comm_, device_, *queue_, session.layout(), parameters_of(*session.replicas().front()), exchange_options(session)),
       phases_(*queue_, session.is_first()),
-      planner_(graph_mode(session, *comm_)),
+      graphs_(session, *queue_, phases_, comm_->recordable() ? "" : "gradients travel through the host (" + comm_->name() + ")"),
       update_(make_update()),
       feeder_(session, slots_of_rank(session.plan().slots, comm_->size(), comm_->rank()), comm_->size() > 1 ? 1 : kShapes, kAhead),
       buffers_(device_, *queue_),
@@ -174,15 +146,16 @@ DeviceSteps::DeviceSteps(Session& session)
     log_info(update_->choice());
     if (comm_->size() > 1) log_info(fmt::format("gradients travel by {}, {} buckets", comm_->name(), gradients_.num_buckets()));
   }
-  tell_note();
+  graphs_.tell_note();
 }
 
+// The communicator waits for graphs that use it.
 DeviceSteps::~DeviceSteps() { graphs_.clear(); }
 
 std::unique_ptr<DeviceUpdate> DeviceSteps::make_update() {
   DeviceUpdateSetup setup = update_setup(session_, gradients_.sum());
   device_.synchronize();  // weights and states were made on other queues
-  setup.choice = choose_update(session_, setup, *queue_, !planner_.off());
+  setup.choice = choose_update(session_, setup, *queue_, graphs_.allowed());
   if (!session_.shard().whole())
     setup.exchange = ShareExchange{comm_.get(), [this](const std::function<void(DeviceQueue&)>& work) { exchange_within_update(work); }};
   return make_device_update(setup);
@@ -228,8 +201,8 @@ void DeviceSteps::queue_step() {
     overtaken_ = copied;
   }
   // What may still be undone must not be ahead of a comparison.
-  if (planner_.checks(layout.key)) device_.synchronize();
-  act(planner_.next(layout.key), layout.key, there);
+  if (graphs_.checks(layout.key)) device_.synchronize();
+  graphs_.run(layout.key, graphed(there));
   InFlight step{state.step, nullptr, free_report(), phases_.take()};
   queue_->run([&] { step.report.copy_(report_, /*non_blocking=*/true); });
   step.end = queue_->mark();
@@ -248,6 +221,11 @@ std::vector<LossInputs> DeviceSteps::next_inputs() {
 const std::vector<LossInputs>& DeviceSteps::bring(const InputLayout& layout, const std::vector<LossInputs>& inputs) {
   const PhaseRange range("copy inputs");
   return buffers_.bring(layout, inputs);
+}
+
+GraphedStep DeviceSteps::graphed(const std::vector<LossInputs>& inputs) {
+  return {[this, inputs] { compute(inputs); }, [this] { return update_->state(); }, session_.weights().flat(), report_.select(0, kLoss),
+          report_.select(0, kTotals + DeviceUpdate::kNorm), report_.select(0, kTotals + DeviceUpdate::kUpdated)};
 }
 
 // What the host says of a step: numbers that are added up, and the rows of coming updates.
@@ -269,90 +247,6 @@ LossInputs DeviceSteps::extra_inputs(const std::vector<LossInputs>& micro_batche
   });
   extra.tensors["totals"] = totals;
   return extra;
-}
-
-void DeviceSteps::act(StepAction action, const std::string& shape, const std::vector<LossInputs>& inputs) {
-  if (action == StepAction::kRecord && !record(shape, inputs)) action = StepAction::kEager;
-  if (action == StepAction::kEager) {
-    compute(inputs);
-    planner_.ran_eagerly(shape);
-  } else if (planner_.checks(shape)) {
-    phases_.give_up();
-    compare_replay(shape, inputs);
-  } else {
-    const PhaseRange range("graph");
-    phases_.enter(DevicePhase::kGraph);
-    graphs_.at(shape)->replay(*queue_);
-  }
-  tell_note();
-}
-
-// False if this rank or another one could not: then all go on eagerly.
-bool DeviceSteps::record(const std::string& shape, const std::vector<LossInputs>& inputs) {
-  phases_.give_up();
-  auto graph = device_.make_graph();
-  std::string operation, reason;
-  {
-    const OperationWatch watch;
-    try {
-      graph->record(*queue_, [&, inputs] {
-        const DevicePhases::Silence silence(phases_);
-        compute(inputs);
-      });
-    } catch (const CommError&) {
-      throw;
-    } catch (const std::exception& error) {
-      operation = watch.last();
-      reason = std::string(error.what()).substr(0, std::string(error.what()).find('\n'));
-    }
-  }
-  const bool recorded = all_ranks(reason.empty(), "whether the step could be recorded");
-  if (recorded) {
-    graphs_[shape] = std::move(graph);
-    planner_.recorded(shape);
-    return true;
-  }
-  graph.reset();
-  graphs_.clear();
-  planner_.could_not_record(shape, operation, reason.empty() ? "another rank could not record it" : reason);
-  return false;
-}
-
-// The same step twice from the same state: eagerly, then by the graph, which counts.
-void DeviceSteps::compare_replay(const std::string& shape, const std::vector<LossInputs>& inputs) {
-  std::optional<KeptValues> before;
-  at::Tensor eager_weights, eager_report;
-  queue_->run([&] { before.emplace(update_->state()); });
-  compute(inputs);
-  queue_->run([&] {
-    eager_weights = session_.weights().flat().clone();
-    eager_report = report_.clone();
-    before->put_back();
-  });
-  graphs_.at(shape)->replay(*queue_);
-  double difference = 0;
-  queue_->run([&] {
-    const at::Tensor loss = report_.select(0, kLoss), norm = report_.select(0, kTotals + DeviceUpdate::kNorm);
-    difference = std::max({relative_difference(session_.weights().flat(), eager_weights),
-                           relative_difference(loss, eager_report.select(0, kLoss)),
-                           relative_difference(norm, eager_report.select(0, kTotals + DeviceUpdate::kNorm))});
-    const bool both_skipped = report_.select(0, kTotals + DeviceUpdate::kUpdated).item<double>() == 0 &&
-                              eager_report.select(0, kTotals + DeviceUpdate::kUpdated).item<double>() == 0;
-    if (both_skipped) difference = 0;  // not a number, twice
-  });
-  const double allowed = allowed_difference(session_.config().precision.compute);
-  const bool agree = all_ranks(difference <= allowed, "whether the graph agrees");
-  if (!agree) graphs_.clear();
-  planner_.checked(agree || difference > allowed ? difference : allowed * 2, allowed);
-}
-
-bool DeviceSteps::all_ranks(bool mine, const std::string& what) {
-  Communicator& host = session_.communicator();
-  if (host.size() == 1) return mine;
-  std::vector<char> all(static_cast<size_t>(host.size()));
-  const char own = mine ? 1 : 0;
-  host.all_gather(&own, all.data(), 1, what);
-  return std::all_of(all.begin(), all.end(), [](char one) { return one != 0; });
 }
 
 void DeviceSteps::compute(const std::vector<LossInputs>& inputs) {
@@ -474,11 +368,6 @@ EnvironmentError DeviceSteps::out_of_memory(const std::exception& error) const {
   use.rows_of_slot = session_.plan().rows_per_slot();
   use.micro_batches = micro_batches_;
   return out_of_memory_error(use, error.what());
-}
-
-void DeviceSteps::tell_note() {
-  const std::string note = planner_.take_note();
-  if (!note.empty() && session_.is_first()) log_info(note);
 }
 
 }  // namespace

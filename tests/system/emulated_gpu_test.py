@@ -156,7 +156,7 @@ def resumes(test, config):
 
 def faults(test, config):
     """A rank that is killed: the others learn of it from NCCL, all start again. One that is stopped: found by the deadline."""
-    words = (*TWO, tiny_run.CONSTANT, "train.steps=60", "evaluate=[]", "checkpoint.keep_best=", "checkpoint.every_steps=20")
+    words = (*TWO, tiny_run.CONSTANT, "optimizer.implementation=fused", "train.steps=60", "evaluate=[]", "checkpoint.keep_best=", "checkpoint.every_steps=20")
     whole = folder_of(train(test, config, *words, count=2))
     for number, more, code in ((signal.SIGKILL, ("launch.max_restarts=1",), 0), (signal.SIGSTOP, ("ddp.timeout_seconds=3",), COMMUNICATION)):
         folder = test.work / "runs" / f"fault-{number.name}"
