@@ -18,6 +18,7 @@ constexpr CudaParts kTwins = {
     .rms_norm_backward = cpu::rms_norm_backward,
     .rotary_forward = cpu::rotary_forward,
     .rotary_backward = cpu::rotary_backward,
+    .sampler_step = cpu::sampler_step,
     .swiglu_forward = cpu::swiglu_forward,
     .swiglu_backward = cpu::swiglu_backward,
     .fill_uniform = cpu::fill_uniform,

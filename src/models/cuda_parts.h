@@ -12,6 +12,7 @@
 #include "models/group_norm_kernel.h"
 #include "models/rms_norm_kernel.h"
 #include "models/rotary_kernel.h"
+#include "models/sampler_kernel.h"
 #include "models/swiglu_kernel.h"
 #include "tensor/random_fill.h"
 
@@ -32,6 +33,7 @@ struct CudaParts {
   decltype(&cuda::rms_norm_backward) rms_norm_backward;
   decltype(&cuda::rotary_forward) rotary_forward;
   decltype(&cuda::rotary_backward) rotary_backward;
+  decltype(&cuda::sampler_step) sampler_step;
   decltype(&cuda::swiglu_forward) swiglu_forward;
   decltype(&cuda::swiglu_backward) swiglu_backward;
   decltype(&cuda::fill_uniform) fill_uniform;

@@ -20,6 +20,7 @@ constexpr lockstep::models::CudaParts kParts = {
     .rms_norm_backward = lockstep::cuda::rms_norm_backward,
     .rotary_forward = lockstep::cuda::rotary_forward,
     .rotary_backward = lockstep::cuda::rotary_backward,
+    .sampler_step = lockstep::cuda::sampler_step,
     .swiglu_forward = lockstep::cuda::swiglu_forward,
     .swiglu_backward = lockstep::cuda::swiglu_backward,
     .fill_uniform = lockstep::cuda::fill_uniform,

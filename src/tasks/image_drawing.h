@@ -7,6 +7,7 @@
 
 #include "models/denoiser.h"
 #include "models/samplers.h"
+#include "tasks/device_sampler.h"
 #include "tasks/image_diffusion.h"
 
 namespace lockstep {
@@ -19,11 +20,13 @@ struct SamplerRun {
   const GuidanceOptions* guidance = nullptr;
   at::Tensor classes;                                   // i64 [B]; networks with classes need it
   StepNoise noise;                                      // may be empty if no step needs it
-  std::function<void(int64_t k, const at::Tensor& x)> after_step;  // may be empty; x [B,C,H,W], not to be kept
+  std::function<void()> after_step;                     // may be empty
+  std::function<void(int64_t k, const at::Tensor& x)> look;  // may be empty; x [B,C,H,W], not to be kept
+  DeviceSamplers* recorded = nullptr;  // where a device's samplers are kept from call to call; null: for this call alone
 };
 
-// From `start` f32 [B, C, H, W] to the pictures, f32 around [-1, 1], not clamped. One thread, without
-// gradients; a row does not depend on the other rows.
+// From `start` f32 [B, C, H, W] to the pictures, f32 around [-1, 1], not clamped, both on the host. One thread,
+// without gradients; a row does not depend on the other rows.
 at::Tensor run_sampler(Denoiser& model, const at::Tensor& start, const SamplerRun& run);
 
 // Numbered pictures: picture i is decided by (weights, sampler, seed, i) alone, so neither ranks nor
@@ -43,15 +46,24 @@ class PictureDrawer {
 
   // Pictures first … first+count−1, f32 [count, C, H, W] around [-1, 1]. The network sees `batch` ≥
   // count rows, the missing ones drawn and thrown away: equal shapes give equal bits. Several threads
-  // may draw at once, each with a model of its own. `after_step` is called after each of steps().
+  // may draw at once, each with a model of its own. `after_step` is called after each of steps(). They lie
+  // where the model does; on a device they are valid until this object draws again (tasks/device_sampler.h).
   at::Tensor draw(Model& model, int64_t first, int64_t count, int64_t batch,
                   const std::function<void()>& after_step = {}) const;
+  // On a device: false runs every step operation by operation.
+  void use_graphs(bool graphs) { graphs_ = graphs; }
+  // How the last draw of `batch` rows on a device went: "" if its step is replayed, else why not.
+  std::string why_no_graph(Model& model, int64_t batch) const;
 
  private:
+  DeviceSampler& on_device(Denoiser& denoiser, int64_t rows) const;
+
   const ImageDiffusion& images_;
   std::unique_ptr<SamplerPlan> plan_;
   uint64_t seed_;
   std::vector<int64_t> classes_;
+  bool graphs_ = true;
+  mutable DeviceSamplers recorded_;
 };
 
 }  // namespace lockstep

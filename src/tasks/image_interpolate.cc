@@ -63,7 +63,7 @@ at::Tensor interpolate_images(const ImageDiffusion& images, Denoiser& model, con
     return given ? steps[k].repeat({static_cast<int64_t>(mixes.size()), 1, 1, 1})
                  : random_normal(Stream(request.seed, Purpose::kSampling), ids, static_cast<uint32_t>(k + 1), x1.sizes().slice(1).vec());
   };
-  run.after_step = [&](int64_t, const at::Tensor&) { after_step(); };
+  run.after_step = after_step;
   return run_sampler(model, at::cat(starts), run);
 }
 

@@ -95,6 +95,7 @@ Drawn draw_given(const ImageDiffusion& images, const GivenNoise& given, const Sa
     drawn.trajectory = at::empty(shape, at::kFloat);
     drawn.trajectory.select(1, 0).copy_(given.start);
   }
+  DeviceSamplers recorded;
   request.for_each((rows + batch - 1) / batch, [&](Model& model, int64_t chunk) {
     const int64_t first = chunk * batch, count = std::min(batch, rows - first);
     SamplerRun run;
@@ -102,10 +103,10 @@ Drawn draw_given(const ImageDiffusion& images, const GivenNoise& given, const Sa
     run.guidance = &images.options.guidance;
     if (given.classes.defined()) run.classes = given.classes.narrow(0, first, count);
     run.noise = [&](int64_t k) { return given.steps[k].narrow(0, first, count).contiguous(); };
-    run.after_step = [&](int64_t k, const at::Tensor& x) {
-      if (drawn.trajectory.defined()) drawn.trajectory.select(1, k + 1).narrow(0, first, count).copy_(x);
-      passes.add();
-    };
+    if (drawn.trajectory.defined())
+      run.look = [&](int64_t k, const at::Tensor& x) { drawn.trajectory.select(1, k + 1).narrow(0, first, count).copy_(x); };
+    run.after_step = [&] { passes.add(); };
+    run.recorded = &recorded;
     drawn.x.narrow(0, first, count).copy_(run_sampler(as_denoiser(model), given.start.narrow(0, first, count), run));
   });
   return drawn;
