@@ -53,10 +53,12 @@ class Trainer:
             self.diffusion.model = torch.compile(self.net, mode=mode)
         self.flops = 3 * forward_flops(self.net, self.case.size) * self.case.batch * self.case.accumulate
 
-    def step(self):
+    def step(self, batches=None):
+        """One update; `batches` gives pictures in [0, 1], else they are made up."""
         total = 0.0
         for _ in range(self.case.accumulate):
-            images = torch.rand(self.case.batch, 3, self.case.size, self.case.size, device=self.device)
+            images = next(batches).to(self.device, non_blocking=True) if batches else torch.rand(
+                self.case.batch, 3, self.case.size, self.case.size, device=self.device)
             with torch.autocast(self.device.type, self.amp or torch.bfloat16, enabled=self.amp is not None):
                 loss = self.diffusion(images) / self.case.accumulate
             total = total + loss.detach()

@@ -18,6 +18,7 @@ constexpr int64_t kSide = 299;       // pixels Inception was made for
 // Bounds memory: 23 MB a picture in the widest layers. The last few are filled up with zeros, since equal shapes
 // give equal bits.
 constexpr size_t kPicturesAtATime = 8;
+constexpr size_t kPicturesOnADevice = 64;
 
 // LibTorch's threads for the matrix work at the end. The number depends on the machine alone, not on how
 // many ranks share it, so that the bits do not depend on them.
@@ -32,6 +33,15 @@ class MatrixThreads {
  private:
   int before_;
 };
+
+// Pictures with Inception's pixels, [b, 3, 299, 299] each. On a device those of one size are one tensor.
+std::vector<at::Tensor> resized(at::TensorList images, at::Device device, FidResize resize) {
+  std::vector<at::Tensor> out;
+  const bool alike = std::all_of(images.begin(), images.end(), [&](const at::Tensor& image) { return image.sizes() == images[0].sizes(); });
+  if (!device.is_cpu() && alike) return {inception_input(at::stack(images).to(device, /*non_blocking=*/true), resize)};
+  for (const at::Tensor& image : images) out.push_back(inception_input(image.unsqueeze(0).to(device, /*non_blocking=*/true), resize));
+  return out;
+}
 
 }  // namespace
 
@@ -55,12 +65,17 @@ at::Tensor inception_input(const at::Tensor& images, FidResize resize) {
 
 at::Tensor inception_features(const Inception& inception, const std::vector<at::Tensor>& images, FidResize resize) {
   const at::NoGradGuard no_grad;
+  const at::Device device = inception.device();
+  const size_t at_a_time = device.is_cpu() ? kPicturesAtATime : kPicturesOnADevice;
   std::vector<at::Tensor> features;
-  for (size_t first = 0; first < images.size(); first += kPicturesAtATime) {
-    const size_t count = std::min(kPicturesAtATime, images.size() - first);
-    std::vector<at::Tensor> inputs;
-    for (size_t i = 0; i < kPicturesAtATime; ++i)
-      inputs.push_back(i < count ? inception_input(images[first + i].unsqueeze(0), resize) : at::zeros_like(inputs.front()));
+  for (size_t first = 0; first < images.size(); first += at_a_time) {
+    const size_t count = std::min(at_a_time, images.size() - first);
+    std::vector<at::Tensor> inputs = resized(at::TensorList(images).slice(first, count), device, resize);
+    if (count < at_a_time) {
+      std::vector<int64_t> missing = inputs.front().sizes().vec();
+      missing[0] = static_cast<int64_t>(at_a_time - count);
+      inputs.push_back(at::zeros(missing, inputs.front().options()));
+    }
     features.push_back(inception.features(at::cat(inputs)).narrow(0, 0, static_cast<int64_t>(count)));
   }
   return features.empty() ? at::empty({0, inception.dimensions()}) : at::cat(features);
@@ -80,12 +95,12 @@ std::optional<std::string> few_pictures(const std::string& side, std::optional<i
                      side, *count, features);
 }
 
-FidScore fid_score(const FeatureStatistics& a, const FeatureStatistics& b) {
+FidScore fid_score(const FeatureStatistics& a, const FeatureStatistics& b, at::Device device) {
   const at::NoGradGuard no_grad;
   const MatrixThreads threads;
   FidScore score;
   score.fid = frechet_distance(a.gaussian, b.gaussian);
-  if (a.features.defined() && b.features.defined()) score.kid = kid(a.features, b.features);
+  if (a.features.defined() && b.features.defined()) score.kid = kid(a.features.to(device), b.features.to(device));
   return score;
 }
 

@@ -23,7 +23,8 @@ FidResize fid_resize_of(const std::string& name);  // throws ConfigError
 // Pictures u8 or float of 0…255, [B, 3, H, W] → f32 [B, 3, 299, 299] for Inception.
 at::Tensor inception_input(const at::Tensor& images, FidResize resize);
 
-// f32 [B, D] of pictures [3, H, W] of any sizes, a few at a time. Any thread.
+// f32 [B, D] of pictures [3, H, W] of any sizes, a few at a time, where the network lies; pictures on the host are brought
+// there, without waiting. Threads as Inception::features.
 at::Tensor inception_features(const Inception& inception, const std::vector<at::Tensor>& images, FidResize resize);
 
 // Statistics of one side.
@@ -41,6 +42,7 @@ FeatureStatistics statistics_of(const std::string& name, const Moments& moments,
 struct FeatureRecord {
   int64_t dimensions = 2048;
   std::string resize, inception;  // "pytorch", hash of the weights; "" = not known
+  bool tf32 = false;              // a GPU's products were rounded to TF32: other features
 };
 
 // Reads `features` [N, D] f32 or f64, or `mu` [D] and `sigma` [D, D] f64 with optional `n`. Throws DataError
@@ -58,7 +60,7 @@ struct FidScore {
   double fid = 0;
   std::optional<KidScore> kid;  // if both sides have features
 };
-// FID with all cores, KID too.
-FidScore fid_score(const FeatureStatistics& a, const FeatureStatistics& b);
+// FID with all cores; KID too, or on `device`.
+FidScore fid_score(const FeatureStatistics& a, const FeatureStatistics& b, at::Device device = at::kCPU);
 
 }  // namespace lockstep

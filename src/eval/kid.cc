@@ -41,15 +41,22 @@ struct Side {
 
 Side side_of(const at::Tensor& features, int64_t subsets, uint32_t number) {
   const int64_t count = features.size(0), size = std::min(count, kKidSubsetSize);
-  if (count == size) return {features.to(at::kDouble), at::ones({count, subsets}, at::kDouble), static_cast<double>(size)};
+  const at::Tensor values = features.to(at::kDouble);
+  if (count == size) return {values, at::ones({count, subsets}, values.options()), static_cast<double>(size)};
   at::Tensor members = at::zeros({subsets, count}, at::kDouble);
   for (int64_t k = 0; k < subsets; ++k)
     for (const int64_t id : subset(count, size, k, number)) members.mutable_data_ptr<double>()[k * count + id] = 1;
-  return {features.to(at::kDouble), members.t().contiguous(), static_cast<double>(size)};
+  return {values, members.t().contiguous().to(features.device()), static_cast<double>(size)};
 }
 
 // (v/D + 1)³ in place; `below` ≥ 0: zero in row i up to column below + i, the pairs that were there already.
 void apply_kernel(at::Tensor& products, double scale, int64_t below) {
+  if (!products.is_cpu()) {
+    products.mul_(scale).add_(1.0);
+    products = products * products * products;
+    if (below >= 0) products.triu_(below + 1);
+    return;
+  }
   const int64_t rows = products.size(0), columns = products.size(1);
   auto* value = products.mutable_data_ptr<double>();
   for (int64_t i = 0; i < rows; ++i, value += columns) {
@@ -63,7 +70,7 @@ void apply_kernel(at::Tensor& products, double scale, int64_t below) {
 
 // For each subset, Σ of the kernel over its pairs: all (x, y), or x before y if both sides are the same.
 at::Tensor kernel_sums(const Side& x, const Side& y, bool same) {
-  at::Tensor sums = at::zeros({x.members_NK.size(1)}, at::kDouble);
+  at::Tensor sums = at::zeros({x.members_NK.size(1)}, x.members_NK.options());
   const int64_t count = x.features_ND.size(0);
   for (int64_t first = 0; first < count; first += kRowsAtATime) {
     const int64_t rows = std::min(kRowsAtATime, count - first), from = same ? first : 0;
@@ -84,7 +91,8 @@ at::Tensor squared_mmds(const Side& x, const Side& y) {
 
 double squared_mmd(const at::Tensor& x_MD, const at::Tensor& y_ND) {
   const auto whole = [](const at::Tensor& features) {
-    return Side{features.to(at::kDouble), at::ones({features.size(0), 1}, at::kDouble), static_cast<double>(features.size(0))};
+    const at::Tensor values = features.to(at::kDouble);
+    return Side{values, at::ones({features.size(0), 1}, values.options()), static_cast<double>(features.size(0))};
   };
   return squared_mmds(whole(x_MD), whole(y_ND)).item<double>();
 }

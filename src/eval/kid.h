@@ -19,7 +19,7 @@ struct KidScore {
   double deviation = 0;  // standard deviation over subsets, 0 for a single one
 };
 
-// Of features [N, D], N ≥ 2 a side. A side of at most 1,000 samples takes part whole; if both do, there
+// Of features [N, D], N ≥ 2 a side, both on one device, where the work is done. A side of at most 1,000 samples takes part whole; if both do, there
 // is one value; else the mean over 100 pairs of subsets of 1,000, chosen by Philox (kEvaluation, id =
 // subset, step = side).
 KidScore kid(const at::Tensor& a_ND, const at::Tensor& b_ND);

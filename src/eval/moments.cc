@@ -34,6 +34,14 @@ std::vector<double> Moments::to_sums() const {
   return sums;
 }
 
+at::Tensor Moments::sums_on_device(const at::Tensor& features) {
+  const at::Tensor x = features.to(at::kDouble);
+  const int64_t d = x.size(1);
+  const at::Tensor upper = at::triu_indices(d, d, 0, at::TensorOptions(at::kLong).device(x.device()));
+  const at::Tensor outer = at::mm(x.t(), x).flatten().index_select(0, upper[0] * d + upper[1]);
+  return at::cat({at::full({1}, static_cast<double>(x.size(0)), x.options()), x.sum(0), outer});
+}
+
 Moments Moments::from_sums(const std::vector<double>& sums, int64_t dimensions) {
   const auto d = static_cast<size_t>(dimensions);
   if (sums.size() != number_of_sums(d)) throw InternalError("moments of another number of features");

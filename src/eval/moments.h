@@ -20,6 +20,8 @@ struct Moments {
   static Moments of(const at::Tensor& features);
   // As one row of numbers, and back: what ranks exchange. Of `outer` the upper triangle, so 17 MB for 2048 features.
   std::vector<double> to_sums() const;
+  // The same row for features f32 [N, D] on a device, f64 there, without looking at the numbers.
+  static at::Tensor sums_on_device(const at::Tensor& features);
   static Moments from_sums(const std::vector<double>& sums, int64_t dimensions);
   void merge(const Moments& other);
 

@@ -19,7 +19,8 @@ fs::path features_file(const std::string& folder, const StatisticsKey& key) { re
 }  // namespace
 
 std::string StatisticsKey::hash() const {
-  const std::string text = fmt::format("lockstep-statistics 1\n{}\n{}\n{}\n{}\n{}", content, images, record.dimensions, record.resize, record.inception);
+  const std::string text = fmt::format("lockstep-statistics 1\n{}\n{}\n{}\n{}\n{}{}", content, images, record.dimensions, record.resize,
+                                       record.inception, record.tf32 ? "\ntf32" : "");
   return hash_bytes(text.data(), text.size());
 }
 

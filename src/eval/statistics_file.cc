@@ -32,6 +32,8 @@ class StatisticsFile {
     };
     if (differs("inception", expected.inception))
       fail("the statistics were computed with other Inception weights", "compute both sides with the same --inception");
+    if (!expected.inception.empty() && file_.metadata().contains("inception") && file_.metadata().contains("tf32") != expected.tf32)
+      fail(fmt::format("the statistics were computed with{} TF32", expected.tf32 ? "out" : ""), "compute both sides with --tf32, or both without");
     if (differs("resize", expected.resize))
       fail("the statistics were computed with resizing '" + file_.metadata().at("resize") + "', not '" + expected.resize + "'", "compute both sides with the same --resize");
   }
@@ -100,6 +102,7 @@ void save_statistics(const fs::path& path, const FeatureStatistics& statistics, 
   Metadata metadata = {{"format", "lockstep-statistics"}, {"features", std::to_string(record.dimensions)}};
   if (!record.resize.empty()) metadata["resize"] = record.resize;
   if (!record.inception.empty()) metadata["inception"] = record.inception;
+  if (record.tf32) metadata["tf32"] = "true";
   write_atomic(path, [&](const fs::path& temporary) { save_safetensors(temporary, tensors, metadata); });
 }
 

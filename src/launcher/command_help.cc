@@ -181,8 +181,9 @@ Flags
   --samplers LIST       of ddim, dpmpp_2m, ddpm (which takes all timesteps)
   --steps LIST          network passes: 10,20,50
   --precision LIST      of fp32, bf16, fp16
-  --graph LIST          of off, on (a step as one CUDA graph: not available on CPUs)
+  --graph LIST          of off, on (a step as one CUDA graph: not available on CPUs; on is a GPU's default)
   --attention LIST      of auto, math, flash, efficient (LibTorch's kernels)
+  --device D            auto (a GPU if there is one), cpu or cuda: run.device
   --batch N             pictures a draw (8), shared out over --threads (default: all cores)
   --repeats N           timed draws a row (5); --warmup N: passes before them (3)
   --reference K         steps of the reference (1000); 0: none
@@ -213,7 +214,9 @@ Flags
   --features D          2048 (the default), 768, 192 or 64
   --resize R            pytorch (as pytorch-fid) or clean (as clean-fid)
   --threads N           on this machine (default: all cores)
-  --json                {"fid", "kid", "n_a", "n_b"} as the last line
+  --device D            where Inception computes: auto (a GPU if there is one), cpu or cuda
+  --tf32                on GPUs, products in TF32: faster, scores differ in the fourth digit
+  --json                {"fid", "kid", "n_a", "n_b", "device", seconds} as the last line
 )";
 
 const char* const kReport = R"(lockstep report RUN... [--output FILE]

@@ -12,6 +12,28 @@ at::Tensor average_pool(const at::Tensor& x) {
   return at::avg_pool2d(x, {3, 3}, {1, 1}, {1, 1}, /*ceil_mode=*/false, /*count_include_pad=*/false);
 }
 
+// While it lives, products of float32 on a GPU are rounded to TF32, or not. Of the whole process.
+class ProductsIn {
+ public:
+  ProductsIn(bool tf32, const at::Device& device)
+      : active_(!device.is_cpu()), cublas_(active_ && at::globalContext().allowTF32CuBLAS()),
+        cudnn_(active_ && at::globalContext().allowTF32CuDNN()) {
+    if (active_) set(tf32, tf32);
+  }
+  ~ProductsIn() {
+    if (active_) set(cublas_, cudnn_);
+  }
+  ProductsIn(const ProductsIn&) = delete;
+  ProductsIn& operator=(const ProductsIn&) = delete;
+
+ private:
+  static void set(bool cublas, bool cudnn) {
+    at::globalContext().setAllowTF32CuBLAS(cublas);
+    at::globalContext().setAllowTF32CuDNN(cudnn);
+  }
+  const bool active_, cublas_, cudnn_;
+};
+
 at::Tensor halve(const at::Tensor& x) { return at::max_pool2d(x, {3, 3}, {2, 2}); }
 
 }  // namespace
@@ -57,14 +79,27 @@ at::Tensor Inception::block_e(const std::string& name, const at::Tensor& x, bool
                  1);
 }
 
+void Inception::place(at::Device device, bool tf32) {
+  const at::NoGradGuard no_grad;
+  tf32_ = tf32;
+  // Channels last: oneDNN's kernels then work without reordering, in two thirds of the time, and tensor cores want it;
+  // cuDNN's convolutions without them are made for channels first.
+  format_ = device.is_cpu() || tf32 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+  for (const auto& [name, layer] : convolutions_) {
+    at::Tensor weight = layer.weight, bias = layer.bias;
+    weight.set_data(weight.to(device).contiguous(format_));
+    bias.set_data(bias.to(device));
+  }
+}
+
 at::Tensor Inception::features(const at::Tensor& x_BCHW) const {
   if (x_BCHW.dim() != 4 || x_BCHW.size(1) != 3 || x_BCHW.size(2) < 75 || x_BCHW.size(3) < 75)
     throw InternalError("Inception wants pictures of 3 channels and at least 75 pixels a side");
   const at::NoGradGuard no_grad;
   // Evaluations may run under autocast; features are float32 all the same.
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
-  // Channels last: oneDNN's kernels then work without reordering, in two thirds of the time.
-  const at::Tensor input = x_BCHW.contiguous(at::MemoryFormat::ChannelsLast);
+  const ProductsIn products(tf32_, x_BCHW.device());
+  const at::Tensor input = x_BCHW.contiguous(format_);
   at::Tensor x = conv("Conv2d_2b_3x3", conv("Conv2d_2a_3x3", conv("Conv2d_1a_3x3", input)));
   x = halve(x);
   if (dimensions_ >= 192) x = halve(conv("Conv2d_4a_3x3", conv("Conv2d_3b_1x1", x)));

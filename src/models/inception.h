@@ -25,10 +25,13 @@ class Inception : public Model {
   Inception(const std::filesystem::path& weights, int64_t dimensions);
 
   int64_t dimensions() const { return dimensions_; }
+  // Brings the weights to `device`. `tf32`: products there may be rounded to TF32's 10 bits, which changes scores in
+  // the fourth digit; without it they are float32 whatever the process allows. No thread may be using the network.
+  void place(at::Device device, bool tf32 = false);
   // XXH3-128 of the weights file.
   const std::string& weights_hash() const { return weights_hash_; }
-  // x_BCHW f32 [B, 3, H, W] in [-1, 1], H, W ≥ 75 (299 for FID) → f32 [B, dimensions]. No gradients.
-  // Any thread.
+  // x_BCHW f32 [B, 3, H, W] in [-1, 1], H, W ≥ 75 (299 for FID), where the weights lie → f32 [B, dimensions].
+  // No gradients. On a CPU any thread, on a device one at a time.
   at::Tensor features(const at::Tensor& x_BCHW) const;
 
   // One convolution: input and output channels, kernel, stride, padding.
@@ -53,6 +56,8 @@ class Inception : public Model {
   at::Tensor block_e(const std::string& name, const at::Tensor& x, bool max_pool) const;
 
   int64_t dimensions_;
+  bool tf32_ = false;
+  at::MemoryFormat format_ = at::MemoryFormat::ChannelsLast;
   std::string weights_hash_;
   std::map<std::string, Folded> convolutions_;
 };

@@ -164,8 +164,7 @@ Inception::Inception(const fs::path& weights, int64_t dimensions) : dimensions_(
     if (variance.lt(0).any().item<bool>()) throw DataError("tensor '" + name + ".bn.running_var' is negative somewhere", kHelp, {weights.string()});
     const at::Tensor scale = gain / (variance + kBatchNormEpsilon).sqrt();
     const at::Tensor folded = (kernel * scale.reshape({-1, 1, 1, 1})).to(at::kFloat).contiguous(at::MemoryFormat::ChannelsLast);
-    convolutions_[layer.name] = {folded, (shift - mean * scale).to(at::kFloat),
-                                 layer.stride, layer.pad_y, layer.pad_x};
+    convolutions_[layer.name] = {constant(folded), constant((shift - mean * scale).to(at::kFloat)), layer.stride, layer.pad_y, layer.pad_x};
   }
   weights_hash_ = hash_file(weights);
 }

@@ -27,7 +27,10 @@ at::Tensor Model::constant(at::Tensor value) {
   return value;
 }
 
-at::Device Model::device() const { return parameters_.empty() ? at::Device(at::kCPU) : parameters_.front().tensor.device(); }
+at::Device Model::device() const {
+  if (!parameters_.empty()) return parameters_.front().tensor.device();
+  return constants_.empty() ? at::Device(at::kCPU) : constants_.front().device();
+}
 
 void Model::to(at::Device device) {
   const at::NoGradGuard no_grad;

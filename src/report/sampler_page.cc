@@ -1,5 +1,6 @@
 // The page of `lockstep bench sampler`.
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include <fmt/format.h>
@@ -72,9 +73,9 @@ std::string rows(const SamplerReport& report) {
       continue;
     }
     out += fmt::format("<td>{:.4g}</td><td>{:.2g}</td><td>{:.4g}</td><td>{:.4g}</td><td>{:.4g}</td><td>{:.4g}</td><td>{:.4g}</td><td>{:.4g}</td>"
-                       "<td>{:.1f} %</td><td>{:.2f}</td><td>{:.4g}</td><td{}>{}</td><td>{}</td></tr>",
+                       "<td>{}</td><td>{:.2f}</td><td>{:.4g}</td><td{}>{}</td><td>{}</td></tr>",
                        row.draw.mean, row.draw.deviation, row.draw.p50, row.draw.p90, row.draw.p99, row.cpu_ms, row.images_per_second,
-                       row.steps_per_second, 100 * row.network_share, row.peak_megabytes, row.faster, row.is_best ? " class=best" : "",
+                       row.steps_per_second, std::isfinite(row.network_share) ? fmt::format("{:.1f} %", 100 * row.network_share) : "–", row.peak_megabytes, row.faster, row.is_best ? " class=best" : "",
                        row.error ? fmt::format("{:.3g}", *row.error) : row.is_random ? "random" : "–", row.fid ? fmt::format("{:.3f}", *row.fid) : "–");
   }
   return out + "</table></div>\n";

@@ -27,7 +27,7 @@ struct SamplerRow {
   TimeSpread draw;                // a whole batch, from noise to pictures
   TimeSpread step;                // one network pass with its sampler update
   double images_per_second = 0, steps_per_second = 0;
-  double network_share = 0;       // of a draw's time that passes take; the rest is the sampler
+  double network_share = 0;       // of a draw's time that passes take; the rest is the sampler. NaN: not known
   double cpu_ms = 0;              // CPU time of this process, a draw: what other work on the machine disturbs least
   double peak_megabytes = 0;      // MiB of tensors above the weights: each thread at its highest
   double faster = 0;              // reference's time a picture / this one's

@@ -40,7 +40,7 @@ class ImageValidationLoss : public Evaluation {
     if (as_denoiser(model).facts().num_classes > 0) input.classes = labels_of(batch, as_denoiser(model).facts());
     const at::Tensor output = as_denoiser(model).predict(input);
     const at::Tensor losses = images_->diffusion.losses(output, noised).to(at::kDouble);
-    EvaluationChunk result{{0, 0}, {}};
+    EvaluationChunk result{{0, 0}, {}, {}};
     for (size_t row = 0; row < ids.size() && ids[row] >= 0; ++row) {
       result.sums[0] += losses.const_data_ptr<double>()[row];
       result.sums[1] += 1;
@@ -69,7 +69,7 @@ class ImageGrid : public Evaluation {
   EvaluationChunk chunk(Model& model, int64_t index) const override {
     const int64_t first = index * batch_;
     const at::Tensor x = drawer_.draw(model, first, std::min(batch_, count_ - first), batch_, [this] { piece_done(); });
-    return {{}, {signal_to_pictures(x)}};
+    return {{}, {signal_to_pictures(x)}, {}};
   }
 
   int64_t pieces() const override { return drawer_.steps(); }

@@ -12,6 +12,7 @@
 #include "eval/statistics_cache.h"
 #include "tasks/image_drawing.h"
 #include "tasks/stored_features.h"
+#include "tensor/device.h"
 
 namespace lockstep {
 namespace {
@@ -27,7 +28,7 @@ std::shared_ptr<const ImageSource> open_reference(const std::string& reference, 
   return images_of(*data.validation);
 }
 
-std::shared_ptr<const Inception> open_inception(const FidOptions& options) {
+std::shared_ptr<Inception> open_inception(const FidOptions& options) {
   const std::string cure = "make it from your copy of pytorch-fid's weights: scripts/convert inception "
                            "pt_inception-2015-12-05-6726825d.pth " +
                            (options.inception.empty() ? "weights/inception.safetensors" : options.inception);
@@ -35,7 +36,7 @@ std::shared_ptr<const Inception> open_inception(const FidOptions& options) {
     throw ConfigError("evaluation fid needs `inception`, the file of Inception's weights", cure);
   if (!std::filesystem::exists(options.inception))
     throw DataError("the weights of FID's Inception are not there: " + options.inception, cure + ", or leave out the evaluation");
-  return std::make_shared<const Inception>(options.inception, options.features);
+  return std::make_shared<Inception>(options.inception, options.features);
 }
 
 int64_t count_reference(const FidOptions& options, const ImageSource& reference) {
@@ -56,11 +57,17 @@ class ImageFid : public Evaluation {
         drawer_(*images_, options.sampler, input.context.seed), inception_(open_inception(options)),
         resize_(fid_resize_of(options.resize)), source_(open_reference(options.reference, input.data)),
         num_reference_(count_reference(options, *source_)), pool_(kid_pool(options.images)),
-        reference_features_(source_, inception_, resize_, num_reference_) {}
+        reference_features_(source_, inception_, resize_, num_reference_, options.tf32) {}
 
   std::vector<std::string> score_names() const override { return {"fid", "kid", "kid_deviation"}; }
   int64_t num_chunks() const override { return (options_.images + batch_ - 1) / batch_; }
   int64_t pieces() const override { return drawer_.steps(); }
+
+  void compute_on(at::Device device) override {
+    options_.tf32 = options_.tf32 && !device.is_cpu();
+    bring(*inception_, device, options_.tf32);
+    device_ = device.is_cpu() ? "cpu" : make_cuda_device(device.index())->describe();
+  }
 
   EvaluationChunk chunk(Model& model, int64_t index) const override {
     const int64_t first = index * batch_, count = std::min(batch_, options_.images - first);
@@ -87,19 +94,22 @@ class ImageFid : public Evaluation {
   Scores scores(const std::vector<double>&) const override { throw InternalError("FID needs the features of its chunks"); }
 
   Scores scores(const std::vector<double>& sums, const std::vector<EvaluationChunk>& chunks) const override {
-    const FidScore score = fid_score(statistics_from("the drawn pictures", sums, chunks, options_.features), *kept_);
+    const FidScore score = fid_score(statistics_from("the drawn pictures", sums, chunks, options_.features), *kept_, inception_->device());
     return {{"fid", score.fid}, {"kid", score.kid->mean}, {"kid_deviation", score.kid->deviation}};
   }
 
   std::map<std::string, std::string> record() const override {
-    return {{"features", std::to_string(options_.features)},
-            {"images", std::to_string(options_.images)},
-            {"inception", inception_->weights_hash()},
-            {"reference", options_.reference},
-            {"reference_images", std::to_string(num_reference_)},
-            {"resize", options_.resize},
-            {"round", options_.round ? "true" : "false"},
-            {"sampler", fmt::format("{}, {} steps", options_.sampler.kind, drawer_.steps())}};
+    std::map<std::string, std::string> out = {{"features", std::to_string(options_.features)},
+                                              {"images", std::to_string(options_.images)},
+                                              {"inception", inception_->weights_hash()},
+                                              {"reference", options_.reference},
+                                              {"reference_images", std::to_string(num_reference_)},
+                                              {"resize", options_.resize},
+                                              {"round", options_.round ? "true" : "false"},
+                                              {"sampler", fmt::format("{}, {} steps", options_.sampler.kind, drawer_.steps())}};
+    if (!device_.empty()) out["device"] = device_;  // once something was computed
+    if (options_.tf32) out["tf32"] = "true";
+    return out;
   }
 
   std::vector<std::string> notes() const override {
@@ -112,18 +122,19 @@ class ImageFid : public Evaluation {
 
  private:
   StatisticsKey key() const {
-    return {source_->content_hash(), num_reference_, {options_.features, options_.resize, inception_->weights_hash()}};
+    return {source_->content_hash(), num_reference_, {options_.features, options_.resize, inception_->weights_hash(), options_.tf32}};
   }
 
   FidOptions options_;
   std::shared_ptr<const ImageDiffusion> images_;
   int64_t batch_;
   PictureDrawer drawer_;
-  std::shared_ptr<const Inception> inception_;
+  std::shared_ptr<Inception> inception_;
   FidResize resize_;
   std::shared_ptr<const ImageSource> source_;
   int64_t num_reference_;
   std::vector<int64_t> pool_;
+  std::string device_;  // where features are computed
   StoredFeatures reference_features_;
   std::optional<FeatureStatistics> kept_;  // rank 0 only
 };

@@ -2,6 +2,7 @@
 //
 // All ranks draw and compute features, chunk after chunk; rank 0 takes the distance. Statistics of the
 // reference are computed by all ranks as well, once: rank 0 keeps them in a file (eval/statistics_cache.h).
+// Where ranks have GPUs, drawing, features and their sums stay there until the last chunk is queued.
 #pragma once
 
 #include <memory>
@@ -24,6 +25,7 @@ struct FidOptions {
   std::string reference = "train";
   int64_t reference_images = 0;
   std::string cache;
+  bool tf32 = false;
 
   void fields(FieldVisitor& visit) {
     visit("every_steps", every_steps, at_least(0), "steps between evaluations, 0 = at the end");
@@ -36,6 +38,7 @@ struct FidOptions {
     visit("round", round, "drawn pictures to whole numbers of 0 to 255, as if they had been saved; false: as the seed");
     visit("reference", reference, "train (data.train), validation, or a folder of pictures or pattern of shards");
     visit("reference_images", reference_images, at_least(0), "the first so many; 0: all");
+    visit("tf32", tf32, "on GPUs, Inception's products in TF32: faster, scores differ in the fourth digit");
     visit("cache", cache, "folder of kept reference statistics; empty: $LOCKSTEP_CACHE or ~/.cache/lockstep");
   }
 };

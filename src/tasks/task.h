@@ -60,7 +60,9 @@ inline std::vector<std::string> names_of(const Scores& scores) {
 // One piece of an evaluation, computed by whichever rank owns it; merged in order of chunks.
 struct EvaluationChunk {
   std::vector<double> sums;         // added up by Tree over chunks, in double, as chunks are done
-  std::vector<at::Tensor> tensors;  // few and small: what pictures are drawn from (gathered on rank 0)
+  std::vector<at::Tensor> tensors;  // few and small: what pictures are drawn from (gathered on rank 0's host)
+  // In place of sums, of a chunk that a device computed: f64 [n] there, added up there. All chunks of a rank or none.
+  at::Tensor device_sums;
 };
 
 // An evaluation that can be shared out over ranks: chunk i is a pure function of (weights, i).
@@ -72,6 +74,8 @@ class Evaluation {
   // checked against them. Empty for an evaluation that only draws.
   virtual std::vector<std::string> score_names() const = 0;
   virtual int64_t num_chunks() const = 0;
+  // Before the first chunk: where the models lie, so that what else computes can be brought there. One thread.
+  virtual void compute_on(at::Device device) {}
   // Any thread. A chunk that takes seconds calls piece_done() now and then, pieces() times in all.
   virtual EvaluationChunk chunk(Model& model, int64_t index) const = 0;
   virtual int64_t pieces() const { return 0; }

@@ -55,7 +55,7 @@ class DeviceGraph {
 struct DeviceMemory {
   int64_t total_bytes = 0;    // of the device
   int64_t current_bytes = 0;  // in tensors
-  int64_t peak_bytes = 0;     // the most so far
+  int64_t peak_bytes = 0;     // the most so far, or since forget_peak()
 };
 
 class Device {
@@ -70,6 +70,8 @@ class Device {
   virtual at::Tensor pinned(at::IntArrayRef sizes, at::ScalarType dtype) = 0;
   virtual void synchronize() = 0;
   virtual DeviceMemory memory() const = 0;
+  // memory().peak_bytes counts from now on. Nothing where memory is not counted.
+  virtual void forget_peak() {}
   bool is_cpu() const { return where().is_cpu(); }
 };
 

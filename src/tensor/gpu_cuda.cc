@@ -75,7 +75,7 @@ class CudaGraph final : public DeviceGraph {
   explicit CudaGraph(std::shared_ptr<GraphPool> pools) : pools_(std::move(pools)) {}
 
   void record(DeviceQueue& queue, const std::function<void()>& work) override {
-    C10_CUDA_CHECK(cudaDeviceSynchronize());
+    queue.run([] { C10_CUDA_CHECK(cudaDeviceSynchronize()); });  // of the queue's device
     graph_.reset();
     pool_.reset();
     pool_ = pools_->share();
@@ -141,7 +141,10 @@ class CudaDevice final : public Device {
   at::Tensor pinned(at::IntArrayRef sizes, at::ScalarType dtype) override {
     return at::empty(sizes, at::TensorOptions().dtype(dtype).pinned_memory(true));
   }
-  void synchronize() override { C10_CUDA_CHECK(cudaDeviceSynchronize()); }
+  void synchronize() override {
+    const c10::cuda::CUDAGuard guard(index_);  // a thread begins on the first GPU
+    C10_CUDA_CHECK(cudaDeviceSynchronize());
+  }
 
   DeviceMemory memory() const override {
     constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
@@ -149,6 +152,7 @@ class CudaDevice final : public Device {
     return {static_cast<int64_t>(at::cuda::getDeviceProperties(index_)->totalGlobalMem),
             static_cast<int64_t>(stats.allocated_bytes[kAll].current), static_cast<int64_t>(stats.allocated_bytes[kAll].peak)};
   }
+  void forget_peak() override { c10::cuda::CUDACachingAllocator::resetPeakStats(index_); }
 
  private:
   const c10::DeviceIndex index_;

@@ -86,8 +86,10 @@ void unpack(const std::vector<char>& bytes, std::vector<EvaluationChunk>& chunks
   }
 }
 
+using SumTree = ChunkTree<std::vector<double>>;
+
 // Sums of this rank's tree nodes, on their way to rank 0.
-void send_nodes(const ChunkTree& tree, Communicator& communicator) {
+void send_nodes(const SumTree& tree, Communicator& communicator) {
   const auto count = static_cast<int64_t>(tree.nodes().size());
   communicator.send(0, &count, sizeof count, "evaluation sums");
   for (const auto& [range, sums] : tree.nodes()) {
@@ -97,7 +99,7 @@ void send_nodes(const ChunkTree& tree, Communicator& communicator) {
   }
 }
 
-void receive_nodes(int peer, ChunkTree& tree, Communicator& communicator) {
+void receive_nodes(int peer, SumTree& tree, Communicator& communicator) {
   int64_t count = 0;
   communicator.receive(peer, &count, sizeof count, "evaluation sums");
   for (int64_t i = 0; i < count; ++i) {
@@ -131,6 +133,16 @@ class Pieces {
 
 using OwnChunks = std::vector<std::pair<int64_t, EvaluationChunk>>;
 
+// What a device has computed, to the host, once it is all queued.
+void bring_home(OwnChunks& own, const ChunkTree<at::Tensor>& device_tree, SumTree& tree) {
+  for (auto& [index, chunk] : own)
+    for (at::Tensor& tensor : chunk.tensors) tensor = tensor.cpu();
+  for (const auto& [range, sums] : device_tree.nodes()) {
+    const at::Tensor here = sums.cpu();
+    tree.add(range.first, range.second, {here.const_data_ptr<double>(), here.const_data_ptr<double>() + here.numel()});
+  }
+}
+
 // An evaluation on its way through the ranks.
 class Run {
  public:
@@ -146,6 +158,7 @@ class Run {
     if (communicator_.size() > 1) communicator_.broadcast(&found, sizeof found, 0, "what is kept of an evaluation");
     if (found != 0) return true;
     EvaluationResult result;
+    reference->compute_on(replicas_.front()->device());
     if (!collect(*reference, "reference", result)) return false;
     return on_rank_zero([&] { evaluation.take_reference(result.sums, result.chunks); });
   }
@@ -154,7 +167,7 @@ class Run {
   bool collect(Evaluation& evaluation, const std::string& stage, EvaluationResult& result) {
     const int rank = communicator_.rank(), size = communicator_.size();
     const int64_t chunks = evaluation.num_chunks();
-    ChunkTree tree(chunks);
+    SumTree tree(chunks);
     OwnChunks own;
     for (int64_t i = chunks * rank / size; i < chunks * (rank + 1) / size; ++i) own.push_back({i, {}});
     if (!compute_own(evaluation, stage, own, tree)) return false;
@@ -192,9 +205,10 @@ class Run {
   }
 
  private:
-  bool compute_own(Evaluation& evaluation, const std::string& stage, OwnChunks& own, ChunkTree& tree) {
+  bool compute_own(Evaluation& evaluation, const std::string& stage, OwnChunks& own, SumTree& tree) {
     Pieces pieces(news_, stage, static_cast<int64_t>(own.size()) * (evaluation.pieces() + 1));
     std::mutex tree_mutex;
+    ChunkTree<at::Tensor> device_tree(evaluation.num_chunks());
     const auto turn = [&](bool busy) {
       const std::lock_guard lock(pieces.mutex());
       if (!busy && news_.alive) news_.alive();
@@ -210,10 +224,12 @@ class Run {
         chunk = evaluation.chunk(model, index);
         {
           const std::lock_guard lock(tree_mutex);
-          tree.add(index, index + 1, std::exchange(chunk.sums, {}));
+          if (chunk.device_sums.defined()) device_tree.add(index, index + 1, std::exchange(chunk.device_sums, {}));
+          else tree.add(index, index + 1, std::exchange(chunk.sums, {}));
         }
         piece();
       });
+      bring_home(own, device_tree, tree);
     });
     evaluation.on_piece({});
     return complete;
@@ -231,6 +247,7 @@ EvaluationResult evaluate_on_ranks(Evaluation& evaluation, const std::vector<Mod
                                    Communicator& communicator, const EvaluationNews& news) {
   Run run(replicas, compute, communicator, news);
   EvaluationResult result;
+  evaluation.compute_on(replicas.front()->device());
   const bool complete = run.prepare(evaluation) && run.collect(evaluation, "", result) && run.on_rank_zero([&] {
     if (!result.sums.empty() || !result.chunks.empty()) result.scores = evaluation.scores(result.sums, result.chunks);
   });

@@ -32,7 +32,7 @@ struct EvaluationNews {
 // Collective. What evaluation.reference() wants comes first. Rank r of n computes the chunks
 // [⌊rC/n⌋, ⌊(r+1)C/n⌋), one thread per replica. Sums are added by Tree over chunks, in double, as soon
 // as both halves of a node are there: a rank holds about log2(chunks) of them at a time, however large
-// they are. `compute` is precision.compute. No rank waits for another's work with a deadline
+// they are. Sums that a device computed are added up there and fetched at the end. `compute` is precision.compute. No rank waits for another's work with a deadline
 // (train/in_touch.h).
 EvaluationResult evaluate_on_ranks(Evaluation& evaluation, const std::vector<Model*>& replicas, const std::string& compute,
                                    Communicator& communicator, const EvaluationNews& news = {});

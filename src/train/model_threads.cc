@@ -6,6 +6,7 @@
 #include <thread>
 
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
 
 #include "ddp/slot_threads.h"
 #include "train/precision.h"
@@ -21,6 +22,8 @@ void for_each_on_models(const std::vector<Model*>& replicas, const std::string& 
     set_up_compute_thread();
     const at::NoGradGuard no_grad;
     try {
+      c10::OptionalDeviceGuard current;  // a thread begins on the first GPU
+      if (!model->device().is_cpu()) current.reset_device(model->device());
       for (int64_t i; (i = next.fetch_add(1)) < n;) {
         const AutocastGuard autocast(compute, /*keep_casts=*/true, model->device().type());
         work(*model, i);

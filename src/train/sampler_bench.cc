@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <ctime>
+#include <limits>
 #include <set>
 
 #include <ATen/ATen.h>
@@ -46,68 +47,11 @@ class TimedDenoiser : public Denoiser {
   double& ms_;
 };
 
-// The `sampler` options of `configured` if it is of that kind, else the kind's defaults; with `steps`.
-Choice with_steps(const Choice& configured, const std::string& kind, int64_t steps) {
-  Choice out(sampler_kinds(), kind);
-  if (configured.kind == kind) out.options = configured.options->clone();
-  if (auto* ddim = dynamic_cast<OptionsOf<DdimOptions>*>(out.options.get())) ddim->value.steps = steps;
-  else if (auto* dpm = dynamic_cast<OptionsOf<DpmppOptions>*>(out.options.get())) dpm->value.steps = steps;
-  else if (auto* ddpm = dynamic_cast<OptionsOf<DdpmOptions>*>(out.options.get())) ddpm->value.steps = std::nullopt;
-  return out;
-}
-
-void expect_known(const std::string& what, const std::vector<std::string>& given, const std::vector<std::string>& known) {
-  for (const std::string& word : given)
-    if (std::find(known.begin(), known.end(), word) == known.end())
-      throw ConfigError(fmt::format("unknown {} '{}'", what, word), fmt::format("it is one of {}", fmt::join(known, ", ")));
-}
-
-std::vector<std::string> names_of(const KindList& kinds) {
-  std::vector<std::string> names;
-  for (const Kind& kind : kinds.rows()) names.push_back(kind.name);
-  return names;
-}
-
 bool is_random(const SamplerPlan& plan) { return std::any_of(plan.steps.begin(), plan.steps.end(), needs_noise); }
-
-// Why a row cannot run on this device; "" if it can.
-std::string why_not(const SamplerRow& row, const std::string& device) {
-  if (row.graph == "on" && device == "cpu") return "not available: a CPU has no graphs";
-  const std::string attention = why_no_attention(row.attention, device);
-  return attention.empty() ? "" : "not available: " + attention;
-}
 
 std::string label(const SamplerRow& row) { return fmt::format("{} {} {} {}", row.sampler, row.steps, row.precision, row.attention); }
 
 }  // namespace
-
-std::vector<SamplerCase> sampler_cases(const SamplerBenchOptions& options, const Choice& configured, const DiffusionSchedule& schedule) {
-  expect_known("sampler", options.samplers, names_of(sampler_kinds()));
-  expect_known("precision", options.precisions, {"fp32", "bf16", "fp16"});
-  expect_known("graph", options.graphs, {"off", "on"});
-  expect_known("attention", options.attentions, attention_backends());
-  std::vector<SamplerCase> cases;
-  for (const std::string& kind : options.samplers) {
-    std::vector<int64_t> all_steps = options.steps;
-    if (kind == "ddpm") all_steps = {schedule.timesteps};
-    for (const int64_t steps : all_steps) {
-      const Choice sampler = with_steps(configured, kind, steps);
-      sampler_kinds().make(sampler, schedule);  // refuses steps that do not fit, before anything is measured
-      for (const std::string& precision : options.precisions)
-        for (const std::string& graph : options.graphs)
-          for (const std::string& attention : options.attentions) {
-            SamplerRow row;
-            row.sampler = kind;
-            row.steps = steps;
-            row.precision = precision;
-            row.graph = graph;
-            row.attention = attention;
-            cases.push_back({sampler, std::move(row)});
-          }
-    }
-  }
-  return cases;
-}
 
 struct SamplerBench::Draw {
   at::Tensor pictures;  // f32 [B, C, H, W] around [-1, 1]
@@ -117,14 +61,41 @@ struct SamplerBench::Draw {
   std::vector<double> step_ms;    // of the first share
 };
 
-SamplerBench::SamplerBench(const ImageDiffusion& images, std::vector<Model*> replicas, SamplerBenchOptions options)
-    : images_(images), replicas_(std::move(replicas)), options_(std::move(options)) {
+SamplerBench::SamplerBench(const ImageDiffusion& images, std::vector<Model*> replicas, Device& device, SamplerBenchOptions options)
+    : images_(images), replicas_(std::move(replicas)), device_(device), options_(std::move(options)) {
   const auto threads = static_cast<size_t>(std::min<int64_t>(options_.batch, static_cast<int64_t>(replicas_.size())));
   replicas_.resize(threads);
   options_.reference_steps = std::min(options_.reference_steps, images.diffusion.schedule().timesteps);
 }
 
 SamplerBench::Draw SamplerBench::draw(const PictureDrawer& drawer, const std::string& compute, bool with_memory) {
+  return on_gpu() ? draw_on_device(drawer, compute, with_memory) : draw_on_threads(drawer, compute, with_memory);
+}
+
+// The clock stops when the pictures are on the host. The host waits once, at the end; steps have no times of their own.
+SamplerBench::Draw SamplerBench::draw_on_device(const PictureDrawer& drawer, const std::string& compute, bool with_memory) {
+  Draw out;
+  device_.synchronize();
+  const int64_t before = device_.memory().current_bytes;
+  if (with_memory) device_.forget_peak();
+  const double cpu = cpu_seconds();
+  const auto begin = Clock::now();
+  for_each_on_models(replicas_, compute, 1, [&](Model& model, int64_t) {
+    const at::Tensor drawn = drawer.draw(model, 0, options_.batch, options_.batch, [&] {
+      if (stop_requested()) throw Stopped{};
+      progress_->update(++passes_, note_);
+    });
+    out.pictures = drawn.cpu();
+  });
+  out.ms = ms_since(begin);
+  out.cpu_seconds = cpu_seconds() - cpu;
+  out.network_share = std::numeric_limits<double>::quiet_NaN();  // one graph does both
+  out.step_ms = {out.ms / static_cast<double>(drawer.steps())};
+  out.peak_bytes = std::max<int64_t>(device_.memory().peak_bytes - before, 0);
+  return out;
+}
+
+SamplerBench::Draw SamplerBench::draw_on_threads(const PictureDrawer& drawer, const std::string& compute, bool with_memory) {
   const auto shares = static_cast<int64_t>(replicas_.size());
   const std::vector<MemoryMeter> meters(with_memory ? replicas_.size() : 0);
   std::vector<at::Tensor> parts(replicas_.size());
@@ -178,19 +149,35 @@ const at::Tensor& SamplerBench::reference(bool clip, SamplerReport& report) {
   return references_[clip] = drawn.pictures;
 }
 
+// Passes before anything is timed, and the memory they take. On a GPU libraries try their algorithms in the first ones,
+// whose memory does not count; then `drawer` draws until it replays its graph.
+void SamplerBench::warm_up(const SamplerCase& one, const PictureDrawer& drawer, SamplerRow& row) {
+  PictureDrawer some(images_, plan_of(one.sampler, options_.warmup), options_.seed);
+  some.use_graphs(false);
+  int64_t bytes = draw(some, row.precision, /*with_memory=*/true).peak_bytes;
+  if (on_gpu()) {
+    bytes = draw(drawer, row.precision, /*with_memory=*/true).peak_bytes;
+    const auto waits = [&] { return row.graph == "on" && drawer.steps() <= DeviceSampler::kWarmUp; };
+    for (int64_t more = 0; more < DeviceSampler::kWarmUp && waits(); ++more) draw(drawer, row.precision);
+    const std::string obstacle = row.graph == "on" ? drawer.why_no_graph(*replicas_.front(), options_.batch) : "";
+    if (!obstacle.empty()) row.problem = "not available: no graph of this step (" + obstacle + ")";
+  }
+  row.peak_megabytes = static_cast<double>(bytes) / (1 << 20);
+}
+
 void SamplerBench::measure(const SamplerCase& one, SamplerRow& row) {
   note_ = label(row);
   const AttentionGuard attention(row.attention);
+  PictureDrawer drawer(images_, plan_of(one.sampler), options_.seed);
+  drawer.use_graphs(row.graph == "on");
   try {
-    const PictureDrawer some(images_, plan_of(one.sampler, options_.warmup), options_.seed);
-    row.peak_megabytes = static_cast<double>(draw(some, row.precision, /*with_memory=*/true).peak_bytes) / (1 << 20);
+    warm_up(one, drawer, row);
   } catch (const c10::Error& error) {
     if (row.attention == "auto") throw;
     row.problem = "not available: " + row.attention + " attention cannot run this network (" + std::string(error.what_without_backtrace()) + ")";
     row.problem = row.problem.substr(0, row.problem.find('\n'));
-    return;
   }
-  const PictureDrawer drawer(images_, plan_of(one.sampler), options_.seed);
+  if (!row.problem.empty()) return;
   std::vector<double> draws, steps;
   double network = 0, cpu = 0;  // sums over draws
   for (int64_t i = 0; i < options_.repeats && !stop_requested(); ++i) {
@@ -239,7 +226,8 @@ void SamplerBench::profile(const PictureDrawer& drawer, const SamplerRow& row) {
   auto plan = std::make_unique<SamplerPlan>(drawer.plan());
   plan->steps.resize(std::min<size_t>(plan->steps.size(), kProfiledPasses));
   const auto passes = static_cast<int64_t>(plan->steps.size());
-  const PictureDrawer some(images_, std::move(plan), options_.seed);
+  PictureDrawer some(images_, std::move(plan), options_.seed);
+  some.use_graphs(false);
   OperatorRecording recording;
   draw(some, row.precision);
   text = operator_table(operator_times(recording.finish()), kRows, passes);
@@ -250,9 +238,10 @@ int64_t SamplerBench::passes_of(const std::vector<SamplerCase>& cases) const {
   bool clip[2] = {false, false};
   std::set<std::string> profiled;
   for (const SamplerCase& one : cases) {
-    if (!why_not(one.row, "cpu").empty()) continue;
+    if (!why_not(one.row, device_name()).empty()) continue;
     clip[plan_of(one.sampler)->steps.front().clip ? 1 : 0] = true;
-    passes += std::min(options_.warmup, one.row.steps) + options_.repeats * one.row.steps;
+    const int64_t draws = options_.repeats + (on_gpu() ? 1 : 0);
+    passes += std::min(options_.warmup, one.row.steps) + draws * one.row.steps;
     if (options_.profile && profiled.insert(one.row.precision + one.row.attention).second) passes += std::min(kProfiledPasses, one.row.steps);
   }
   return passes + (clip[0] + clip[1]) * options_.reference_steps;
@@ -265,7 +254,7 @@ void SamplerBench::run(std::vector<SamplerCase> cases, SamplerReport& report, co
   try {
     for (SamplerCase& one : cases) {
       SamplerRow row = one.row;
-      row.problem = why_not(row, "cpu");
+      row.problem = why_not(row, device_name());
       if (row.problem.empty()) measure(one, row);
       if (row.problem.empty()) compare(one, pictures_, report, row);
       if (row.problem.empty() && score && !stop_requested()) row.fid = score(one);

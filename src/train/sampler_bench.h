@@ -3,8 +3,8 @@
 // Every row starts from the same noise (run.seed, picture number), so that two rows differ in the sampler's
 // choices alone. The reference is DPM-Solver++ 2M with trailing times in fp32: of second order, so that at 1,000
 // steps its own error lies far below what rows of 10 to 100 steps show (docs/sampling.md). It clips the estimated
-// picture if the row does, since that changes what a sampler converges to. A batch is cut into one share a
-// thread, as `lockstep sample` draws.
+// picture if the row does, since that changes what a sampler converges to. On a CPU a batch is cut into one share a
+// thread, as `lockstep sample` draws; on a GPU it is one.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,7 @@
 #include "core/progress.h"
 #include "report/sampler_report.h"
 #include "tasks/image_drawing.h"
+#include "tensor/device.h"
 #include "train/memory_meter.h"
 #include "train/profile.h"
 
@@ -46,10 +47,13 @@ struct SamplerCase {
 // or for steps that the schedule does not have.
 std::vector<SamplerCase> sampler_cases(const SamplerBenchOptions& options, const Choice& configured, const DiffusionSchedule& schedule);
 
+// Why a row cannot run on a device type ("cpu", "cuda"); "" if it can.
+std::string why_not(const SamplerRow& row, const std::string& device);
+
 class SamplerBench {
  public:
-  // `replicas`: equal networks of `images`, one a thread, on the CPU; both outlive this object.
-  SamplerBench(const ImageDiffusion& images, std::vector<Model*> replicas, SamplerBenchOptions options);
+  // `replicas`: equal networks of `images` on `device`, one a thread of a CPU or one on a GPU; all outlive this object.
+  SamplerBench(const ImageDiffusion& images, std::vector<Model*> replicas, Device& device, SamplerBenchOptions options);
 
   using Score = std::function<std::optional<double>(const SamplerCase&)>;  // FID of a case; empty: none
   // Measures the cases into report.rows, in order. Rows that cannot run say why. Ends early, with
@@ -62,7 +66,12 @@ class SamplerBench {
   struct Draw;
   struct Stopped {};
 
+  bool on_gpu() const { return !device_.is_cpu(); }
+  std::string device_name() const { return on_gpu() ? "cuda" : "cpu"; }
   Draw draw(const PictureDrawer& drawer, const std::string& compute, bool with_memory = false);
+  Draw draw_on_device(const PictureDrawer& drawer, const std::string& compute, bool with_memory);
+  Draw draw_on_threads(const PictureDrawer& drawer, const std::string& compute, bool with_memory);
+  void warm_up(const SamplerCase& one, const PictureDrawer& drawer, SamplerRow& row);
   std::unique_ptr<SamplerPlan> plan_of(const Choice& sampler, int64_t most_steps = 0) const;
   const at::Tensor& reference(bool clip, SamplerReport& report);
   void measure(const SamplerCase& one, SamplerRow& row);
@@ -72,6 +81,7 @@ class SamplerBench {
 
   const ImageDiffusion& images_;
   std::vector<Model*> replicas_;
+  Device& device_;
   SamplerBenchOptions options_;
   std::map<bool, at::Tensor> references_;  // by clip
   std::map<std::string, std::string> operator_tables_;

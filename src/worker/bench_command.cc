@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
+#include "core/cuda_driver.h"
 #include "core/errors.h"
 #include "core/files.h"
 #include "core/log.h"
@@ -22,7 +23,8 @@ namespace {
 std::vector<Flag> known_flags() {
   std::vector<Flag> flags = {{"--samplers", true}, {"--steps", true}, {"--precision", true}, {"--graph", true}, {"--attention", true},
                                   {"--batch", true}, {"--repeats", true}, {"--warmup", true}, {"--reference", true}, {"--weights", true},
-                                  {"--seed", true}, {"--threads", true}, {"--output", true}, {"--json"}, {"--profile"}};
+                                  {"--seed", true}, {"--threads", true}, {"--output", true}, {"--device", true}, {"--json"},
+                                  {"--profile"}};
   flags.insert(flags.end(), bench_fid_flags().begin(), bench_fid_flags().end());
   return flags;
 }
@@ -56,7 +58,7 @@ int64_t number_flag(const Arguments& arguments, const std::string& flag, int64_t
   return text ? number_of(flag, *text, least, most) : otherwise;
 }
 
-SamplerBenchOptions options_of(const Arguments& arguments, uint64_t seed) {
+SamplerBenchOptions options_of(const Arguments& arguments, uint64_t seed, const Device& device) {
   constexpr int64_t kMany = 1'000'000;
   SamplerBenchOptions options;
   options.samplers = list_of(arguments, "--samplers", options.samplers);
@@ -65,7 +67,7 @@ SamplerBenchOptions options_of(const Arguments& arguments, uint64_t seed) {
     for (const std::string& text : list_of(arguments, "--steps", {})) options.steps.push_back(number_of("--steps", text, 1, kMany));
   }
   options.precisions = list_of(arguments, "--precision", options.precisions);
-  options.graphs = list_of(arguments, "--graph", options.graphs);
+  options.graphs = list_of(arguments, "--graph", device.is_cpu() ? options.graphs : std::vector<std::string>{"on"});
   options.attentions = list_of(arguments, "--attention", options.attentions);
   options.batch = number_flag(arguments, "--batch", 1, 4096, options.batch);
   options.repeats = number_flag(arguments, "--repeats", 1, kMany, options.repeats);
@@ -76,13 +78,20 @@ SamplerBenchOptions options_of(const Arguments& arguments, uint64_t seed) {
   return options;
 }
 
+// The overrides; --device stands for run.device.
+std::vector<std::string> overrides_of(const Arguments& arguments) {
+  std::vector<std::string> out = arguments.overrides();
+  if (const auto device = arguments.value("--device")) out.push_back("run.device=" + *device);
+  return out;
+}
+
 // A run's or a file's weights; of a config alone, random ones.
 TrainedModel model_of(const Arguments& arguments, const std::string& path) {
   const std::string weights = arguments.value("--weights").value_or("");
   if (!weights.empty() || (path != "-" && fs::is_directory(path)))
-    return load_trained_model(path, weights, arguments.overrides(), arguments.threads());
+    return load_trained_model(path, weights, overrides_of(arguments), arguments.threads());
   log_warning("a config alone has no weights: the bench runs on random weights. Times hold, errors say nothing about a trained model");
-  return load_trained_model(path, "initial", arguments.overrides(), arguments.threads());
+  return load_trained_model(path, "initial", overrides_of(arguments), arguments.threads());
 }
 
 bool is_random(const TrainedModel& trained) { return trained.which == "initial"; }
@@ -99,12 +108,18 @@ std::vector<std::pair<std::string, std::string>> facts_of(const std::string& pat
   for (const auto& [name, tensor] : trained.replicas.front()->parameters()) parameters += tensor.numel();
   const Machine machine = probe_machine();
   const int64_t size = images.options.image_size;
-  return {{"config", path},
-          {"model", fmt::format("{}, {} weights, {} x {} pixels, {} timesteps", images.options.model.kind, parameters, size, size, images.diffusion.schedule().timesteps)},
-          {"weights", is_random(trained) ? "random" : fmt::format("{}, step {}", trained.source, trained.step)},
-          {"device", fmt::format("cpu ({}), {} threads of {} cores", machine.isa, trained.replicas.size(), machine.cores)},
-          {"processor", processor_name()},
-          {"libtorch", TORCH_VERSION}};
+  const std::string host = fmt::format("cpu ({}), {} threads of {} cores", machine.isa, trained.replicas.size(), machine.cores);
+  std::vector<std::pair<std::string, std::string>> facts = {{"config", path}};
+  facts.push_back({"model", fmt::format("{}, {} weights, {} x {} pixels, {} timesteps", images.options.model.kind, parameters, size, size,
+                                        images.diffusion.schedule().timesteps)});
+  facts.push_back({"weights", is_random(trained) ? "random" : fmt::format("{}, step {}", trained.source, trained.step)});
+  facts.push_back({"device", trained.device->is_cpu() ? host : trained.device->describe()});
+  facts.push_back({"processor", processor_name()});
+  facts.push_back({"libtorch", TORCH_VERSION});
+  if (trained.device->is_cpu()) return facts;
+  facts.push_back({"driver", fmt::format("CUDA {}.{}", cuda_driver().version / 1000, cuda_driver().version % 1000 / 10)});
+  facts.push_back({"tf32", trained.loaded.config->precision.tf32 ? "on" : "off"});
+  return facts;
 }
 
 void write(const SamplerReport& report, const std::string& path) {
@@ -137,7 +152,7 @@ int bench_command(const Words& words) {
   const auto shared_images = std::make_shared<const ImageDiffusion>(config.task.as<ImageDiffusionOptions>());
   const ImageDiffusion& images = *shared_images;
   images.check(as_denoiser(*trained.replicas.front()).facts());
-  const SamplerBenchOptions options = options_of(arguments, static_cast<uint64_t>(config.run.seed));
+  const SamplerBenchOptions options = options_of(arguments, static_cast<uint64_t>(config.run.seed), *trained.device);
   std::vector<SamplerCase> cases = sampler_cases(options, config.sampler, images.diffusion.schedule());
 
   std::vector<Model*> replicas;
@@ -146,7 +161,7 @@ int bench_command(const Words& words) {
   report.is_random = is_random(trained);
   report.facts = facts_of(path, trained, images);
   install_stop_handlers(false);
-  SamplerBench bench(images, replicas, options);
+  SamplerBench bench(images, replicas, *trained.device, options);
   bench.run(std::move(cases), report, bench_fid(arguments, trained, shared_images, replicas));
 
   write(report, output);

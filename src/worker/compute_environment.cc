@@ -30,7 +30,12 @@ std::string device_word(int argc, char** argv, const nlohmann::json& plan) {
   const std::string command = argc > 1 ? argv[1] : "";
   // forward and optimize compare numbers: they use a GPU only if the words say so.
   if (command == "forward" || command == "optimize") return word_after(argc, argv, "run.device") == "cuda" ? "cuda" : "cpu";
-  if (command != "train" && command != "sample" && command != "evaluate") return "cpu";
+  if (command == "fid" || command == "bench") {
+    const std::string flag = word_after(argc, argv, "--device");
+    if (command == "fid" || !flag.empty()) return flag == "cpu" || flag == "cuda" ? flag : "auto";
+  } else if (command != "train" && command != "sample" && command != "evaluate") {
+    return "cpu";
+  }
   if (plan.is_object()) return plan.value("device", "cpu");  // a rank that our launcher started
   const std::string word = word_after(argc, argv, "run.device");
   return word.empty() ? "auto" : word;

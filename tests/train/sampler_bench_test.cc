@@ -34,12 +34,13 @@ struct Tiny {
   }
   SamplerReport run() {
     SamplerReport report;
-    SamplerBench sampler_bench(images, {networks[0].get(), networks[1].get()}, bench);
+    SamplerBench sampler_bench(images, {networks[0].get(), networks[1].get()}, *device, bench);
     sampler_bench.run(sampler_cases(bench, configured, images.diffusion.schedule()), report);
     tables = sampler_bench.operator_tables();
     return report;
   }
 
+  const std::unique_ptr<Device> device = make_cpu_device();
   const ImageDiffusion images{tiny_images()};
   std::vector<std::unique_ptr<Denoiser>> networks;
   SamplerBenchOptions bench;
@@ -136,6 +137,21 @@ TEST(SamplerBench, WhatTheDeviceLacksIsSaidAndNothingElseIsMeasuredInstead) {
   for (size_t i = 3; i < 6; ++i) EXPECT_NE(report.rows[i].problem.find("no graphs"), std::string::npos);
   EXPECT_NEAR(*report.rows[0].error, *report.rows[1].error, 1e-4);
   EXPECT_TRUE(at::globalContext().userEnabledFlashSDP() && at::globalContext().userEnabledMathSDP());
+}
+
+TEST(SamplerBench, AGpuHasGraphsAndItsOwnAttention) {
+  SamplerRow row;
+  row.precision = "fp32";
+  row.graph = "on";
+  for (const char* attention : {"auto", "math", "efficient"}) {
+    row.attention = attention;
+    EXPECT_EQ(why_not(row, "cuda"), "") << attention;
+  }
+  row.attention = "flash";
+  EXPECT_NE(why_not(row, "cuda").find("bf16 and fp16"), std::string::npos);
+  row.precision = "bf16";
+  EXPECT_EQ(why_not(row, "cuda"), "");
+  EXPECT_NE(why_not(row, "cpu").find("no graphs"), std::string::npos);
 }
 
 TEST(SamplerBench, SamplersWithNoiseHaveNoError) {
