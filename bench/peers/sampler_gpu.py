@@ -40,7 +40,7 @@ class Drawer:
         self.net = Unet(self.case.dim).eval().to(options.device)
         self.flops = unet_peer.forward_flops(self.net, self.case.size) * self.case.batch * self.case.steps
         self.diffusion = sampler_peer.lucidrains(self.net, self.case)
-        self.schedule = sampler_peer.scheduler(self.diffusion, self.case)
+        self.schedule = sampler_peer.scheduler(self.diffusion, self.case) if variant.startswith("diffusers") else None
         self.device, self.variant = options.device, variant
         self.amp = None if variant in ("lucidrains", "diffusers") else unet_peer.AMP[options.amp]
         if variant == "lucidrains-compile":

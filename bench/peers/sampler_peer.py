@@ -6,7 +6,6 @@ import re
 import sys
 from unittest import mock
 
-import diffusers
 import torch
 from denoising_diffusion_pytorch import GaussianDiffusion
 
@@ -57,6 +56,7 @@ def draw_lucidrains(diffusion, case, noise=None):
 
 
 def scheduler(diffusion, case, objective="pred_v"):
+    import diffusers  # not needed for the other package's loops
     common = {"num_train_timesteps": case.timesteps, "trained_betas": diffusion.betas.cpu().numpy(), "prediction_type": PREDICTION[objective]}
     if case.sampler == "dpmpp":
         return diffusers.DPMSolverMultistepScheduler(**common, algorithm_type="dpmsolver++", solver_order=2)

@@ -15,7 +15,8 @@ LIBRARIES = ("liblockstep.so", "liblockstep_cuda.so")
 # What the GPU machine has: LibTorch and what belongs to it, the C library, the C++ library.
 SYSTEM = re.compile(r"(linux-vdso|ld-linux|libc|libm|libdl|libpthread|librt|libresolv|libutil|libstdc\+\+|libgcc_s)[.-]|"
                     r"lib(torch|c10|gomp|cu[a-z]+|nccl|nv[a-zA-Z]+|caffe2)[._A-Za-z0-9-]*\.so")
-PEERS = ("denoising-diffusion-pytorch==2.3.4", "ema-pytorch==0.8.3", "einops==0.8.2", "pytorch-fid==0.3.0")
+PEERS = ("denoising-diffusion-pytorch==2.3.4", "ema-pytorch==0.8.3", "einops==0.8.2", "pytorch-fid==0.3.0",
+         "torch-fidelity==0.3.0", "diffusers==0.42.1")
 SCRIPT = """#!/bin/sh
 # lockstep from the bundle, with the LibTorch of this machine's python3 (or of LOCKSTEP_TORCH, a torch folder).
 here=$(cd "$(dirname "$0")" && pwd -P)

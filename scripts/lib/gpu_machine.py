@@ -12,8 +12,9 @@ import tempfile
 class Machine:
     """Where the programs are, how they find LibTorch, and whether there is a GPU (`problem`: why not)."""
 
-    def __init__(self, root):
-        self.root = root
+    def __init__(self, root, trial=False):
+        self.root, self.trial = root, trial
+        self.compute = "cpu" if trial else "cuda"  # where the programs and their peers run
         self.bundled = (root / "bundle.json").exists()
         self.bin = root / "bin" if self.bundled else pathlib.Path(os.environ.get("LOCKSTEP_BUILD_DIR", root / "build")) / "bin"
         self.torch = self.find_torch()
@@ -48,6 +49,8 @@ class Machine:
         if result.returncode != 0:
             return f"lockstep env failed: {result.stderr.strip()[-300:]}", "see the message"
         self.env = json.loads(result.stdout.splitlines()[-1])
+        if self.trial:
+            return "", ""
         if self.env["gpus"] == "none":
             return f"no GPU: {self.env['driver']}", "run this on a machine with an NVIDIA GPU and driver 580 or newer"
         if self.env["cuda_plugin"] != "installed":
@@ -64,13 +67,15 @@ class Machine:
 
     def peer(self, script, *arguments, timeout=480):
         """The lines of JSON that a peer of bench/peers prints."""
-        result = self.run([sys.executable, self.root / "bench/peers" / script, *arguments], timeout=timeout)
+        result = self.run([sys.executable, self.root / "bench/peers" / script, "--device", self.compute, *arguments], timeout=timeout)
         return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
 
     def scratch_path(self, name):
         return pathlib.Path(self.scratch.name) / name
 
     def device(self):
+        if self.trial:
+            return "cpu (a trial)"
         return getattr(self, "env", {}).get("gpus", "none")
 
     def versions(self):

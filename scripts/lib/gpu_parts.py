@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import json
 import statistics
+import subprocess
 import time
 import typing
 
@@ -16,11 +17,32 @@ UNET_BATCHES = (16, 64, 512)
 
 
 @dataclasses.dataclass
+class UnetSizes:
+    """Of the benchmarks with pictures."""
+    dim: int = 64
+    size: int = 32
+    steps: int = 120
+    skip: int = 30       # steps behind which times count: warm-up, recording, comparisons
+    pictures: int = 20000
+
+    def case(self, batch, rest=""):
+        return f"d{self.dim}-s{self.size}-b{batch}{rest}"
+
+
+TRIAL = UnetSizes(dim=8, size=16, steps=4, skip=1, pictures=64)
+
+
+def unet_sizes(machine):
+    return TRIAL if machine.trial else UnetSizes()
+
+
+@dataclasses.dataclass
 class Part:
     name: str
     what: str
     run: typing.Callable
     limit_seconds: int = 480
+    has_trial: bool = False  # runs on a CPU, too (machine.trial)
 
 
 def seed_options(channels, layers, batch, steps, compute):
@@ -32,11 +54,12 @@ def seed_options(channels, layers, batch, steps, compute):
             "train.ema.decay=0.999", "optimizer={kind: adamw, lr: 0.001}", f"precision.compute={compute}"]
 
 
-def unet_options(batch, steps, micro_batch=None):
-    return ["data.kind=images", "data.train=[data/shapes/train-*.h5]", "data.make={kind: shapes, folder: data/shapes, train_images: 20000}",
-            "task.kind=image_diffusion", "task.image_size=32", "task.model={kind: unet, dim: 64, dim_mults: [1, 2, 4, 8]}",
+def unet_options(sizes, batch, micro_batch=None):
+    return ["data.kind=images", "data.train=[data/shapes/train-*.h5]",
+            f"data.make={{kind: shapes, folder: data/shapes, image_size: {sizes.size}, train_images: {sizes.pictures}}}",
+            "task.kind=image_diffusion", f"task.image_size={sizes.size}", f"task.model={{kind: unet, dim: {sizes.dim}, dim_mults: [1, 2, 4, 8]}}",
             "task.diffusion={objective: pred_v, beta_schedule: sigmoid}", f"train.global_batch={batch}",
-            f"train.micro_batch={micro_batch or batch}", f"train.steps={steps}", "train.clip_norm=1",
+            f"train.micro_batch={micro_batch or batch}", f"train.steps={sizes.steps}", "train.clip_norm=1",
             "train.ema={decay: 0.995, every_steps: 10}", "optimizer={kind: adam, lr: 0.0001}", "precision.compute=bf16"]
 
 
@@ -45,7 +68,7 @@ class Run:
 
     def __init__(self, machine, options, *more, timeout=480, environment=None):
         start = time.monotonic()
-        common = ["run.device=cuda", "launch.ranks_per_node=1", "checkpoint.every_steps=0", "evaluate=[]", "log.every_steps=1"]
+        common = [f"run.device={machine.compute}", "launch.ranks_per_node=1", "checkpoint.every_steps=0", "evaluate=[]", "log.every_steps=1"]
         self.result = machine.run([machine.bin / "lockstep", "train", "-", *common, *options, *more], timeout=timeout,
                                   **(environment or {}))
         self.seconds = time.monotonic() - start
@@ -152,7 +175,7 @@ def g1(machine, until):
             rows.append({"case": name, "skipped": "no time left"})
             continue
         ours = Run(machine, seed_options(channels, layers, batch, 300, "fp16"), "step.graph=auto")
-        lines = machine.peer("sudoku_step_gpu.py", "--device", "cuda", "--json", "--case", f"c{channels}-l{layers}-e0-k5-b{batch}",
+        lines = machine.peer("sudoku_step_gpu.py", "--json", "--case", f"c{channels}-l{layers}-e0-k5-b{batch}",
                              timeout=until - time.monotonic())
         peers = {line["variant"]: line["milliseconds"] for line in lines}
         milliseconds = ours.milliseconds()
@@ -169,28 +192,38 @@ def g1(machine, until):
 UNET_GOALS = {16: {"eager": 3}, 64: {"eager": 2, "compile": 1.1}, 512: {"eager": 1.2}}
 
 
+def peer_lines(row, machine, until, script, key, variants, *words):
+    """The last line of each variant's JSON under row["peers"], its `key` alone; what fails says why under row["failed"]."""
+    row |= {"peers": {}, "failed": {}}
+    for variant in variants:
+        if time.monotonic() > until - 60:
+            row["failed"][variant] = "no time left"
+            continue
+        try:
+            row["peers"][variant] = machine.peer(script, "--json", *words, "--variant", variant, timeout=until - time.monotonic())[-1][key]
+        except (RuntimeError, IndexError, subprocess.TimeoutExpired) as error:
+            row["failed"][variant] = str(error)[-300:]
+    return row
+
+
 def g2(machine, until):
     """UNet step in bf16, two micro-batches and EMA, as lucidrains' trainer does it."""
-    rows = []
-    for batch in UNET_BATCHES:
+    rows, sizes = [], unet_sizes(machine)
+    for batch in (2,) if machine.trial else UNET_BATCHES:
         if time.monotonic() > until - 90:
             rows.append({"batch": batch, "skipped": "no time left"})
             continue
-        ours = Run(machine, unet_options(2 * batch, 120, batch), "step.graph=auto", timeout=until - time.monotonic())
-        milliseconds = ours.milliseconds()
+        ours = Run(machine, unet_options(sizes, 2 * batch, batch), "step.graph=auto", timeout=until - time.monotonic())
+        milliseconds = ours.milliseconds(sizes.skip)
         row = {"batch": batch, "micro_batches": 2, "milliseconds": milliseconds, "images_per_second": 2e3 * batch / milliseconds,
-               "waiting_for_inputs": ours.waiting_share(), "notes": ours.notes(), "peers": {}, "times": {}}
+               "waiting_for_inputs": ours.waiting_share(sizes.skip), "notes": ours.notes()}
+        rounds = ["--rounds", "1", "--steps", "1", "--warm-up", "1"] if machine.trial else []
+        peer_lines(row, machine, until, "unet_step_gpu.py", "milliseconds", ("eager", "flash", "compile"), "--case", sizes.case(batch, "-a2"), *rounds)
+        row["times"] = {variant: value / milliseconds for variant, value in row["peers"].items()}
+        row["goals"] = UNET_GOALS.get(batch, {})
+        row["goals_met"] = all(row["times"].get(variant, 0) >= goal for variant, goal in row["goals"].items())
         rows.append(row)
-        for variant in ("eager", "flash", "compile"):
-            if time.monotonic() > until - 60:
-                break
-            lines = machine.peer("unet_step_gpu.py", "--device", "cuda", "--json", "--case", f"d64-s32-b{batch}-a2", "--variant", variant,
-                                 timeout=until - time.monotonic())
-            row["peers"][variant] = lines[-1]["milliseconds"]
-            row["times"][variant] = lines[-1]["milliseconds"] / milliseconds
-        row["goals"] = UNET_GOALS[batch]
-        row["goals_met"] = all(row["times"].get(variant, 0) >= goal for variant, goal in UNET_GOALS[batch].items())
-    return {"cases": rows, "passed": any("milliseconds" in row for row in rows)}
+    return {"cases": rows, "passed": any(row.get("peers") for row in rows)}
 
 
 def g5(machine, until):
@@ -202,44 +235,75 @@ def g5(machine, until):
             continue
         result = machine.run([machine.bin / program, "--json"], timeout=until - time.monotonic())
         found[program] = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-        found[peer] = machine.peer(peer, "--device", "cuda", "--json", timeout=until - time.monotonic())
+        found[peer] = machine.peer(peer, "--json", timeout=until - time.monotonic())
     return found | {"passed": any(isinstance(value, list) for value in found.values())}
 
 
-SAMPLERS = {"ddim50": ["--sampler", "ddim", "--steps", "50"], "dpmpp20": ["--sampler", "dpmpp_2m", "--steps", "20"],
-            "ddpm250": ["--sampler", "ddpm", "--steps", "250", "task.diffusion.timesteps=250"]}
+# Ours, and the peers' names for it.
+SAMPLERS = {"ddim50": ["--samplers", "ddim", "--steps", "50"], "dpmpp20": ["--samplers", "dpmpp_2m", "--steps", "20"],
+            "ddpm250": ["--samplers", "ddpm", "task.diffusion.timesteps=250"]}
+TRIAL_SAMPLERS = {"ddim5": ["--samplers", "ddim", "--steps", "5"], "dpmpp4": ["--samplers", "dpmpp_2m", "--steps", "4"],
+                  "ddpm6": ["--samplers", "ddpm", "task.diffusion.timesteps=6"]}
 
 
 def g6(machine, until):
-    """Pictures a second of `lockstep sample`, 32 x 32 in batches of 512, random weights: the time of three more batches."""
-    rows, batch = [], 512
-    config = ["-", "run.device=cuda", "--weights", "initial", *unet_options(batch, 1), "--batch", str(batch)]
-    for name, words in SAMPLERS.items():
+    """Pictures a second, 32 x 32 in batches of 512, random weights, bf16: ours with and without graphs, and the peers' loops."""
+    rows, sizes, batch = [], unet_sizes(machine), 2 if machine.trial else 512
+    common = ["bench", "sampler", "-", "--device", machine.compute, *unet_options(sizes, batch), "--batch", str(batch), "--precision", "bf16",
+              "--graph", "off,on", "--repeats", "1" if machine.trial else "5", "--reference", "0", "--json"]
+    for name, words in (TRIAL_SAMPLERS if machine.trial else SAMPLERS).items():
         if time.monotonic() > until - 120:
             rows.append({"case": name, "skipped": "no time left"})
             continue
-        seconds = []
-        for count in (batch, 4 * batch):
-            start = time.monotonic()
-            machine.run([machine.bin / "lockstep", "sample", *config, *words, "--count", str(count), "--output",
-                         machine.scratch_path(f"{name}-{count}.safetensors")], timeout=until - time.monotonic())
-            seconds.append(time.monotonic() - start)
-        row = {"case": name, "images_per_second": 3 * batch / (seconds[1] - seconds[0]), "seconds": seconds, "peers": {}}
+        found = json.loads(machine.run([machine.bin / "lockstep", *common, *words], timeout=until - time.monotonic()).stdout.splitlines()[-1])
+        row = {"case": name, "facts": found["facts"]}
+        for ours in found["rows"]:
+            row[f"graph {ours['graph']}"] = ours.get("problem") or {key: ours[key] for key in ("images_per_second", "draw", "cpu_ms", "peak_megabytes")}
+        variants = (["lucidrains-amp"] if "dpmpp" not in name else []) + ["diffusers-amp"]
+        peer_lines(row, machine, until, "sampler_gpu.py", "images_per_second", variants, "--case", sizes.case(batch, f"-{name}"), "--rounds", "2")
+        best = max((one["images_per_second"] for key, one in row.items() if key.startswith("graph") and isinstance(one, dict)), default=0)
+        row["times"] = {variant: best / value for variant, value in row["peers"].items()}
+        row["goals_met"] = all(times >= 2.5 for times in row["times"].values()) and (name != "ddim50" or best >= 1300)
         rows.append(row)
-        for variant in ("lucidrains-amp", "diffusers-amp"):
-            if time.monotonic() > until - 60:
-                break
-            lines = machine.peer("sampler_gpu.py", "--device", "cuda", "--json", "--case", f"d64-s32-b{batch}-{name}", "--variant", variant,
-                                 "--rounds", "2", timeout=until - time.monotonic())
-            row["peers"][variant] = lines[-1]["images_per_second"] if lines else None
-    return {"cases": rows, "goals": ">= 2.5x peers; DDIM-50 >= 1,300 pictures a second", "passed": any("seconds" in row for row in rows)}
+    return {"cases": rows, "goals": ">= 2.5x peers; DDIM-50 >= 1,300 pictures a second", "passed": any(row.get("peers") for row in rows)}
+
+
+def g7(machine, until):
+    """Features and score of 50,000 pictures a side, ours from shards, the peers' from the GPU's memory; and from PNG files."""
+    sizes = ["--images", "16", "--features", "64", "--rounds", "1", "--batch", "8", "--png", "8"] if machine.trial else [
+        "--images", "50000", "--rounds", "1", "--png", "3000"]
+    report = machine.scratch_path("fid.json")
+    machine.peer("fid_gpu.py", *sizes, "--lockstep", str(machine.bin / "lockstep"), "--json", str(report), timeout=until - time.monotonic())
+    found = json.loads(report.read_text())
+    ours, png = found["results"]["lockstep"], found["from_png"]
+    score = {name: abs(one["fid"] - ours["fid"]) for name, one in found["results"].items()}
+    found["differs_from_lockstep"] = score
+    if "pytorch-fid" in png:
+        # Ours from shards against theirs from files: pictures a second.
+        found["times_pytorch_fid_from_png"] = ours["pictures_a_second"] / png["pytorch-fid"]["pictures_a_second"]
+    half = {name: (one["features"] + one["root"]) / 2 for name, one in found["results"].items() if name.startswith("lockstep")}
+    found |= {"seconds_a_side": half, "goals": "50,000 in <= 12 s in float32, <= 5 s in TF32 with a score within 0.01; >= 5x pytorch-fid from PNG files"}
+    # torch-fidelity and torchmetrics resize as TensorFlow did: other features by design.
+    agrees = "pytorch-fid" not in score or score["pytorch-fid"] <= 1e-3 * max(1, abs(ours["fid"]))
+    return found | {"passed": agrees and score.get("lockstep tf32", 0) <= 0.01 * max(1, abs(ours["fid"]))}
+
+
+def g11(machine, until):
+    """What reading costs a UNet step: ours from shards through pinned buffers, PyTorch's from a DataLoader with four processes."""
+    sizes, batch = unet_sizes(machine), 4 if machine.trial else 512
+    run = Run(machine, unet_options(sizes, batch), "step.graph=auto", timeout=until - time.monotonic())
+    waits = run.waiting_share(sizes.skip)
+    tiny = ["--pictures", "64", "--rounds", "2", "--steps", "2", "--workers", "1"] if machine.trial else []
+    peer = machine.peer("input_gpu.py", "--json", "--case", sizes.case(batch), *tiny, timeout=until - time.monotonic())[-1]
+    return {"milliseconds": run.milliseconds(sizes.skip), "waiting_share": waits, "ratio_at_most": 1 / (1 - waits), "peer": peer, "notes": run.notes(),
+            "goal": "step time with loader / without <= 1.01", "goal_met": 1 / (1 - waits) <= 1.01, "passed": True}
 
 
 def g8(machine, until):
     """What fp16 loss scaling costs, in and beside the graph."""
     plain = Run(machine, seed_options(128, 8, 32, 300, "bf16")).milliseconds()
     scaled = Run(machine, seed_options(128, 8, 32, 300, "fp16")).milliseconds()
-    peers = machine.peer("sudoku_step_gpu.py", "--device", "cuda", "--json", "--case", "c128-l8-e0-k5-b32", "--variant", "eager",
+    peers = machine.peer("sudoku_step_gpu.py", "--json", "--case", "c128-l8-e0-k5-b32", "--variant", "eager",
                          "--variant", "eager_unscaled", timeout=until - time.monotonic())
     return {"bf16_milliseconds": plain, "fp16_milliseconds": scaled, "scaling_costs": scaled / plain - 1, "peers": peers,
             "goal": "<= 2 % over no scaler", "passed": True}
@@ -254,7 +318,7 @@ def g9(machine, until):
         for variant in ("eager", "compile"):
             if time.monotonic() > until - 90:
                 break
-            lines = machine.peer("sudoku_step_gpu.py", "--device", "cuda", "--json", "--case", "c64-l4-e0-k5-b8", "--until", str(steps),
+            lines = machine.peer("sudoku_step_gpu.py", "--json", "--case", "c64-l4-e0-k5-b8", "--until", str(steps),
                                  "--variant", variant, timeout=until - time.monotonic())
             row[variant] = lines[-1]["seconds_since_exec"]
         rows.append(row)
@@ -298,11 +362,13 @@ PARTS = [
     Part("tests", "GPU tests: kernels against references, devices, graphs, NCCL", gpu_tests),
     Part("training", "runs: graph equals eager, seeds, fp16 overflow, resume", training),
     Part("g1", "Sudoku step against PyTorch eager and compiled", g1),
-    Part("g2", "UNet step in bf16 against lucidrains' trainer", g2),
+    Part("g2", "UNet step in bf16 against lucidrains' trainer", g2, has_trial=True),
     Part("g5", "optimizers and kernels alone", g5),
-    Part("g6", "pictures a second against lucidrains and diffusers", g6),
+    Part("g6", "pictures a second against lucidrains and diffusers", g6, has_trial=True),
+    Part("g7", "FID of 50,000 pictures against pytorch-fid, torch-fidelity, torchmetrics", g7, has_trial=True),
     Part("g8", "cost of fp16 loss scaling", g8),
     Part("g9", "time to step 1, 100, 1,000 against PyTorch", g9),
+    Part("g11", "what reading inputs costs a UNet step", g11, has_trial=True),
     Part("ranks", "two ranks on one GPU, by NCCL and through the host", two_ranks),
     Part("profile", "no waiting for the GPU in replayed steps", profile),
     Part("pictures", "UNet runs: dropout in graphs, the CPU's losses, channels last against channels first", pictures),

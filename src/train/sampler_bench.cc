@@ -240,7 +240,8 @@ int64_t SamplerBench::passes_of(const std::vector<SamplerCase>& cases) const {
   for (const SamplerCase& one : cases) {
     if (!why_not(one.row, device_name()).empty()) continue;
     clip[plan_of(one.sampler)->steps.front().clip ? 1 : 0] = true;
-    const int64_t draws = options_.repeats + (on_gpu() ? 1 : 0);
+    const bool waits = one.row.graph == "on" && one.row.steps <= DeviceSampler::kWarmUp;
+    const int64_t draws = options_.repeats + (on_gpu() ? 1 : 0) + (waits ? DeviceSampler::kWarmUp : 0);
     passes += std::min(options_.warmup, one.row.steps) + draws * one.row.steps;
     if (options_.profile && profiled.insert(one.row.precision + one.row.attention).second) passes += std::min(kProfiledPasses, one.row.steps);
   }

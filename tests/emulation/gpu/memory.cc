@@ -103,6 +103,11 @@ MemoryUse memory_use() {
   return use;
 }
 
+void forget_peak() {
+  const std::lock_guard lock(big_lock());
+  memory().use.peak = memory().use.current;
+}
+
 void* allocate_device(size_t bytes, StreamId stream) {
   const std::lock_guard lock(big_lock());
   Memory& m = memory();

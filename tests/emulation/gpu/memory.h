@@ -14,6 +14,7 @@ struct MemoryUse {
 };
 // `total` is 1 GiB or LOCKSTEP_EMULATED_MEMORY (bytes).
 MemoryUse memory_use();
+void forget_peak();  // the peak counts from now on
 
 // Throws c10::OutOfMemoryError. Belongs to `stream`: given back while another one still uses it, the program ends.
 void* allocate_device(size_t bytes, StreamId stream);

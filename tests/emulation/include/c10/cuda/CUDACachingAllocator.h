@@ -10,6 +10,7 @@ namespace c10::cuda::CUDACachingAllocator {
 
 inline void init(int) {}
 inline void emptyCache() {}
+inline void resetPeakStats(DeviceIndex) { emulation::forget_peak(); }
 inline CachingDeviceAllocator::DeviceStats getDeviceStats(DeviceIndex) {
   CachingDeviceAllocator::DeviceStats stats;
   const emulation::MemoryUse use = emulation::memory_use();
