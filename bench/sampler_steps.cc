@@ -9,15 +9,9 @@
 // The network is exact: for data N(0, 0.25) the picture that x means is c(t)·x, one multiplication, whose time is taken
 // off. A case names sampler (ddim: lucidrains' times; leading: diffusers'; dpmpp; ddpm) with its passes, size and batch. Of 1,000
 // timesteps, linear betas; ddpm's passes are its timesteps. One thread. bench/peers/sampler_steps.py has the peers.
-#include <cstdio>
-#include <iostream>
-
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
-#include "bench/clocks.h"
-#include "bench/flags.h"
-#include "core/freed_memory.h"
+#include "bench/serve.h"
 #include "core/philox.h"
 #include "tasks/image_drawing.h"
 #include "tensor/random.h"
@@ -120,29 +114,13 @@ int run(const BenchFlags& flags) {
     return 0;
   }
   bench.measure();
-  const auto rounds = [&](int64_t count) {
+  return rounds_or_serve(flags, [&](int64_t count) {
     std::string text;
     for (int64_t i = 0; i < count; ++i) text += (i == 0 ? "" : ", ") + std::to_string(bench.measure());
-    std::printf("{\"step_us\": [%s]}\n", text.c_str());
-    std::fflush(stdout);
-  };
-  if (!flags.has("serve")) {
-    rounds(flags.number("rounds", 5));
-    return 0;
-  }
-  for (std::string line; std::getline(std::cin, line);) rounds(BenchFlags::whole_number(line));
-  return 0;
+    return "{\"step_us\": [" + text + "]}";
+  });
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  keep_freed_memory();
-  at::set_num_threads(1);
-  try {
-    return run(BenchFlags(argc, argv));
-  } catch (const Error& error) {
-    std::fprintf(stderr, "%s\n", error.message().c_str());
-    return static_cast<int>(error.code());
-  }
-}
+int main(int argc, char** argv) { return bench_main(argc, argv, run); }

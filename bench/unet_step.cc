@@ -12,17 +12,13 @@
 // are wall clock and CPU time of this process, which other work on the machine disturbs less.
 // bench/peers/unet_step.py and unet_step_gpu.py are the peers.
 #include <cstdio>
-#include <iostream>
 #include <numeric>
 #include <string>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
-#include "bench/clocks.h"
-#include "bench/flags.h"
+#include "bench/serve.h"
 #include "bench/trained_arenas.h"
-#include "core/freed_memory.h"
 #include "core/philox.h"
 #include "models/unet.h"
 #include "tasks/gaussian_diffusion.h"
@@ -120,36 +116,9 @@ int run(const BenchFlags& flags) {
     std::puts(training.check(flags.text("check")).c_str());
     return 0;
   }
-  int64_t number = 0;
-  if (flags.has("until")) {
-    double loss = 0;
-    for (const int64_t last = flags.number("until", 0); number < last;) loss = training.step(number++);
-    std::printf("{\"steps\": %ld, \"cpu\": %.6f, \"loss\": %f}\n", static_cast<long>(number), cpu_seconds(), loss);
-    return 0;
-  }
-  training.step(number++);
-  const auto rounds = [&](int64_t steps) {
-    const StepSeconds seconds = timed_steps(steps, [&](int64_t) { return training.step(number++); });
-    std::printf("{%s}\n", seconds.text().c_str());
-    std::fflush(stdout);
-  };
-  if (!flags.has("serve")) {
-    rounds(flags.number("rounds", 5));
-    return 0;
-  }
-  for (std::string line; std::getline(std::cin, line);) rounds(BenchFlags::whole_number(line));
-  return 0;
+  return run_steps(flags, [&](int64_t number) { return training.step(number); }, [] { return std::string(); });
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  keep_freed_memory();
-  at::set_num_threads(1);
-  try {
-    return run(BenchFlags(argc, argv));
-  } catch (const Error& error) {
-    std::fprintf(stderr, "%s\n", error.message().c_str());
-    return static_cast<int>(error.code());
-  }
-}
+int main(int argc, char** argv) { return bench_main(argc, argv, run); }

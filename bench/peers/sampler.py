@@ -9,15 +9,12 @@ time is that of `lockstep bench sampler --json` (one draw after warm-up passes, 
 Before anything is timed, `lockstep sample` draws the pictures of the same noise as each peer. Medians over rounds, and of the
 ratios of each round, of wall clock and CPU seconds. Beside them stand the network's operations and the least time they can take.
 """
-import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
@@ -27,6 +24,7 @@ from denoising_diffusion_pytorch import Unet  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 import sampler_peer  # noqa: E402
+import turns  # noqa: E402
 import unet_peer  # noqa: E402
 
 CASES = ("d64-s32-b4-ddim50", "d64-s32-b4-dpmpp20")
@@ -59,14 +57,11 @@ class Lockstep:
         return {"wall": row["draw"]["p50_ms"] / 1e3, "cpu": row["cpu_ms"] / 1e3}
 
 
-class Python:
-    def __init__(self, draw):
-        self.draw = draw
+class Drawer:
+    """What turns.Stepper calls: a batch of pictures."""
 
-    def round(self):
-        wall, cpu = time.perf_counter(), time.process_time()
-        self.draw()
-        return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    def __init__(self, draw):
+        self.step = draw
 
 
 def peers_of(case, net, options):
@@ -97,44 +92,27 @@ def measure(name, options, folder, roofs):
             if not apart <= TOLERANCE:
                 sys.exit(f"{name}: pictures of Lockstep and {peer} differ by {apart}: nothing was timed")
             out[f"differs from {peer} by"] = float(f"{apart:.1e}")
-        runs[peer] = Python(draw)
-    times = {run: {"wall": [], "cpu": []} for run in runs}
-    for _ in range(options.rounds):
-        for run, program in runs.items():
-            for clock, value in program.round().items():
-                times[run][clock].append(value)
+        runs[peer] = turns.Stepper(lambda draw=draw: Drawer(draw))
+        runs[peer].peer = runs[peer].make()  # the comparison has warmed it up
+    times = turns.take_turns(runs, options.rounds)
     flops = unet_peer.forward_flops(net, case.size) * case.batch * case.steps
-    roof = roofs["fp32_gflops"] * 1e9
-    out |= {"rounds": options.rounds, "gflop": round(flops / 1e9, 1), "least_seconds_at_roof": round(flops / roof, 2)}
+    out |= {"rounds": options.rounds, "gflop": round(flops / 1e9, 1)}
     for run in runs:
         wall, cpu = (statistics.median(times[run][clock]) for clock in ("wall", "cpu"))
-        out[run] = {"wall_seconds": round(wall, 3), "cpu_seconds": round(cpu, 3), "images_per_second": round(case.batch / wall, 3),
-                    "images_per_cpu_second": round(case.batch / cpu, 3), "percent_of_roof": round(100 * flops / roof / cpu, 1)}
-        for clock in ("wall", "cpu"):
-            out[run][f"times_lockstep_{clock}"] = round(statistics.median(a / b for a, b in zip(times[run][clock], times["lockstep"][clock])), 3)
+        out[run] = turns.step_row(times, run, "lockstep", flops, roofs) | {"images_per_second": round(case.batch / wall, 3),
+                                                                           "images_per_cpu_second": round(case.batch / cpu, 3)}
     return out
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("programs", help="folder of lockstep, lockstep-worker and machine_roofs_bench")
-    parser.add_argument("result", help="JSON file to write")
-    parser.add_argument("--case", action="append", help="default: " + " ".join(CASES))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = turns.parser(__doc__, "lockstep, lockstep-worker and machine_roofs_bench", CASES, 5)
     parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    roofs = json.loads(subprocess.run([f"{options.programs}/machine_roofs_bench"], check=True, capture_output=True, text=True).stdout)
-    facts = {"torch": torch.__version__, "machine": platform.processor() or platform.machine(), "threads": 1, "roofs": roofs,
-             "date": time.strftime("%Y-%m-%d"), "load_average_before": [round(x, 1) for x in os.getloadavg()],
-             "unit": "seconds a batch, medians; times_lockstep: median of the ratios of each round, above 1 = Lockstep is faster"}
-    cases = {}
+    roofs = turns.roofs_of(options.programs)
     with tempfile.TemporaryDirectory() as folder:
-        for case in options.case or CASES:
-            cases[case] = measure(case, options, folder, roofs)
-            print(case, json.dumps(cases[case], indent=1), flush=True)
-            facts["load_average_after"] = [round(x, 1) for x in os.getloadavg()]
-            Path(options.result).write_text(json.dumps({"bench": "sampler", "facts": facts, "cases": cases}, indent=1) + "\n")
+        turns.measure_all("sampler", options, CASES, lambda case: measure(case, options, folder, roofs),
+                          f"seconds a batch, medians; times_lockstep: median of the ratios of each round, {turns.RATIO}", roofs=roofs)
 
 
 if __name__ == "__main__":

@@ -8,21 +8,16 @@ the exact one of data N(0, 0.25), one multiplication, whose time both sides take
 from the same noise are compared (where no further noise comes in). Beside the times stands the least that the bytes of
 a step can take: x and the network's output read, x and the estimate written.
 """
-import argparse
-import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
 import sampler_peer
+import turns
 
 CASES = [f"{sampler}-s32-b{batch}" for sampler in ("ddim50", "leading50", "dpmpp20", "ddpm250") for batch in (1, 16)]
 TOLERANCE = 1e-5
@@ -56,33 +51,25 @@ class Python:
             return sampler_peer.draw_lucidrains(self.diffusion, self.case, noise)
         return sampler_peer.draw_diffusers(self.network, self.schedule, self.case, noise)
 
-    def step_us(self):
+    def start(self):
+        self.round()
+
+    def round(self):
         self.exact.seconds = 0
         begin = time.perf_counter()
         self.draw()
-        return 1e6 * (time.perf_counter() - begin - self.exact.seconds) / self.case.steps
+        return {"step_us": 1e6 * (time.perf_counter() - begin - self.exact.seconds) / self.case.steps}
 
 
-class Lockstep:
+class Lockstep(turns.Served):
     def __init__(self, programs, case):
-        self.words = [f"{programs}/sampler_steps_bench", "--case", case]
-        self.process = subprocess.Popen([*self.words, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env=os.environ | {"OMP_NUM_THREADS": "1"})
-
-    def step_us(self):
-        self.process.stdin.write("1\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())["step_us"][0]
+        super().__init__(f"{programs}/sampler_steps_bench", "--case", case)
 
     def draw(self, noise):
         with tempfile.TemporaryDirectory() as folder:
             save_file({"noise": noise}, f"{folder}/in.safetensors")
-            subprocess.run([*self.words, "--check", f"{folder}/in.safetensors", "--output", f"{folder}/out.safetensors"], check=True)
+            self.check(f"{folder}/in.safetensors", "--output", f"{folder}/out.safetensors")
             return load_file(f"{folder}/out.safetensors")["images"]
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def peers_of(case):
@@ -102,40 +89,25 @@ def measure(case, options):
             if not apart <= TOLERANCE:
                 sys.exit(f"{case}: pictures of Lockstep and {kind} differ by {apart}: nothing was timed")
             out[f"differs from {kind} by"] = float(f"{apart:.1e}")
-    times = {name: [] for name in runs}
     for run in runs.values():
-        run.step_us()
-    for _ in range(options.rounds):
-        for name, run in runs.items():
-            times[name].append(run.step_us())
+        run.start()
+    times = turns.take_turns(runs, options.rounds)
     runs["lockstep"].stop()
     for name in runs:
-        out[name] = {"microseconds_a_step": round(statistics.median(times[name]), 2),
-                     "times_lockstep": round(statistics.median(a / b for a, b in zip(times[name], times["lockstep"])), 2)}
+        out[name] = {"microseconds_a_step": round(statistics.median(times[name]["step_us"]), 2), "times_lockstep": turns.ratio(times, name, "step_us")}
     elements = sizes.batch * 3 * sizes.size**2
     out["least_microseconds_for_the_bytes"] = round(4 * 4 * elements / options.gigabytes / 1e3, 2)
     return out
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("programs", help="folder of sampler_steps_bench")
-    parser.add_argument("result", help="JSON file to write")
-    parser.add_argument("--case", action="append", help="default: " + " ".join(CASES))
-    parser.add_argument("--rounds", type=int, default=15)
+    parser = turns.parser(__doc__, "sampler_steps_bench", CASES, 15)
     parser.add_argument("--gigabytes", type=float, default=45, help="a second that one core reads and writes")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    facts = {"torch": torch.__version__, "machine": platform.processor() or platform.machine(), "threads": 1, "rounds": options.rounds,
-             "gigabytes_a_second": options.gigabytes, "date": time.strftime("%Y-%m-%d"),
-             "load_average_before": [round(x, 1) for x in os.getloadavg()],
-             "unit": "microseconds of wall clock a step without the network, medians; times_lockstep: median of the ratios of each round"}
-    cases = {}
-    for case in options.case or CASES:
-        cases[case] = measure(case, options)
-        print(case, json.dumps(cases[case]), flush=True)
-        facts["load_average_after"] = [round(x, 1) for x in os.getloadavg()]
-        Path(options.result).write_text(json.dumps({"bench": "sampler_steps", "facts": facts, "cases": cases}, indent=1) + "\n")
+    turns.measure_all("sampler_steps", options, CASES, lambda case: measure(case, options),
+                      f"microseconds of wall clock a step without the network, medians; times_lockstep: median of the ratios of each round, {turns.RATIO}",
+                      rounds=options.rounds, gigabytes_a_second=options.gigabytes)
 
 
 if __name__ == "__main__":
