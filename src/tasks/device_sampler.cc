@@ -15,16 +15,6 @@
 namespace lockstep {
 namespace {
 
-// A low-precision copy of a weight that was made before the recording would be a part of it, and soon stale.
-class NoCastCache {
- public:
-  NoCastCache() : old_(at::autocast::is_autocast_cache_enabled()) { at::autocast::set_autocast_cache_enabled(false); }
-  ~NoCastCache() { at::autocast::set_autocast_cache_enabled(old_); }
-
- private:
-  const bool old_;
-};
-
 // The plan as models/sampler_kernel.h wants it, behind a row for the start. `learned`: the network gives variances.
 at::Tensor table_of(const SamplerPlan& plan, bool learned) {
   const auto rows = static_cast<int64_t>(plan.steps.size());
@@ -83,6 +73,7 @@ void DeviceSampler::begin(const SamplerDraw& draw) {
   queue_->run([&] {
     now_.zero_();
     start_.zero_();
+    for (const auto& [memory, copy] : copies_) copy.copy_(memory);
     if (classes_.defined()) classes_.copy_(draw.classes);
     if (draw.stream == nullptr) {
       x_.copy_(draw.start);
@@ -119,9 +110,30 @@ void DeviceSampler::step() {
                        start_.mutable_data_ptr<float>(), output.const_data_ptr<float>(), noise, stream);
 }
 
+void DeviceSampler::place_weights(Parameters& moved) {
+  const at::DeviceType type = device_->where().type();
+  const bool casts = at::autocast::is_autocast_enabled(type) && at::autocast::is_autocast_cache_enabled();
+  copies_.clear();
+  for (const NamedTensor& entry : model_.parameters()) {
+    at::Tensor weight = entry.tensor;
+    if (weight.scalar_type() != at::kFloat) continue;
+    const at::Tensor memory = weight.detach();
+    const bool turns = type == at::kCUDA && weight.dim() == 4 && !weight.is_contiguous(at::MemoryFormat::ChannelsLast);
+    if (turns) {
+      moved.push_back({weight, memory});
+      weight.set_data(memory.contiguous(at::MemoryFormat::ChannelsLast));
+    }
+    // Both: which of them an operation reads is autocast's business.
+    if (turns) copies_.push_back({memory, weight.detach()});
+    if (casts) copies_.push_back({memory, at::autocast::cached_cast(at::autocast::get_autocast_dtype(type), weight, type)});
+  }
+}
+
 void DeviceSampler::record() {
   auto graph = device_->make_graph();
+  Parameters moved;
   try {
+    queue_->run([&] { place_weights(moved); });
     graph->record(*queue_, [this] { step(); });
     graph_ = std::move(graph);
   } catch (const std::exception& error) {
@@ -129,6 +141,7 @@ void DeviceSampler::record() {
     obstacle_ = text.substr(0, text.find('\n'));
     log_info(fmt::format("a sampler's step cannot be recorded in a graph ({}); continuing step by step", obstacle_));
   }
+  for (auto& [weight, memory] : moved) weight.set_data(memory);
 }
 
 void DeviceSampler::advance() {
@@ -140,8 +153,6 @@ void DeviceSampler::advance() {
 
 const at::Tensor& DeviceSampler::draw(const SamplerDraw& draw) {
   const at::NoGradGuard no_grad;
-  std::optional<NoCastCache> no_cast_cache;
-  if (with_graph_) no_cast_cache.emplace();
   device_->synchronize();  // the weights, and whoever still reads the pictures of the last draw
   const bool drew_noise = draws_noise_;
   const PhiloxKey key = key_;

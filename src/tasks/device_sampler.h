@@ -56,6 +56,10 @@ class DeviceSampler {
  private:
   void begin(const SamplerDraw& draw);
   void bring_noise(const at::Tensor& noise);
+  // Gives the parameters, for the recording, the memory that a pass would convert them to: low precision under autocast,
+  // on a GPU convolutions channels last. `moved`: whose memory it took away, and that memory.
+  using Parameters = std::vector<std::pair<at::Tensor, at::Tensor>>;
+  void place_weights(Parameters& moved);
   void step();     // what is recorded
   void advance();  // one step, recorded, replayed or operation by operation
   void record();
@@ -71,6 +75,7 @@ class DeviceSampler {
   std::unique_ptr<DeviceQueue> queue_;
   // At fixed places. now_: steps begun, i64 [1]; row and time 0 stand for the start.
   at::Tensor x_, start_, noise_, table_, times_, now_, ids_, classes_;
+  Parameters copies_;  // the weights and what was recorded reads in their place: each draw writes it anew
   std::unique_ptr<DeviceGraph> graph_;  // destroyed first
 };
 

@@ -7,6 +7,7 @@
 #include "models/unet.h"
 #include "tasks/image_drawing.h"
 #include "tensor/random.h"
+#include "train/precision.h"
 
 namespace lockstep {
 namespace {
@@ -73,6 +74,29 @@ TEST(DeviceSampler, CarriesTheEstimateAndTheLearnedVariance) {
   expect_equal_pictures(*tiny_unet(true), *make_ddim({.steps = 5}, schedule()));
   // Another library's exponential, in double.
   expect_equal_pictures(*tiny_unet(false, true), *make_ddpm({}, schedule("pred_noise")), 1e-5);
+}
+
+// autocast keeps its copies of the weights until its guard ends; what was recorded outlives it, and sees changed weights.
+TEST(DeviceSampler, KeepsLowPrecisionWeightsUpToDate) {
+  const auto model = tiny_unet();
+  const auto plan = make_ddim({.steps = 5}, schedule());
+  const Stream stream(17, Purpose::kSampling);
+  DeviceSampler sampler(make_cpu_device(), *model, *plan, kGuidance, kSizes);
+  for (int64_t first = 0; first < 3; ++first) {
+    at::Tensor ours, host;
+    {
+      const AutocastGuard autocast("bf16", /*keep_casts=*/true);
+      ours = sampler.draw(numbered(stream, 3 * first)).clone();
+    }
+    {
+      const AutocastGuard autocast("bf16", /*keep_casts=*/true);
+      host = on_host(*model, *plan, numbered(stream, 3 * first));
+    }
+    EXPECT_TRUE(ours.equal(host)) << first;
+    const at::NoGradGuard no_grad;
+    for (const NamedTensor& entry : model->parameters()) at::Tensor(entry.tensor).mul_(1.1);
+  }
+  EXPECT_TRUE(sampler.is_recorded());
 }
 
 TEST(DeviceSampler, BringsClasses) {
