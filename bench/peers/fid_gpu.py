@@ -153,7 +153,7 @@ def lockstep(program, folder, sides, options):
         write_cifar(Path(folder) / name, side)
         paths.append(Path(folder) / f"{name}-shards")
         subprocess.run([program, "data", "convert", "cifar", str(Path(folder) / name), str(paths[-1])], check=True, capture_output=True)
-    words = [program, "fid", *paths, "--inception", f"{folder}/w.safetensors", "--features", options.features, "--device", options.device, "--json"]
+    words = [program, "fid", *paths, "--inception", f"{folder}/w.safetensors", "--features", options.features, "--device", options.device, "--json", "--times"]
     out = {"lockstep": run_lockstep(words, options.rounds)}
     if options.device == "cuda":
         out["lockstep tf32"] = run_lockstep([*words, "--tf32"], options.rounds)
@@ -175,7 +175,7 @@ def from_png(folder, sides, peers, options):
         out["pytorch-fid"] = time.perf_counter() - start
     if options.lockstep:
         words = [options.lockstep, "fid", *folders, "--inception", f"{folder}/w.safetensors", "--features", options.features, "--device",
-                 options.device, "--json"]
+                 options.device, "--json", "--times"]
         out["lockstep"] = run_lockstep(words, 1)["features"]
     return {name: {"pictures": 2 * options.png, "seconds": value, "pictures_a_second": 2 * options.png / value} for name, value in out.items()}
 

@@ -216,7 +216,7 @@ Flags
   --threads N           on this machine (default: all cores)
   --device D            where Inception computes: auto (a GPU if there is one), cpu or cuda
   --tf32                on GPUs, products in TF32: faster, scores differ in the fourth digit
-  --json                {"fid", "kid", "n_a", "n_b", "device", seconds} as the last line
+  --json                {"fid", "kid", "n_a", "n_b", "device"} as the last line; --times: feature_seconds, score_seconds
 )";
 
 const char* const kReport = R"(lockstep report RUN... [--output FILE]

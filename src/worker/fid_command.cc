@@ -37,6 +37,7 @@ struct FidRequest {
 // Where a score was made, and in which time.
 struct FidMade {
   std::string device;
+  bool with_times = false;  // --times
   double feature_seconds = 0, score_seconds = 0;
 };
 
@@ -116,8 +117,10 @@ void print(const FeatureStatistics& a, const FeatureStatistics& b, const FidScor
   json["n_b"] = or_null(b.count());
   json["device"] = record.inception.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(made_by.device);  // of the features made now
   if (record.tf32) json["tf32"] = true;
-  json["feature_seconds"] = made_by.feature_seconds;
-  json["score_seconds"] = made_by.score_seconds;
+  if (made_by.with_times) {
+    json["feature_seconds"] = made_by.feature_seconds;
+    json["score_seconds"] = made_by.score_seconds;
+  }
   std::puts(json.dump().c_str());
 }
 
@@ -138,7 +141,7 @@ int64_t default_threads(Communicator& communicator, const Device& device) {
 
 int fid_command(const Words& words) {
   const Arguments arguments(words, {{"--inception", true}, {"--features", true}, {"--resize", true}, {"--threads", true}, {"--save", true}, {"--device", true},
-                                    {"--tf32"}, {"--json"}});
+                                    {"--tf32"}, {"--times"}, {"--json"}});
   arguments.no_overrides();
   const std::vector<std::string>& paths = arguments.positionals();
   const auto save = arguments.value("--save");
@@ -161,7 +164,7 @@ int fid_command(const Words& words) {
 
   Scorer scorer(request, *communicator, *device);
   scorer.prepare(paths);
-  FidMade made{device->describe(), 0, 0};
+  FidMade made{device->describe(), arguments.has("--times"), 0, 0};
   const auto begin = std::chrono::steady_clock::now();
   const FeatureStatistics a = scorer.statistics(paths[0]);
   if (save) {
