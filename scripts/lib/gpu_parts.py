@@ -68,6 +68,7 @@ class Run:
 
     def __init__(self, machine, options, *more, timeout=480, environment=None):
         start = time.monotonic()
+        more = (*more, *(["train.micro_batch=auto"] if machine.trial else []))  # a CPU cuts a batch into eight slots
         common = [f"run.device={machine.compute}", "launch.ranks_per_node=1", "checkpoint.every_steps=0", "evaluate=[]", "log.every_steps=1"]
         self.result = machine.run([machine.bin / "lockstep", "train", "-", *common, *options, *more], timeout=timeout,
                                   **(environment or {}))
@@ -148,7 +149,7 @@ def training(machine, until):
 
 def pictures(machine, until):
     """UNet runs: replays drop other activations each step as eager ones do, the CPU's losses, and what channels last brings."""
-    small = [*unet_options(8, 40), "precision.compute=fp32",
+    small = [*unet_options(UnetSizes(steps=40), 8), "precision.compute=fp32",
              "task.model={kind: unet, dim: 16, dim_mults: [1, 2], dropout: 0.2, self_condition: true}",
              "task.diffusion={objective: pred_v, offset_noise_strength: 0.1}"]
     eager, graph = Run(machine, small, "step.graph=off"), Run(machine, small, "step.graph=on")
@@ -162,7 +163,7 @@ def pictures(machine, until):
     for order in ("channels_last", "channels_first"):
         if time.monotonic() > until - 60:
             break
-        orders[order] = Run(machine, unet_options(64, 120), f"+task.model.memory_format={order}", timeout=until - time.monotonic()).milliseconds()
+        orders[order] = Run(machine, unet_options(UnetSizes(), 64), f"+task.model.memory_format={order}", timeout=until - time.monotonic()).milliseconds()
     return {"checks": checks, "milliseconds_bf16_batch_64": orders, "notes": graph.notes(), "passed": all(checks.values()),
             "losses": {"eager": eager.losses()[:5], "graph": graph.losses()[:5], "cpu": cpu.losses()[:5], "channels_first": first.losses()[:5]}}
 

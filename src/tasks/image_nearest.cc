@@ -33,7 +33,7 @@ class ImageNearest : public Evaluation {
     const int64_t count = std::min(batch_, (drawn ? options_.images : num_held_out_) - first);
     at::Tensor pictures;
     if (drawn) {
-      pictures = signal_to_pictures(drawer_.draw(model, first, count, batch_, [this] { piece_done(); }));
+      pictures = signal_to_pictures(drawer_.draw(model, first, count, batch_, [this] { piece_done(); })).cpu();
     } else {
       std::vector<int64_t> ids(static_cast<size_t>(count));
       std::iota(ids.begin(), ids.end(), first);
@@ -42,7 +42,7 @@ class ImageNearest : public Evaluation {
     const std::vector<double> distances = nearest_distances(pictures, train_, reference_);
     const double sum = std::accumulate(distances.begin(), distances.end(), 0.0);
     const auto number = static_cast<double>(count);
-    return {drawn ? std::vector<double>{sum, number, 0, 0} : std::vector<double>{0, 0, sum, number}, {}};
+    return {drawn ? std::vector<double>{sum, number, 0, 0} : std::vector<double>{0, 0, sum, number}, {}, {}};
   }
 
   std::vector<std::string> score_names() const override { return {"nearest", "nearest_held_out", "nearest_ratio"}; }
