@@ -68,7 +68,7 @@ class Machine:
     def peer(self, script, *arguments, timeout=480):
         """The lines of JSON that a peer of bench/peers prints."""
         result = self.run([sys.executable, self.root / "bench/peers" / script, "--device", self.compute, *arguments], timeout=timeout)
-        return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{") and line.endswith("}")]
 
     def scratch_path(self, name):
         return pathlib.Path(self.scratch.name) / name
