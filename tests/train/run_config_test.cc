@@ -79,7 +79,7 @@ TEST(Plugins, TrainLikeBuiltInKinds) {
   const testing::TemporaryFolder folder;
   std::vector<std::string> overrides = testing::tiny_overrides(3);
   overrides.push_back(kPlugin);
-  overrides.push_back("schedule={kind: halving, every_updates: 1}");
+  overrides.emplace_back("schedule={kind: halving, every_updates: 1}");
   EXPECT_EQ(testing::train_on_threads(folder.path(), 2, overrides), 3);
   EXPECT_NE(read_file(RunFolder{folder.path()}.metrics()).find("\"lr\":0.00025"), std::string::npos);
 }
