@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 #include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
+#include <kineto/ActivityType.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
+
+#include <ATen/Context.h>
 
 #include "core/errors.h"
 #include "core/files.h"
@@ -35,10 +39,27 @@ torch::profiler::impl::ProfilerConfig all_threads() {
                                                false, experimental);
 }
 
+// Kernels, copies and fills; a GPU's copies of the host's ranges are left out.
+bool is_device_work(const kineto::KinetoEvent& event) {
+  const auto type = static_cast<libkineto::ActivityType>(event.activityType());
+  return type == libkineto::ActivityType::CONCURRENT_KERNEL || type == libkineto::ActivityType::GPU_MEMCPY ||
+         type == libkineto::ActivityType::GPU_MEMSET;
+}
+
 std::vector<TimedCall> calls_of(const kineto::ProfilerResult& result) {
   std::vector<TimedCall> out;
-  for (const auto& event : result.events())
-    out.push_back({event.startThreadId(), event.name(), event.startNs(), event.endNs()});
+  for (const auto& event : result.events()) {
+    if (event.deviceType() == at::kCPU)
+      out.push_back({event.startThreadId(), event.name(), event.startNs(), event.endNs()});
+    else if (is_device_work(event))
+      out.push_back({static_cast<uint64_t>(event.deviceResourceId()), event.name(), event.startNs(), event.endNs(), true});
+  }
+  return out;
+}
+
+std::set<ActivityType> activities() {
+  std::set<ActivityType> out{ActivityType::CPU};
+  if (at::hasCUDA()) out.insert(ActivityType::CUDA);
   return out;
 }
 
@@ -101,10 +122,17 @@ std::string operator_table(std::vector<OperatorTime> rows, size_t count, int64_t
   return text;
 }
 
+std::string profile_tables(const std::vector<TimedCall>& calls, size_t count, int64_t steps) {
+  std::vector<TimedCall> sides[2];
+  for (const TimedCall& call : calls) sides[call.on_device].push_back(call);
+  std::string text = operator_table(operator_times(sides[0]), count, steps);
+  if (!sides[1].empty()) text += "\nOn the GPU: " + operator_table(operator_times(sides[1]), count, steps);
+  return text;
+}
+
 OperatorRecording::OperatorRecording() {
-  const std::set<ActivityType> activities{ActivityType::CPU};
-  kineto::prepareProfiler(all_threads(), activities);
-  kineto::enableProfiler(all_threads(), activities,
+  kineto::prepareProfiler(all_threads(), activities());
+  kineto::enableProfiler(all_threads(), activities(),
                          {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION, at::RecordScope::USER_SCOPE});
 }
 
@@ -113,6 +141,8 @@ OperatorRecording::~OperatorRecording() {
 }
 
 std::vector<TimedCall> OperatorRecording::finish(const std::filesystem::path& trace) {
+  // What still runs on a GPU when the recording ends is not in it.
+  if (at::hasCUDA()) at::detail::getCUDAHooks().deviceSynchronize(at::detail::getCUDAHooks().getCurrentDevice());
   const auto result = kineto::disableProfiler();
   recording_ = false;
   if (!trace.empty()) write_atomic(trace, [&](const std::filesystem::path& path) { result->save(path.string()); });
@@ -132,7 +162,7 @@ std::optional<std::string> StepProfiler::after_step(int64_t step, bool stopping)
   if (step + 1 < steps_.end && !stopping) return std::nullopt;
   const std::vector<TimedCall> calls = recording_->finish(prefix_.string() + ".json");
   recording_.reset();
-  const std::string table = operator_table(operator_times(calls), kTableRows, recorded_);
+  const std::string table = profile_tables(calls, kTableRows, recorded_);
   write_file_atomic(prefix_.string() + ".txt", table);
   return table;
 }

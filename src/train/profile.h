@@ -1,4 +1,5 @@
-// `--profile STEPS`: a Chrome trace of some steps of every rank, and a table of its operators.
+// `--profile STEPS`: a Chrome trace of some steps of every rank, and a table of its operators; on a GPU also the
+// driver's calls and the kernels, copies and fills that ran.
 //
 // `log.profile_steps` is "N" (N steps after three that warm up) or "A-B" (steps A to B, counted from
 // 1 as in metrics.jsonl). Written to logs/attempt-N/: profile-rank-R.json, which chrome://tracing
@@ -23,11 +24,12 @@ struct ProfileSteps {
 // Reads "", "N" or "A-B"; `first` is the step that the run starts from. Throws ConfigError.
 ProfileSteps parse_profile_steps(const std::string& text, int64_t first);
 
-// One call of an operator or phase.
+// One call of an operator or phase, or a kernel, copy or fill on a GPU.
 struct TimedCall {
-  uint64_t thread = 0;
+  uint64_t thread = 0;  // on a GPU: the stream
   std::string name;
   uint64_t begin_ns = 0, end_ns = 0;
+  bool on_device = false;
 };
 
 // One line of the table: all calls of an operator or phase.
@@ -44,14 +46,18 @@ std::vector<OperatorTime> operator_times(std::vector<TimedCall> calls);
 // The `count` rows with most time of their own, as text with a heading.
 std::string operator_table(std::vector<OperatorTime> rows, size_t count, int64_t steps);
 
-// Records the calls of operators on all threads from its start on. One at a time in a process.
+// operator_table of the host's calls and, if there are any, of the device's.
+std::string profile_tables(const std::vector<TimedCall>& calls, size_t count, int64_t steps);
+
+// Records the calls of operators on all threads from its start on, and what they start on a GPU if the process
+// uses one. One at a time in a process.
 class OperatorRecording {
  public:
   OperatorRecording();
   ~OperatorRecording();  // ends it, without results, unless finish did
   OperatorRecording(const OperatorRecording&) = delete;
   OperatorRecording& operator=(const OperatorRecording&) = delete;
-  // Ends it; with a path, a Chrome trace is written there.
+  // Waits for the GPU and ends it; with a path, a Chrome trace is written there.
   std::vector<TimedCall> finish(const std::filesystem::path& trace = {});
 
  private:

@@ -230,7 +230,7 @@ void SamplerBench::profile(const PictureDrawer& drawer, const SamplerRow& row) {
   some.use_graphs(false);
   OperatorRecording recording;
   draw(some, row.precision);
-  text = operator_table(operator_times(recording.finish()), kRows, passes);
+  text = profile_tables(recording.finish(), kRows, passes);
 }
 
 int64_t SamplerBench::passes_of(const std::vector<SamplerCase>& cases) const {

@@ -53,5 +53,16 @@ TEST(OperatorTable, ListsTheSlowestFirst) {
   EXPECT_EQ(table.find("fast"), std::string::npos) << table;
 }
 
+TEST(ProfileTables, TellHostAndDeviceApart) {
+  const std::vector<TimedCall> calls = {{1, "aten::add", 0, 4'000'000}, {7, "add_kernel", 1'000'000, 3'000'000, true}};
+  const std::string text = profile_tables(calls, 20, 1);
+  const size_t device = text.find("On the GPU");
+  ASSERT_NE(device, std::string::npos);
+  EXPECT_LT(text.find("aten::add"), device);
+  EXPECT_GT(text.find("add_kernel"), device);
+  EXPECT_NE(text.find("4.000"), std::string::npos) << "a kernel takes nothing from the call that started it";
+  EXPECT_EQ(profile_tables({calls[0]}, 20, 1).find("On the GPU"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace lockstep
