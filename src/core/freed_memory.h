@@ -9,4 +9,8 @@ namespace lockstep {
 // set MALLOC_ variables. Called at the start of programs, before threads.
 void keep_freed_memory();
 
+// Gives the pages of free memory back to the system, those in the middle of the heap too. For long loops that keep
+// small things among large ones that come and go: each may lie in a hole that the next large one then does not fit.
+void give_back_freed_memory();
+
 }  // namespace lockstep

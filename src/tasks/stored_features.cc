@@ -7,11 +7,19 @@
 #include <ATen/ATen.h>
 
 #include "core/errors.h"
+#include "core/freed_memory.h"
 #include "data/parallel_for.h"
 
 namespace lockstep {
+namespace {
+
+constexpr int64_t kChunksPerTrim = 8;
+
+}  // namespace
 
 EvaluationChunk feature_chunk(const at::Tensor& features, int64_t first, const std::vector<int64_t>& pool) {
+  // Kept features split the heap; without this 12,000 pictures took twice the memory of 2,000.
+  if (first / kFeatureChunk % kChunksPerTrim == 0) give_back_freed_memory();
   const auto low = std::lower_bound(pool.begin(), pool.end(), first), high = std::lower_bound(low, pool.end(), first + features.size(0));
   std::vector<int64_t> rows(low, high);
   for (int64_t& row : rows) row -= first;
