@@ -9,11 +9,8 @@
 #include <cstdio>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
-#include "bench/clocks.h"
-#include "bench/flags.h"
-#include "core/freed_memory.h"
+#include "bench/serve.h"
 #include "data/datasets.h"
 #include "data/sample_order.h"
 #include "models/unet.h"
@@ -68,13 +65,4 @@ int run(const BenchFlags& flags) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  keep_freed_memory();
-  at::set_num_threads(1);
-  try {
-    return run(BenchFlags(argc, argv));
-  } catch (const Error& error) {
-    std::fprintf(stderr, "%s\n", error.message().c_str());
-    return static_cast<int>(error.code());
-  }
-}
+int main(int argc, char** argv) { return bench_main(argc, argv, run); }

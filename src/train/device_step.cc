@@ -77,7 +77,6 @@ class DeviceSteps final : public Steps {
   const std::vector<LossInputs>& bring(const InputLayout& layout, const std::vector<LossInputs>& inputs);
   LossInputs extra_inputs(const std::vector<LossInputs>& micro_batches) const;
   std::unique_ptr<DeviceUpdate> make_update();
-  GraphedStep graphed(const std::vector<LossInputs>& inputs);
   void exchange_within_update(const std::function<void(DeviceQueue&)>& work);
   StepResult take_result();
   at::Tensor free_report();
@@ -98,6 +97,7 @@ class DeviceSteps final : public Steps {
   InputFeeder feeder_;
   InputBuffers buffers_;
   at::Tensor totals_, report_;
+  const GraphedStep step_;
   std::deque<InFlight> in_flight_;
   std::vector<at::Tensor> reports_;  // pinned, free
   double waited_before_ = 0;
@@ -140,7 +140,10 @@ DeviceSteps::DeviceSteps(Session& session)
       feeder_(session, slots_of_rank(session.plan().slots, comm_->size(), comm_->rank()), comm_->size() > 1 ? 1 : kShapes, kAhead),
       buffers_(device_, *queue_),
       totals_(at::zeros({kTotalSize}, at::TensorOptions().dtype(at::kDouble).device(device_.where()))),
-      report_(at::zeros({kReport}, totals_.options())) {
+      report_(at::zeros({kReport}, totals_.options())),
+      step_{[this](const std::vector<LossInputs>& inputs) { compute(inputs); }, [this] { return update_->state(); },
+            session.weights().flat(), report_.select(0, kLoss), report_.select(0, kTotals + DeviceUpdate::kNorm),
+            report_.select(0, kTotals + DeviceUpdate::kUpdated)} {
   device_.synchronize();  // what was made on other queues is there
   if (session.is_first()) {
     log_info(update_->choice());
@@ -202,7 +205,7 @@ void DeviceSteps::queue_step() {
   }
   // What may still be undone must not be ahead of a comparison.
   if (graphs_.checks(layout.key)) device_.synchronize();
-  graphs_.run(layout.key, graphed(there));
+  graphs_.run(layout.key, step_, there);
   InFlight step{state.step, nullptr, free_report(), phases_.take()};
   queue_->run([&] { step.report.copy_(report_, /*non_blocking=*/true); });
   step.end = queue_->mark();
@@ -221,11 +224,6 @@ std::vector<LossInputs> DeviceSteps::next_inputs() {
 const std::vector<LossInputs>& DeviceSteps::bring(const InputLayout& layout, const std::vector<LossInputs>& inputs) {
   const PhaseRange range("copy inputs");
   return buffers_.bring(layout, inputs);
-}
-
-GraphedStep DeviceSteps::graphed(const std::vector<LossInputs>& inputs) {
-  return {[this, inputs] { compute(inputs); }, [this] { return update_->state(); }, session_.weights().flat(), report_.select(0, kLoss),
-          report_.select(0, kTotals + DeviceUpdate::kNorm), report_.select(0, kTotals + DeviceUpdate::kUpdated)};
 }
 
 // What the host says of a step: numbers that are added up, and the rows of coming updates.

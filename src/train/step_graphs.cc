@@ -36,15 +36,15 @@ GraphMode graph_mode(const Session& session, const std::string& obstacle) {
 StepGraphs::StepGraphs(Session& session, DeviceQueue& queue, DevicePhases& phases, const std::string& obstacle)
     : session_(session), queue_(queue), phases_(phases), planner_(graph_mode(session, obstacle)) {}
 
-void StepGraphs::run(const std::string& shape, const GraphedStep& step) {
+void StepGraphs::run(const std::string& shape, const GraphedStep& step, const std::vector<LossInputs>& inputs) {
   StepAction action = planner_.next(shape);
-  if (action == StepAction::kRecord && !record(shape, step)) action = StepAction::kEager;
+  if (action == StepAction::kRecord && !record(shape, step, inputs)) action = StepAction::kEager;
   if (action == StepAction::kEager) {
-    step.compute();
+    step.compute(inputs);
     planner_.ran_eagerly(shape);
   } else if (planner_.checks(shape)) {
     phases_.give_up();
-    compare_replay(shape, step);
+    compare_replay(shape, step, inputs);
   } else {
     const PhaseRange range("graph");
     phases_.enter(DevicePhase::kGraph);
@@ -54,16 +54,16 @@ void StepGraphs::run(const std::string& shape, const GraphedStep& step) {
 }
 
 // False if this rank or another one could not: then all go on eagerly.
-bool StepGraphs::record(const std::string& shape, const GraphedStep& step) {
+bool StepGraphs::record(const std::string& shape, const GraphedStep& step, const std::vector<LossInputs>& inputs) {
   phases_.give_up();
   auto graph = session_.device().make_graph();
   std::string operation, reason;
   {
     const OperationWatch watch;
     try {
-      graph->record(queue_, [this, compute = step.compute] {
+      graph->record(queue_, [this, compute = step.compute, inputs] {
         const DevicePhases::Silence silence(phases_);
-        compute();
+        compute(inputs);
       });
     } catch (const CommError&) {
       throw;
@@ -85,11 +85,11 @@ bool StepGraphs::record(const std::string& shape, const GraphedStep& step) {
 }
 
 // The same step twice from the same state: eagerly, then by the graph, which counts.
-void StepGraphs::compare_replay(const std::string& shape, const GraphedStep& step) {
+void StepGraphs::compare_replay(const std::string& shape, const GraphedStep& step, const std::vector<LossInputs>& inputs) {
   std::optional<KeptValues> before;
   at::Tensor weights, loss, norm, updated;  // of the eager step
   queue_.run([&] { before.emplace(step.state()); });
-  step.compute();
+  step.compute(inputs);
   queue_.run([&] {
     weights = step.weights.clone();
     loss = step.loss.clone();

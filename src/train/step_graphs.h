@@ -18,7 +18,8 @@ namespace lockstep {
 
 // A step as graphs see it.
 struct GraphedStep {
-  std::function<void()> compute;                   // queues it, without waiting for the host
+  // Queues it, without waiting for the host; the inputs lie at fixed places.
+  std::function<void(const std::vector<LossInputs>& inputs)> compute;
   std::function<std::vector<at::Tensor>()> state;  // all that a step changes and the next one reads
   at::Tensor weights, loss, norm, updated;         // what is compared; updated: 0 if the step was skipped
 };
@@ -35,14 +36,14 @@ class StepGraphs {
   bool checks(const std::string& shape) const { return planner_.checks(shape); }
   // Does the step in the way that its shape's turn asks for. Throws EnvironmentError if step.graph is on and
   // cannot be, CommError.
-  void run(const std::string& shape, const GraphedStep& step);
+  void run(const std::string& shape, const GraphedStep& step, const std::vector<LossInputs>& inputs);
   void tell_note();
   // Before the communicator that they use.
   void clear() { graphs_.clear(); }
 
  private:
-  bool record(const std::string& shape, const GraphedStep& step);
-  void compare_replay(const std::string& shape, const GraphedStep& step);
+  bool record(const std::string& shape, const GraphedStep& step, const std::vector<LossInputs>& inputs);
+  void compare_replay(const std::string& shape, const GraphedStep& step, const std::vector<LossInputs>& inputs);
   bool all_ranks(bool mine, const std::string& what);
 
   Session& session_;
