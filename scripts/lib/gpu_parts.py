@@ -46,8 +46,8 @@ class Part:
 
 
 def seed_options(channels, layers, batch, steps, compute):
-    return ["data.kind=grids", "data.train=[data/sudoku-sequences/train-*.h5]",
-            "data.make={kind: sudoku_sequences, folder: data/sudoku-sequences, train_sequences: 20000, validation_sequences: 1000}",
+    return ["data.kind=grids", "data.train=[datasets/sudoku-sequences/train-*.h5]",
+            "data.make={kind: sudoku_sequences, folder: datasets/sudoku-sequences, train_sequences: 20000, validation_sequences: 1000}",
             "task.kind=sudoku", "task.objective=seed", "task.k_max=5",
             f"task.model={{kind: seed_conv, hidden_dim: {channels}, num_layers: {layers}, embedding_dim: 0}}",
             f"train.global_batch={batch}", f"train.micro_batch={batch}", f"train.steps={steps}", "train.clip_norm=1",
@@ -55,8 +55,8 @@ def seed_options(channels, layers, batch, steps, compute):
 
 
 def unet_options(sizes, batch, micro_batch=None):
-    return ["data.kind=images", "data.train=[data/shapes/train-*.h5]",
-            f"data.make={{kind: shapes, folder: data/shapes, image_size: {sizes.size}, train_images: {sizes.pictures}}}",
+    return ["data.kind=images", "data.train=[datasets/shapes/train-*.h5]",
+            f"data.make={{kind: shapes, folder: datasets/shapes, image_size: {sizes.size}, train_images: {sizes.pictures}}}",
             "task.kind=image_diffusion", f"task.image_size={sizes.size}", f"task.model={{kind: unet, dim: {sizes.dim}, dim_mults: [1, 2, 4, 8]}}",
             "task.diffusion={objective: pred_v, beta_schedule: sigmoid}", f"train.global_batch={batch}",
             f"train.micro_batch={micro_batch or batch}", f"train.steps={sizes.steps}", "train.clip_norm=1",

@@ -11,7 +11,7 @@
 namespace lockstep {
 
 // A kind is made from its options and the patterns of its shards: folders, files or globs
-// (`data/sudoku/train-*.h5`), see data/shard_files.h.
+// (`datasets/sudoku/train-*.h5`), see data/shard_files.h.
 using DatasetTable = Table<Dataset, const std::vector<std::string>&>;
 
 // The built-in kinds:

@@ -106,7 +106,7 @@ std::string ShardList::content_hash() const {
 }
 
 ShardList find_shards(const std::vector<std::string>& patterns) {
-  if (patterns.empty()) throw DataError("no shards are named", "give a folder or a pattern such as data/sudoku/train-*.h5");
+  if (patterns.empty()) throw DataError("no shards are named", "give a folder or a pattern such as datasets/sudoku/train-*.h5");
   ShardList list;
   for (const std::string& pattern : patterns) add_pattern(pattern, list);
   std::set<std::string> seen;

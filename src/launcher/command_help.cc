@@ -202,7 +202,7 @@ const char* const kFid = R"(lockstep fid A B [flags]
 
 Examples
   lockstep fid photos generated --inception weights/inception.safetensors
-  lockstep fid data/cifar10/train-*.h5 samples --inception W.safetensors --json
+  lockstep fid datasets/cifar10/train-*.h5 samples --inception W.safetensors --json
   lockstep fid photos --inception W.safetensors --save photos.safetensors    keep the statistics of one side
   lockstep fid photos.safetensors generated --inception W.safetensors
 
@@ -253,12 +253,12 @@ Flags
 const char* const kData = R"(lockstep data make|convert|inspect|verify|show ...
 
 Examples
-  lockstep data make shapes data/shapes     pictures to try image models on
-  lockstep data convert sudoku-csv puzzles.csv data/puzzles
-  lockstep data convert image-folder photos data/photos size=64
-  lockstep data inspect data/sudoku/train-00000.h5
-  lockstep data verify data/sudoku          every byte against its hash
-  lockstep data show data/sudoku            some samples
+  lockstep data make shapes datasets/shapes     pictures to try image models on
+  lockstep data convert sudoku-csv puzzles.csv datasets/puzzles
+  lockstep data convert image-folder photos datasets/photos size=64
+  lockstep data inspect datasets/sudoku/train-00000.h5
+  lockstep data verify datasets/sudoku          every byte against its hash
+  lockstep data show datasets/sudoku            some samples
 
 lockstep data make --help and data convert --help list the kinds, data make KIND --help its keys.
 )";

@@ -19,7 +19,7 @@ class NoMaker : public DataMaker {
 };
 
 struct SudokuMakerOptions {
-  std::string folder = "data/sudoku";
+  std::string folder = "datasets/sudoku";
   MakeSudokuOptions sudoku;
   void fields(FieldVisitor& visit) {
     visit("folder", folder, "where the shards go");
@@ -40,7 +40,7 @@ class SudokuMaker : public DataMaker {
 };
 
 struct ShapesMakerOptions {
-  std::string folder = "data/shapes";
+  std::string folder = "datasets/shapes";
   MakeShapesOptions shapes;
   void fields(FieldVisitor& visit) {
     visit("folder", folder, "where the shards go");
@@ -61,7 +61,7 @@ class ShapesMaker : public DataMaker {
 };
 
 struct SequencesMakerOptions {
-  std::string folder = "data/sudoku-sequences";
+  std::string folder = "datasets/sudoku-sequences";
   MakeSequencesOptions sequences;
   void fields(FieldVisitor& visit) {
     visit("folder", folder, "where the shards go");

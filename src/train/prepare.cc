@@ -67,7 +67,7 @@ Prepared finish(LoadedConfig loaded, const PrepareOptions& options, bool new_run
   prepared.loaded = std::move(loaded);
   RunConfig& config = *prepared.loaded.config;
   if (config.data.train.empty())
-    throw ConfigError("data.train names no files", "give the shards to train on: data.train=[data/train-*.h5]");
+    throw ConfigError("data.train names no files", "give the shards to train on: data.train=[datasets/train-*.h5]");
   if (!config.train.steps && !config.train.epochs)
     throw ConfigError("neither train.steps nor train.epochs is given", "say how long to train: train.steps=1000");
   if (options.make_data) make_missing_data(config, *prepared.loaded.kinds);

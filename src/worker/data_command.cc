@@ -56,24 +56,24 @@ std::string told(const Converted& converted, const std::string& folder) {
 const std::vector<DataKind>& makers() {
   static const std::vector<DataKind> rows = {
       {"sudoku", "solved grids and puzzles by number of givens", {"FOLDER"},
-       "  lockstep data make sudoku data/sudoku\n"
-       "  lockstep data make sudoku data/small train_grids=1000 seed=2\n",
+       "  lockstep data make sudoku datasets/sudoku\n"
+       "  lockstep data make sudoku datasets/small train_grids=1000 seed=2\n",
        fields_of<MakeSudokuOptions>,
        [](const std::vector<std::string>& words, const Arguments& arguments) {
          const bool made = make_sudoku(words[0], options_from<MakeSudokuOptions>(arguments), /*show_progress=*/true);
          return made ? "made " + words[0] : words[0] + " holds these data already";
        }},
       {"sudoku-sequences", "solved grids with an order of their cells, for task.objective: seed", {"FOLDER"},
-       "  lockstep data make sudoku-sequences data/sudoku-sequences\n"
-       "  lockstep data make sudoku-sequences data/small train_sequences=1000 seed=2\n",
+       "  lockstep data make sudoku-sequences datasets/sudoku-sequences\n"
+       "  lockstep data make sudoku-sequences datasets/small train_sequences=1000 seed=2\n",
        fields_of<MakeSequencesOptions>,
        [](const std::vector<std::string>& words, const Arguments& arguments) {
          const bool made = make_sudoku_sequences(words[0], options_from<MakeSequencesOptions>(arguments), /*show_progress=*/true);
          return made ? "made " + words[0] : words[0] + " holds these data already";
        }},
       {"shapes", "pictures of coloured shapes", {"FOLDER"},
-       "  lockstep data make shapes data/shapes\n"
-       "  lockstep data make shapes data/gray image_size=16 channels=1\n",
+       "  lockstep data make shapes datasets/shapes\n"
+       "  lockstep data make shapes datasets/gray image_size=16 channels=1\n",
        fields_of<MakeShapesOptions>,
        [](const std::vector<std::string>& words, const Arguments& arguments) {
          const bool made = make_shapes(words[0], options_from<MakeShapesOptions>(arguments), /*show_progress=*/true);
@@ -86,34 +86,34 @@ const std::vector<DataKind>& makers() {
 const std::vector<DataKind>& converters() {
   static const std::vector<DataKind> rows = {
       {"sudoku-csv", "puzzles, one a line", {"INPUT", "FOLDER"},
-       "  lockstep data convert sudoku-csv puzzles.csv data/puzzles\n"
-       "  lockstep data convert sudoku-csv puzzles.csv data/puzzles prefix=validation\n",
+       "  lockstep data convert sudoku-csv puzzles.csv datasets/puzzles\n"
+       "  lockstep data convert sudoku-csv puzzles.csv datasets/puzzles prefix=validation\n",
        fields_of<ConvertSudokuOptions>,
        [](const std::vector<std::string>& words, const Arguments& arguments) {
          const int64_t puzzles = convert_sudoku_csv(words[0], words[1], options_from<ConvertSudokuOptions>(arguments), /*show_progress=*/true);
          return fmt::format("converted {} puzzles into {}", puzzles, words[1]);
        }},
       {"image-folder", "PNG and JPEG files, also in sub-folders", {"INPUT", "FOLDER"},
-       "  lockstep data convert image-folder photos data/photos size=64 resize=shorter_side\n"
-       "  lockstep data convert image-folder photos data/photos size=32 --skip-broken\n",
+       "  lockstep data convert image-folder photos datasets/photos size=64 resize=shorter_side\n"
+       "  lockstep data convert image-folder photos datasets/photos size=32 --skip-broken\n",
        fields_of<ConvertPicturesOptions>,
        [](const std::vector<std::string>& words, const Arguments& arguments) {
          return told(convert_image_folder(words[0], words[1], picture_options(arguments), /*show_progress=*/true), words[1]);
        }},
       {"webdataset", "tar shards with .jpg or .png and .cls", {"INPUT", "FOLDER"},
-       "  lockstep data convert webdataset 'shards/data-{000000..000012}.tar' data/web size=64\n",
+       "  lockstep data convert webdataset 'shards/data-{000000..000012}.tar' datasets/web size=64\n",
        fields_of<ConvertPicturesOptions>,
        [](const std::vector<std::string>& words, const Arguments& arguments) {
          return told(convert_webdataset(words[0], words[1], picture_options(arguments), /*show_progress=*/true), words[1]);
        }},
       {"cifar", "CIFAR-10 and CIFAR-100, binary version", {"INPUT", "FOLDER"},
-       "  lockstep data convert cifar cifar-10-batches-bin data/cifar10\n",
+       "  lockstep data convert cifar cifar-10-batches-bin datasets/cifar10\n",
        fields_of<ConvertRecordsOptions>,
        [](const std::vector<std::string>& words, const Arguments& arguments) {
          return told(convert_cifar(words[0], words[1], options_from<ConvertRecordsOptions>(arguments), /*show_progress=*/true), words[1]);
        }},
       {"mnist", "idx files of MNIST and its relatives, also .gz", {"INPUT", "FOLDER"},
-       "  lockstep data convert mnist MNIST/raw data/mnist\n",
+       "  lockstep data convert mnist MNIST/raw datasets/mnist\n",
        fields_of<ConvertRecordsOptions>,
        [](const std::vector<std::string>& words, const Arguments& arguments) {
          return told(convert_mnist(words[0], words[1], options_from<ConvertRecordsOptions>(arguments), /*show_progress=*/true), words[1]);
@@ -143,8 +143,8 @@ int help(const std::string& what, const std::vector<DataKind>& kinds, const std:
 }
 
 int help_looking(const std::string& what) {
-  std::printf("lockstep data %s DATASET [--json]%s\n\nExamples\n  lockstep data %s data/sudoku\n"
-              "  lockstep data %s data/sudoku/validation.h5 --json\n",
+  std::printf("lockstep data %s DATASET [--json]%s\n\nExamples\n  lockstep data %s datasets/sudoku\n"
+              "  lockstep data %s datasets/sudoku/validation.h5 --json\n",
               what.c_str(), what == "show" ? " [--first N] [--count N]" : "", what.c_str(), what.c_str());
   return 0;
 }
