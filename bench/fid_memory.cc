@@ -18,10 +18,10 @@
 #include "core/freed_memory.h"
 #include "core/philox.h"
 #include "ddp/single.h"
-#include "models/unet.h"
-#include "tasks/stored_features.h"
+#include "models/unet/unet.h"
+#include "tasks/images/stored_features.h"
 #include "tensor/random.h"
-#include "train/evaluate.h"
+#include "train/evaluate/evaluate.h"
 
 using namespace lockstep;
 

@@ -1,5 +1,5 @@
 // CPU seconds that the host spends on a step's inputs of an image run on a GPU: reading pictures, mirroring, drawing noise
-// and times, and the copy into pinned memory (train/input_feeder.h, train/input_buffers.h). All but the copy runs on
+// and times, and the copy into pinned memory (train/step/input_feeder.h, train/step/input_buffers.h). All but the copy runs on
 // threads of its own, four steps ahead.
 //
 //   build/bin/image_inputs_bench --shard datasets/cifar10/train-00000.h5 [--batch 128] [--rounds 20] [--immiscible] [--dropout]
@@ -13,9 +13,9 @@
 #include "bench/serve.h"
 #include "data/datasets.h"
 #include "data/sample_order.h"
-#include "models/unet.h"
-#include "tasks/image_diffusion_task.h"
-#include "train/input_buffers.h"
+#include "models/unet/unet.h"
+#include "tasks/images/image_diffusion_task.h"
+#include "train/step/input_buffers.h"
 
 using namespace lockstep;
 

@@ -12,8 +12,8 @@
 #include <functional>
 
 #include "bench/clocks.h"
-#include "models/kernel_isa.h"
-#include "models/language_operations.h"
+#include "kernels/kernel_isa.h"
+#include "kernels/language/language_operations.h"
 
 using namespace lockstep;
 

@@ -7,13 +7,13 @@
 // shapes: 64 images of 32 x 32 with 128 channels. With --device cpu a sixteenth of the rows. The peer, same cases:
 // bench/peers/kernels_gpu.py.
 #include "bench/gpu_clock.h"
-#include "models/channel_rows_kernel.h"
-#include "models/cross_entropy_kernel.h"
-#include "models/dropout_kernel.h"
-#include "models/group_norm_kernel.h"
-#include "models/rms_norm_kernel.h"
-#include "models/rotary_kernel.h"
-#include "models/swiglu_kernel.h"
+#include "kernels/norms/channel_rows_kernel.h"
+#include "kernels/language/cross_entropy_kernel.h"
+#include "kernels/dropout_kernel.h"
+#include "kernels/norms/group_norm_kernel.h"
+#include "kernels/language/rms_norm_kernel.h"
+#include "kernels/language/rotary_kernel.h"
+#include "kernels/language/swiglu_kernel.h"
 #include "tensor/random_fill.h"
 
 using namespace lockstep;

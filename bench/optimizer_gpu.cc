@@ -6,7 +6,7 @@
 // bench/peers/optimizer_gpu.py.
 #include "bench/gpu_clock.h"
 #include "optim/adam.h"
-#include "optim/update_kernels.h"
+#include "optim/kernels/update_kernels.h"
 
 using namespace lockstep;
 

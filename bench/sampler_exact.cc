@@ -15,8 +15,8 @@
 #include <ATen/Parallel.h>
 
 #include "bench/clocks.h"
-#include "core/config_node.h"
-#include "models/sampler_update.h"
+#include "core/config/config_node.h"
+#include "models/diffusion/sampler_update.h"
 #include "tensor/safetensors.h"
 
 using namespace lockstep;

@@ -13,7 +13,7 @@
 
 #include "bench/serve.h"
 #include "core/philox.h"
-#include "tasks/image_drawing.h"
+#include "tasks/images/image_drawing.h"
 #include "tensor/random.h"
 #include "tensor/safetensors.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "core/errors.h"
-#include "models/seed_conv.h"
+#include "models/sudoku/seed_conv.h"
 
 namespace lockstep {
 

@@ -10,8 +10,8 @@
 #include <ATen/Parallel.h>
 
 #include "bench/clocks.h"
-#include "models/kernel_isa.h"
-#include "models/sudoku_net.h"
+#include "kernels/kernel_isa.h"
+#include "models/sudoku/sudoku_net.h"
 
 using namespace lockstep;
 

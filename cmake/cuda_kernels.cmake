@@ -30,7 +30,7 @@ if(NOT "$ENV{LOCKSTEP_CUDA}" STREQUAL "0")
         set(CMAKE_CUDA_COMPILER_LAUNCHER "${LOCKSTEP_CCACHE}")
       endif()
       add_library(lockstep_cuda_kernels OBJECT)
-      target_include_directories(lockstep_cuda_kernels PRIVATE ${CMAKE_SOURCE_DIR}/src)
+      target_include_directories(lockstep_cuda_kernels PRIVATE ${CMAKE_SOURCE_DIR})
       set_target_properties(lockstep_cuda_kernels PROPERTIES
         CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
       target_compile_options(lockstep_cuda_kernels PRIVATE -Xcompiler=-Wall,-Wextra,-Wno-unused-parameter)

@@ -76,9 +76,13 @@ build_is_current() {
   local stamp=$build/.built-$1 folders=() folder
   [[ -f $stamp && -f $build/build.ninja ]] || return 1
   [[ ! -f $build/.cmake-arguments || $(<"$build/.cmake-arguments") == "${LOCKSTEP_CMAKE_ARGS:-}" ]] || return 1
-  for folder in src cmake; do
-    folders+=("$root/$folder")
+  for folder in "$root"/*/; do
+    case $folder in
+      "$root/tests/" | "$root/bench/") ;;
+      *) [[ ! -f ${folder}CMakeLists.txt ]] || folders+=("$folder") ;;
+    esac
   done
+  folders+=("$root/cmake")
   if [[ $1 == all ]]; then
     folders+=("$root/tests" "$root/bench")
   fi

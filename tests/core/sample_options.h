@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "core/config_node.h"
-#include "core/kinds.h"
+#include "core/config/config_node.h"
+#include "core/config/kinds.h"
 
 namespace lockstep {
 

@@ -1,4 +1,4 @@
-#include "data/arrays_dataset.h"
+#include "data/shards/arrays_dataset.h"
 
 #include <fstream>
 #include <thread>
@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "data/datasets.h"
-#include "data/hdf5_shard.h"
+#include "data/shards/hdf5_shard.h"
 #include "tests/data/made_folder.h"
 
 namespace lockstep {

@@ -7,7 +7,7 @@
 
 #include "core/errors.h"
 #include "data/datasets.h"
-#include "data/image_commands.h"
+#include "data/images/image_commands.h"
 #include "tensor/safetensors.h"
 #include "tests/data/made_folder.h"
 

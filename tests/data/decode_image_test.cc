@@ -6,9 +6,9 @@
 #include <gtest/gtest.h>
 
 #include "core/errors.h"
-#include "data/decode_image.h"
-#include "data/image_fit.h"
-#include "data/resample.h"
+#include "data/images/decode_image.h"
+#include "data/images/image_fit.h"
+#include "data/images/resample.h"
 #include "tensor/safetensors.h"
 #include "tests/data/made_folder.h"
 

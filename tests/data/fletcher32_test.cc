@@ -1,4 +1,4 @@
-#include "data/fletcher32.h"
+#include "data/shards/fletcher32.h"
 
 #include <cstring>
 #include <vector>

@@ -7,10 +7,10 @@
 #include <gtest/gtest.h>
 
 #include "data/datasets.h"
-#include "data/image_commands.h"
-#include "data/image_shards.h"
-#include "data/images_dataset.h"
-#include "data/shapes.h"
+#include "data/images/image_commands.h"
+#include "data/images/image_shards.h"
+#include "data/images/images_dataset.h"
+#include "data/images/shapes.h"
 #include "tests/data/made_folder.h"
 
 namespace lockstep {

@@ -5,8 +5,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "data/sudoku_puzzles.h"
-#include "data/sudoku_shards.h"
+#include "data/sudoku/sudoku_puzzles.h"
+#include "data/sudoku/sudoku_shards.h"
 
 namespace lockstep {
 

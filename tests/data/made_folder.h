@@ -9,7 +9,7 @@
 
 #include "core/errors.h"
 #include "core/files.h"
-#include "data/dataset_writer.h"
+#include "data/shards/dataset_writer.h"
 
 namespace lockstep {
 

@@ -3,7 +3,7 @@
 
 #include "data/commands.h"
 #include "data/datasets.h"
-#include "data/sudoku_grid.h"
+#include "data/sudoku/sudoku_grid.h"
 #include "data/text_rows.h"
 #include "tests/data/made_folder.h"
 

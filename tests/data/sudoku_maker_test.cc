@@ -5,8 +5,8 @@
 
 #include "data/commands.h"
 #include "data/datasets.h"
-#include "data/sudoku_grid.h"
-#include "data/sudoku_solver.h"
+#include "data/sudoku/sudoku_grid.h"
+#include "data/sudoku/sudoku_solver.h"
 #include "tests/data/made_folder.h"
 
 namespace lockstep {

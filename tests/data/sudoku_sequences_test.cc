@@ -7,9 +7,9 @@
 
 #include "core/errors.h"
 #include "data/commands.h"
-#include "data/dataset_writer.h"
+#include "data/shards/dataset_writer.h"
 #include "data/datasets.h"
-#include "data/sudoku_grid.h"
+#include "data/sudoku/sudoku_grid.h"
 
 namespace lockstep {
 namespace {

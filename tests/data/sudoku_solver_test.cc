@@ -1,11 +1,11 @@
-#include "data/sudoku_solver.h"
+#include "data/sudoku/sudoku_solver.h"
 
 #include <chrono>
 #include <set>
 
 #include <gtest/gtest.h>
 
-#include "data/sudoku_puzzles.h"
+#include "data/sudoku/sudoku_puzzles.h"
 
 namespace lockstep {
 namespace {

@@ -1,6 +1,6 @@
 // Sums of tensors over ranks, with the pairing of the host's tree.
-#include "ddp/device_tree.h"
-#include "ddp/device_tree_to_owners.h"
+#include "ddp/device/device_tree.h"
+#include "ddp/device/device_tree_to_owners.h"
 
 #include <gtest/gtest.h>
 

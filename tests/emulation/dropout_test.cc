@@ -1,6 +1,6 @@
 // Dropout on the device: the bits of the CPU twin and of core/philox.h, in both orders of maps and all types.
 #include "core/philox.h"
-#include "models/dropout_kernel.h"
+#include "kernels/dropout_kernel.h"
 #include "tests/emulation/device.h"
 
 namespace lockstep {

@@ -1,9 +1,9 @@
 // SwiGLU, RMSNorm, rotary positions and cross-entropy: device code and CPU twin against double precision, in three
 // types, with rows of odd length, rows that are not aligned, and more rows than a grid has blocks.
-#include "models/cross_entropy_kernel.h"
-#include "models/rms_norm_kernel.h"
-#include "models/rotary_kernel.h"
-#include "models/swiglu_kernel.h"
+#include "kernels/language/cross_entropy_kernel.h"
+#include "kernels/language/rms_norm_kernel.h"
+#include "kernels/language/rotary_kernel.h"
+#include "kernels/language/swiglu_kernel.h"
 #include "tests/emulation/device.h"
 
 namespace lockstep {

@@ -1,6 +1,6 @@
 // GroupNorm and the channel norm in channels-last order: device code and CPU twin against double precision.
-#include "models/channel_rows_kernel.h"
-#include "models/group_norm_kernel.h"
+#include "kernels/norms/channel_rows_kernel.h"
+#include "kernels/norms/group_norm_kernel.h"
 #include "tests/emulation/device.h"
 
 namespace lockstep {

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "core/philox.h"
-#include "models/sampler_kernel.h"
+#include "kernels/sampler_kernel.h"
 #include "tests/emulation/device.h"
 
 namespace lockstep {

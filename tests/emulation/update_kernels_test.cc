@@ -1,5 +1,5 @@
 // Norm, clip, loss scale, AdamW, SGD and EMA as the device runs them: equal bits with the CPU.
-#include "optim/update_kernels.h"
+#include "optim/kernels/update_kernels.h"
 
 #include "optim/adam.h"
 #include "optim/clip.h"

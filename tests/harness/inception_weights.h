@@ -7,7 +7,7 @@
 
 #include <ATen/ATen.h>
 
-#include "models/inception.h"
+#include "models/inception/inception.h"
 #include "tensor/safetensors.h"
 
 namespace lockstep {

@@ -8,7 +8,7 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "interop/onnx_denoiser.h"
-#include "models/unet.h"
+#include "models/unet/unet.h"
 #include "tasks/tasks.h"
 #include "tensor/safetensors.h"
 #include "tests/harness/scratch_folder.h"

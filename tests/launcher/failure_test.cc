@@ -1,5 +1,5 @@
 // Who is to blame, given what the launcher saw.
-#include "launcher/failure.h"
+#include "launcher/ranks/failure.h"
 
 #include <csignal>
 #include <fstream>

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "core/errors.h"
-#include "launcher/child_process.h"
-#include "launcher/process_tree.h"
-#include "launcher/scratch_folder.h"
+#include "launcher/ranks/child_process.h"
+#include "launcher/ranks/process_tree.h"
+#include "launcher/ranks/scratch_folder.h"
 
 namespace lockstep {
 namespace {

@@ -1,5 +1,5 @@
 // Pages and error files of ranks, without ranks.
-#include "launcher/rank_watch.h"
+#include "launcher/ranks/rank_watch.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

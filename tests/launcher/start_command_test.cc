@@ -1,5 +1,5 @@
 // How ranks are started on any machine: pure functions.
-#include "launcher/start_command.h"
+#include "launcher/ranks/start_command.h"
 
 #include <algorithm>
 #include <filesystem>

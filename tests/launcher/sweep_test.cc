@@ -4,8 +4,8 @@
 #include <set>
 
 #include "core/errors.h"
-#include "launcher/sweep_plan.h"
-#include "launcher/sweep_points.h"
+#include "launcher/sweep/sweep_plan.h"
+#include "launcher/sweep/sweep_points.h"
 
 namespace lockstep {
 namespace {

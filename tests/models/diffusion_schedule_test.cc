@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/errors.h"
-#include "models/diffusion_schedule.h"
+#include "models/diffusion/diffusion_schedule.h"
 #include "tensor/safetensors.h"
 
 namespace lockstep {

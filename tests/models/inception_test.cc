@@ -1,4 +1,4 @@
-#include "models/inception.h"
+#include "models/inception/inception.h"
 
 #include <gtest/gtest.h>
 

@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "core/errors.h"
-#include "models/sampler_grids.h"
-#include "models/sampler_update.h"
+#include "models/diffusion/sampler_grids.h"
+#include "models/diffusion/sampler_update.h"
 #include "tensor/safetensors.h"
 
 namespace lockstep {

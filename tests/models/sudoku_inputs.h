@@ -6,7 +6,7 @@
 #include <ATen/ATen.h>
 
 #include "core/philox.h"
-#include "models/sudoku_net.h"
+#include "models/sudoku/sudoku_net.h"
 
 namespace lockstep::testing {
 

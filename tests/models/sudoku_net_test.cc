@@ -1,9 +1,9 @@
-#include "models/sudoku_net.h"
+#include "models/sudoku/sudoku_net.h"
 
 #include <gtest/gtest.h>
 
 #include "core/errors.h"
-#include "models/kernel_isa.h"
+#include "kernels/kernel_isa.h"
 #include "models/models.h"
 #include "tests/models/sudoku_inputs.h"
 

@@ -7,10 +7,10 @@
 
 #include "core/errors.h"
 #include "core/philox.h"
-#include "models/class_unet.h"
+#include "models/unet/class_unet.h"
 #include "models/models.h"
-#include "models/philox_dropout.h"
-#include "models/unet.h"
+#include "kernels/philox_dropout.h"
+#include "models/unet/unet.h"
 #include "tensor/safetensors.h"
 #include "tests/models/hashed_weights.h"
 #include "tests/models/sudoku_inputs.h"

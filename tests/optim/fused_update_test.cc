@@ -53,7 +53,7 @@ PlannedUpdate planned(int64_t update) { return {1e-2 / static_cast<double>(updat
 
 constexpr double kConstant = 64, kCount = 50;
 
-// The host's way: train/step.cc.
+// The host's way: train/step/step.cc.
 void host_step(Side& host, LossScale& scale) {
   UpdateTerms terms;
   terms.gradient.multiplier = static_cast<float>(kConstant / (kCount * scale.value()));

@@ -1,4 +1,4 @@
-#include "optim/kernels.h"
+#include "optim/kernels/kernels.h"
 
 #include <gtest/gtest.h>
 

@@ -30,7 +30,7 @@ struct Result {
   double norm = 0;
 };
 
-// What the training step does (train/step.cc). With more than one rank every gradient outside the own
+// What the training step does (train/step/step.cc). With more than one rank every gradient outside the own
 // blocks is NaN: nobody may look at it.
 Result run(Communicator& comm, const Choice& choice, bool reload) {
   const ArenaLayout layout = ArenaLayout::of(parameters());

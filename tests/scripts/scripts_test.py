@@ -36,10 +36,10 @@ class Checkout(unittest.TestCase):
         self.top = pathlib.Path(folder.name).resolve()
         self.root = self.top / "checkout"
         shutil.copytree(ROOT / "scripts", self.root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("src/core", "cmake", "tests", "bench", "bin"):
+        for name in ("core", "cmake", "tests", "bench", "bin"):
             (self.root / name).mkdir(parents=True)
         (self.root / "CMakeLists.txt").touch()
-        (self.root / "src/core/a.cc").touch()
+        (self.root / "core/a.cc").touch()
         table = json.loads((self.root / "scripts/dependencies.json").read_text())
         table["debian"] = []
         (self.root / "scripts/dependencies.json").write_text(json.dumps(table))
@@ -113,7 +113,7 @@ class Lockstep(Checkout):
 
     def test_a_changed_a_new_and_a_removed_source_make_it_build(self):
         self.run_script("lockstep")
-        source, new = self.root / "src/core/a.cc", self.root / "src/core/b.cc"
+        source, new = self.root / "core/a.cc", self.root / "core/b.cc"
         for what, change in (("changed", source.touch), ("new", new.touch), ("removed", new.unlink)):
             time.sleep(0.02)
             change()

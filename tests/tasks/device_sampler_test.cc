@@ -1,11 +1,11 @@
 // A device's sampler on the CPU's device: its pictures are those of the host's loop, to the bit.
-#include "tasks/device_sampler.h"
+#include "tasks/images/device_sampler.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "models/unet.h"
-#include "tasks/image_drawing.h"
+#include "models/unet/unet.h"
+#include "tasks/images/image_drawing.h"
 #include "tensor/random.h"
 #include "train/precision.h"
 

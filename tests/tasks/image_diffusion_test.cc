@@ -7,12 +7,12 @@
 #include <gtest/gtest.h>
 
 #include "core/errors.h"
-#include "models/unet_options.h"
-#include "tasks/image_diffusion_task.h"
-#include "tasks/image_drawing.h"
-#include "tasks/image_evaluations.h"
-#include "tasks/image_nearest.h"
-#include "tasks/immiscible.h"
+#include "models/unet/unet_options.h"
+#include "tasks/images/image_diffusion_task.h"
+#include "tasks/images/image_drawing.h"
+#include "tasks/images/image_evaluations.h"
+#include "tasks/images/image_nearest.h"
+#include "tasks/images/immiscible.h"
 #include "tensor/safetensors.h"
 
 namespace lockstep {

@@ -5,7 +5,7 @@
 #include "core/errors.h"
 #include "tasks/task.h"
 #include "tests/tasks/toy_sudoku.h"
-#include "train/run_config.h"
+#include "train/plan/run_config.h"
 
 namespace lockstep {
 namespace {

@@ -1,5 +1,5 @@
 // The seed's network and loss against PyTorch (golden/make_seed_conv.py), and against its own bound.
-#include "tasks/seed_task.h"
+#include "tasks/sudoku_seed/seed_task.h"
 
 #include <cmath>
 #include <set>
@@ -9,10 +9,10 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/errors.h"
-#include "data/sudoku_puzzles.h"
-#include "tasks/seed_evaluations.h"
-#include "tasks/seed_loss.h"
-#include "tasks/seed_sampling.h"
+#include "data/sudoku/sudoku_puzzles.h"
+#include "tasks/sudoku_seed/seed_evaluations.h"
+#include "tasks/sudoku_seed/seed_loss.h"
+#include "tasks/sudoku_seed/seed_sampling.h"
 #include "tasks/tasks.h"
 #include "tensor/safetensors.h"
 #include "tests/tasks/toy_sudoku.h"

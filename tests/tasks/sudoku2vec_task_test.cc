@@ -1,5 +1,5 @@
 // The embedding pre-trainer against PyTorch (golden/make_sudoku2vec.py), and its way into the seed's network.
-#include "tasks/sudoku2vec_task.h"
+#include "tasks/sudoku_seed/sudoku2vec_task.h"
 
 #include <filesystem>
 
@@ -8,8 +8,8 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/errors.h"
-#include "models/digit_vectors.h"
-#include "models/seed_conv.h"
+#include "models/sudoku/digit_vectors.h"
+#include "models/sudoku/seed_conv.h"
 #include "tasks/tasks.h"
 #include "tensor/safetensors.h"
 #include "tests/tasks/toy_sudoku.h"

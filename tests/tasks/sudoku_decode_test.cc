@@ -1,4 +1,4 @@
-#include "tasks/sudoku_decode.h"
+#include "tasks/sudoku/sudoku_decode.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "core/philox.h"
-#include "tasks/sudoku_sampling.h"
+#include "tasks/sudoku/sudoku_sampling.h"
 #include "tests/tasks/toy_sudoku.h"
 
 namespace lockstep {

@@ -1,4 +1,4 @@
-#include "tasks/sudoku_masks.h"
+#include "tasks/sudoku/sudoku_masks.h"
 
 #include <algorithm>
 #include <cmath>

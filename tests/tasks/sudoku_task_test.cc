@@ -1,4 +1,4 @@
-#include "tasks/sudoku_task.h"
+#include "tasks/sudoku/sudoku_task.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -7,9 +7,9 @@
 #include <gtest/gtest.h>
 
 #include "core/errors.h"
-#include "models/sudoku_net.h"
-#include "tasks/sudoku_evaluations.h"
-#include "tasks/sudoku_puzzles_text.h"
+#include "models/sudoku/sudoku_net.h"
+#include "tasks/sudoku/sudoku_evaluations.h"
+#include "tasks/sudoku/sudoku_puzzles_text.h"
 #include "tasks/tasks.h"
 #include "tests/tasks/toy_sudoku.h"
 

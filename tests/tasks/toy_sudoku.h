@@ -7,7 +7,7 @@
 #include <ATen/ATen.h>
 
 #include "data/dataset.h"
-#include "tasks/sudoku_decode.h"
+#include "tasks/sudoku/sudoku_decode.h"
 
 namespace lockstep::testing {
 

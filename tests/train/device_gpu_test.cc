@@ -9,7 +9,7 @@
 #include "tests/harness/gpu.h"
 #include "tests/train/tiny_run.h"
 #include "train/prepare.h"
-#include "train/steps.h"
+#include "train/step/steps.h"
 
 namespace lockstep {
 namespace {

@@ -11,7 +11,7 @@
 #include "ddp/thread_ranks.h"
 #include "tests/train/tiny_run.h"
 #include "train/prepare.h"
-#include "train/steps.h"
+#include "train/step/steps.h"
 
 namespace lockstep {
 namespace {

@@ -7,12 +7,12 @@
 #include <ATen/TensorIndexing.h>
 #include <gtest/gtest.h>
 
-#include "data/image_shards.h"
+#include "data/images/image_shards.h"
 #include "ddp/thread_ranks.h"
-#include "tasks/stored_features.h"
+#include "tasks/images/stored_features.h"
 #include "tests/harness/inception_weights.h"
 #include "tests/harness/scratch_folder.h"
-#include "train/evaluate.h"
+#include "train/evaluate/evaluate.h"
 
 namespace lockstep {
 namespace {

@@ -1,5 +1,5 @@
 // When a step is recorded, replayed and given up: a state machine without a device.
-#include "train/graph_planner.h"
+#include "train/step/graph_planner.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "train/memory_advice.h"
+#include "train/step/memory_advice.h"
 
 #include <gtest/gtest.h>
 

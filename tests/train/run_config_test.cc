@@ -1,4 +1,4 @@
-#include "train/run_config.h"
+#include "train/plan/run_config.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "data/commands.h"
-#include "tasks/seed_loss.h"
+#include "tasks/sudoku_seed/seed_loss.h"
 #include "tests/train/tiny_run.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"

@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "optim/optimizers.h"
-#include "tasks/seed_task.h"
+#include "tasks/sudoku_seed/seed_task.h"
 #include "tensor/safetensors.h"
 
 namespace lockstep {

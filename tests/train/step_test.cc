@@ -8,7 +8,7 @@
 
 #include "core/errors.h"
 #include "core/files.h"
-#include "data/dataset_writer.h"
+#include "data/shards/dataset_writer.h"
 #include "data/sample_order.h"
 #include "tests/train/tiny_run.h"
 #include "train/checkpoint.h"

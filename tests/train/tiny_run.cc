@@ -10,7 +10,7 @@
 
 #include "core/files.h"
 #include "data/commands.h"
-#include "data/dataset_writer.h"
+#include "data/shards/dataset_writer.h"
 #include "ddp/thread_ranks.h"
 #include "train/loop.h"
 #include "train/prepare.h"

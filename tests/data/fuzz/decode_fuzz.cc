@@ -18,8 +18,8 @@
 #include <zlib.h>
 
 #include "core/errors.h"
-#include "data/decode_image.h"
-#include "data/image_fit.h"
+#include "data/images/decode_image.h"
+#include "data/images/image_fit.h"
 
 namespace {
 

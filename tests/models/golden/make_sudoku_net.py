@@ -5,7 +5,7 @@
     python3 make_sudoku_net.py sudoku_net.safetensors
 
 Writes weights, boards, logits after the last iteration, the training loss (mean over depths 2 and 4)
-and its gradients. Shares no code and no layout with src/models: a site is looked up by index lists.
+and its gradients. Shares no code and no layout with models: a site is looked up by index lists.
 """
 import sys
 

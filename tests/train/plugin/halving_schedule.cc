@@ -2,7 +2,7 @@
 #include <cmath>
 #include <memory>
 
-#include "train/kinds.h"
+#include "train/plan/kinds.h"
 
 namespace {
 

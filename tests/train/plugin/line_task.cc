@@ -6,7 +6,7 @@
 #include <ATen/ATen.h>
 
 #include "tensor/safetensors.h"
-#include "train/kinds.h"
+#include "train/plan/kinds.h"
 
 namespace {
 

@@ -1,8 +1,0 @@
-// The optimizer's kernels for one instruction set (flags: src/optim/CMakeLists.txt).
-#include "optim/kernels_impl.h"
-
-namespace lockstep::cpu {
-
-const OptimizerKernels kAvx2Kernels{"avx2", &adam, &sgd, &ema, &sum_of_squares};
-
-}  // namespace lockstep::cpu

@@ -1,0 +1,75 @@
+// Checkpoints: complete states of a run on disk (design.md 6, rule 13; docs/formats.md).
+//
+// A checkpoint is a folder: model, ema and optimizer tensors by parameter name, state.json, and
+// MANIFEST.json with size and XXH3-128 of each file. It is written into a hidden folder, every
+// file and folder synced, the manifest last, then renamed: what has the final name is complete.
+// Only the manifest may hold time, host or ranks; the rest is equal for every number of ranks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/run_folder.h"
+#include "optim/loss_scale.h"
+#include "tensor/checkpoint_folder.h"
+#include "tensor/named.h"
+#include "train/plan/run_config.h"
+
+namespace lockstep {
+
+// state.json: what a run needs beside tensors to go on with the same bits.
+struct TrainState {
+  int64_t step = 0;             // steps done
+  int64_t updates = 0;          // steps whose gradients were finite
+  int64_t skipped_in_a_row = 0; // steps just before this one without an update
+  int64_t seed = 0;
+  int64_t slots = 1;
+  std::string isa, config_hash, train_hash;
+  std::optional<double> best_score;  // of checkpoint.keep_best
+  int64_t best_step = 0;
+  LossScale::State loss_scale;         // {1, 0} without loss scaling
+  bool operator==(const TrainState&) const = default;
+};
+
+struct CheckpointContent {
+  NamedTensors model, ema, optimizer;  // ema empty: the run has none
+  TrainState state;
+  // Waits until the tensors hold their values, where copies from a device are on their way; empty: they do.
+  std::function<void()> ready;
+};
+
+// Verifies, then reads all of it. Throws CheckpointError.
+CheckpointContent load_checkpoint(const std::filesystem::path& checkpoint);
+TrainState load_state(const std::filesystem::path& checkpoint);
+
+// Writes checkpoints of one run; only rank 0 has one. One in flight at most.
+class CheckpointWriter {
+ public:
+  CheckpointWriter(RunFolder folder, const CheckpointOptions& options, int64_t ranks);
+  // Waits for the one in flight; never throws.
+  ~CheckpointWriter();
+  // `content` must be a snapshot that nobody changes. Returns at once if asynchronous, else when
+  // it is on disk. A failure to write (disk full) is logged, leaves the old ones, and is thrown
+  // only by wait(): training goes on.
+  void save(CheckpointContent content);
+  // Waits for the one in flight. Throws EnvironmentError if the last one could not be written.
+  void wait();
+
+ private:
+  void write(const CheckpointContent& content);
+  void remove_old(const TrainState& state);
+
+  RunFolder folder_;
+  CheckpointOptions options_;
+  int64_t ranks_;
+  std::future<void> in_flight_;
+};
+
+// True if a smaller value of this score is better (losses, FID, KID, bits).
+bool smaller_is_better(const std::string& score);
+
+}  // namespace lockstep

@@ -1,0 +1,42 @@
+#include "train/open_device.h"
+
+#include <cstdlib>
+
+#include <ATen/Context.h>
+#include <fmt/format.h>
+
+#include "core/cuda_driver.h"
+#include "core/errors.h"
+#include "core/log.h"
+#include "kernels/cuda_parts.h"
+#include "optim/cuda_parts.h"
+#include "tensor/cuda_plugin.h"
+
+namespace lockstep {
+
+void open_cuda_for(const std::string& device) {
+  if (device == "cpu" || cuda_plugin_is_open()) return;
+  const CudaDriver& driver = cuda_driver();
+  if (device == "auto" && (driver.devices.empty() || cuda_plugin_file().empty())) return;
+  if (driver.devices.empty()) throw EnvironmentError("run.device is cuda, and " + driver.problem, driver.help);
+  open_cuda_plugin();
+  models::cuda_parts();  // another version is an error now, not in the first step
+  optim::cuda_parts();
+}
+
+std::unique_ptr<Device> device_of_process(const std::string& device, bool tf32) {
+  if (device != "cuda") return make_cpu_device();
+  const CudaDriver& driver = cuda_driver();
+  const char* share = std::getenv("LOCKSTEP_SHARE_GPU");
+  const int rank = local_rank([](const char* name) -> const char* { return std::getenv(name); });
+  const int index = device_of_rank(rank, driver, share != nullptr && std::string(share) == "1");
+  const std::string bound = bind_to_device_node(driver.devices[static_cast<size_t>(index)]);
+  std::unique_ptr<Device> made = make_cuda_device(index);
+  at::globalContext().setAllowTF32CuBLAS(tf32);
+  at::globalContext().setAllowTF32CuDNN(tf32);
+  at::globalContext().setBenchmarkCuDNN(true);  // warm-up steps measure; batches keep their shapes
+  log_info(fmt::format("device {}: {}{}", index, made->describe(), bound.empty() ? "" : ", bound to " + bound));
+  return made;
+}
+
+}  // namespace lockstep
