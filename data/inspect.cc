@@ -20,7 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int64_t kBlock = 4096;  // samples read at a time
+constexpr int64_t kSamplesAtOnce = 4096;  // samples read at a time
 
 std::vector<int64_t> id_range(int64_t first, int64_t count) {
   std::vector<int64_t> ids(static_cast<size_t>(count));
@@ -108,8 +108,8 @@ DataReport verify_data(const std::string& path, bool show_progress) {
   const std::unique_ptr<Dataset> dataset = open_listed(list.kind, path);
   Progress progress("verify", dataset->size(), "sample", show_progress);
   std::array<int64_t, kNumSudokuLevels> levels{};
-  for (int64_t first = 0; first < dataset->size(); first += kBlock) {
-    const int64_t count = std::min(kBlock, dataset->size() - first);
+  for (int64_t first = 0; first < dataset->size(); first += kSamplesAtOnce) {
+    const int64_t count = std::min(kSamplesAtOnce, dataset->size() - first);
     const Batch batch = dataset->read(id_range(first, count));
     dataset->check_samples(batch);
     if (const auto puzzle = batch.arrays.find("puzzle"); list.kind == "grids" && puzzle != batch.arrays.end())

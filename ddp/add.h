@@ -5,6 +5,9 @@
 
 namespace lockstep {
 
+// Elements that a node of the tree adds at a time: the operands stay in the L2 cache.
+inline constexpr int64_t kCacheElements = 8192;
+
 // to[i] += from[i]
 void add_into(float* to, const float* from, int64_t count);
 void add_into(double* to, const double* from, int64_t count);

@@ -22,7 +22,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-bool is_float32(const at::Tensor& tensor) { return tensor.scalar_type() == at::kFloat; }
 
 // What a slot thread is computing. Touched by that thread alone (hooks on a CPU run on the
 // thread that called backward).

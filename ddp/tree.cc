@@ -11,7 +11,6 @@ namespace lockstep {
 
 namespace {
 
-constexpr int64_t kCacheElements = 8192;  // elements a local node adds at a time: operands stay in L2
 
 // Adds [lo, hi) of the tree into buffer lo, for `count` elements from `offset`. Buffers are
 // numbered from `first`.

@@ -13,7 +13,6 @@ namespace lockstep {
 
 namespace {
 
-constexpr int64_t kCacheElements = 8192;  // elements the owner adds at a time: operands stay in L2
 
 void find_nodes(int64_t lo, int64_t hi, const SlotRange& mine, std::vector<SlotRange>& nodes) {
   if (hi <= mine.begin || lo >= mine.end) return;

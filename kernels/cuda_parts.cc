@@ -2,7 +2,7 @@
 
 #include "tensor/cuda_plugin.h"
 
-namespace lockstep::models {
+namespace lockstep::kernels {
 namespace {
 
 constexpr CudaParts kTwins = {
@@ -28,10 +28,10 @@ constexpr CudaParts kTwins = {
 }  // namespace
 
 const CudaParts& cuda_parts() {
-  static const auto* const parts = static_cast<const CudaParts*>(cuda_parts_of("models", kCudaPartsAbi));
+  static const auto* const parts = static_cast<const CudaParts*>(cuda_parts_of("kernels", kCudaPartsAbi));
   return *parts;
 }
 
 const CudaParts& kernels_for(const at::Tensor& x) { return x.is_cuda() ? cuda_parts() : kTwins; }
 
-}  // namespace lockstep::models
+}  // namespace lockstep::kernels

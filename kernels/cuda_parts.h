@@ -1,6 +1,6 @@
 // What the CUDA plug-in gives to this folder: the kernels, as function pointers.
 //
-// liblockstep_cuda.so exports `lockstep_models_cuda` (models_cuda.cc), which cuda_parts() asks for it.
+// liblockstep_cuda.so exports `lockstep_kernels_cuda` (kernels_cuda.cc), which cuda_parts() asks for it.
 // Every pointer has the parameters of its twin in lockstep::cpu (the *_kernel.h headers).
 #pragma once
 
@@ -16,7 +16,7 @@
 #include "kernels/language/swiglu_kernel.h"
 #include "tensor/random_fill.h"
 
-namespace lockstep::models {
+namespace lockstep::kernels {
 
 inline constexpr int kCudaPartsAbi = 2;
 
@@ -45,7 +45,7 @@ const CudaParts& cuda_parts();
 // The kernels for where `x` lies: cuda_parts(), or the twins of lockstep::cpu (whose stream is null).
 const CudaParts& kernels_for(const at::Tensor& x);
 
-}  // namespace lockstep::models
+}  // namespace lockstep::kernels
 
 // Null for another abi.
-extern "C" const lockstep::models::CudaParts* lockstep_models_cuda(int abi);
+extern "C" const lockstep::kernels::CudaParts* lockstep_kernels_cuda(int abi);

@@ -7,7 +7,7 @@ namespace {
 
 void* current_stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
 
-constexpr lockstep::models::CudaParts kParts = {
+constexpr lockstep::kernels::CudaParts kParts = {
     .current_stream = current_stream,
     .channel_rows_forward = lockstep::cuda::channel_rows_forward,
     .channel_rows_backward = lockstep::cuda::channel_rows_backward,
@@ -29,6 +29,6 @@ constexpr lockstep::models::CudaParts kParts = {
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) const lockstep::models::CudaParts* lockstep_models_cuda(int abi) {
-  return abi == lockstep::models::kCudaPartsAbi ? &kParts : nullptr;
+extern "C" __attribute__((visibility("default"))) const lockstep::kernels::CudaParts* lockstep_kernels_cuda(int abi) {
+  return abi == lockstep::kernels::kCudaPartsAbi ? &kParts : nullptr;
 }

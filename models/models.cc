@@ -1,5 +1,6 @@
 #include "models/models.h"
 
+#include "kernels/cuda_parts.h"
 #include "models/unet/class_unet.h"
 #include "models/sudoku/seed_conv.h"
 #include "models/sudoku/sudoku_net.h"
@@ -31,5 +32,7 @@ const DenoiserTable& denoisers() {
   }();
   return table;
 }
+
+void open_model_kernels() { kernels::cuda_parts(); }
 
 }  // namespace lockstep

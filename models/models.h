@@ -20,4 +20,7 @@ const SudokuModelTable& sudoku_models();
 using DenoiserTable = Table<Denoiser, uint64_t>;
 const DenoiserTable& denoisers();
 
+// Looks up the kernels of the open CUDA plug-in. Throws EnvironmentError if it is of another version.
+void open_model_kernels();
+
 }  // namespace lockstep

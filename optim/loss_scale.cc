@@ -11,7 +11,7 @@ namespace lockstep {
 namespace {
 
 // Beyond this a float32 loss would overflow when it is scaled.
-constexpr double kLargest = 0x1p126;
+constexpr double kLargestLossScale = 0x1p126;
 
 double power_of_two(double value) { return std::exp2(std::round(std::log2(value))); }
 
@@ -35,7 +35,7 @@ void LossScale::update(bool finite) {
   } else if (state_.good_steps + 1 < growth_steps_) {
     state_.good_steps += 1;
   } else {
-    state_ = {std::min(state_.scale * 2, kLargest), 0};
+    state_ = {std::min(state_.scale * 2, kLargestLossScale), 0};
   }
 }
 

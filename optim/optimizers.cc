@@ -13,26 +13,26 @@ namespace lockstep {
 
 namespace {
 
-constexpr double kLargest = 1e30;  // a number of the config that float32 can hold
+constexpr double kLargestFloat = 1e30;  // a number of the config that float32 can hold
 const OneOf kImplementations{{"auto", "fused", "foreach", "reference"}};
 
 }  // namespace
 
 void AdamOptions::fields(FieldVisitor& visit) {
-  visit("lr", lr, Range{0, kLargest}, "learning rate before the schedule");
+  visit("lr", lr, Range{0, kLargestFloat}, "learning rate before the schedule");
   visit("beta1", beta1, Range{0, 0.9999999}, "decay of the mean of gradients");
   visit("beta2", beta2, Range{0, 0.9999999}, "decay of the mean of squared gradients");
-  visit("eps", eps, Range{0, kLargest}, "added to the root of the squares");
-  visit("weight_decay", weight_decay, Range{0, kLargest}, "adam: L2, added to the gradient; adamw: decoupled");
+  visit("eps", eps, Range{0, kLargestFloat}, "added to the root of the squares");
+  visit("weight_decay", weight_decay, Range{0, kLargestFloat}, "adam: L2, added to the gradient; adamw: decoupled");
   visit("implementation", implementation, kImplementations, "which code runs the update");
   visit("groups", groups, "parameters with their own learning rate or decay, by name");
 }
 
 void SgdOptions::fields(FieldVisitor& visit) {
-  visit("lr", lr, Range{0, kLargest}, "learning rate before the schedule");
-  visit("momentum", momentum, Range{0, kLargest}, "share of the last direction that is kept");
-  visit("dampening", dampening, Range{0, kLargest}, "share of the gradient that momentum leaves out");
-  visit("weight_decay", weight_decay, Range{0, kLargest}, "L2, added to the gradient");
+  visit("lr", lr, Range{0, kLargestFloat}, "learning rate before the schedule");
+  visit("momentum", momentum, Range{0, kLargestFloat}, "share of the last direction that is kept");
+  visit("dampening", dampening, Range{0, kLargestFloat}, "share of the gradient that momentum leaves out");
+  visit("weight_decay", weight_decay, Range{0, kLargestFloat}, "L2, added to the gradient");
   visit("nesterov", nesterov, "look ahead along the momentum");
   visit("implementation", implementation, kImplementations, "which code runs the update");
   visit("groups", groups, "parameters with their own learning rate or decay, by name");

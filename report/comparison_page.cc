@@ -13,10 +13,10 @@
 namespace lockstep {
 namespace {
 
-constexpr size_t kBuckets = 320;
-constexpr size_t kColours = 6;
+constexpr size_t kSharedCurvePoints = 320;
+constexpr size_t kRunColours = 6;
 
-std::string series_class(size_t i) { return fmt::format("line s{}{}", i % kColours, i >= kColours ? " dashed" : ""); }
+std::string run_class(size_t i) { return fmt::format("line s{}{}", i % kRunColours, i >= kRunColours ? " dashed" : ""); }
 
 std::string overview(const std::vector<RunFacts>& runs, const std::vector<std::string>& names) {
   std::string out = "<div class=scroll><table><tr><th>run</th><th>state</th><th>step</th><th>time</th><th>loss</th>";
@@ -25,7 +25,7 @@ std::string overview(const std::vector<RunFacts>& runs, const std::vector<std::s
   for (size_t i = 0; i < runs.size(); ++i) {
     const RunFacts& run = runs[i];
     const Metrics& metrics = run.metrics;
-    out += "<tr><td><span class=key><i class='" + series_class(i) + "'></i></span>" + escape_html(run.name) + "</td><td>" + escape_html(run.state) +
+    out += "<tr><td><span class=key><i class='" + run_class(i) + "'></i></span>" + escape_html(run.name) + "</td><td>" + escape_html(run.state) +
            "</td><td>" + count_text(run.step) + "</td><td>" + duration_text(metrics.seconds()) + "</td><td>" +
            (metrics.steps.empty() ? "–" : score_text(metrics.steps.back().value("loss"))) + "</td>";
     for (const std::string& name : names) {
@@ -41,7 +41,7 @@ std::vector<ChartSeries> series_of(const std::vector<RunFacts>& runs, const std:
   for (size_t i = 0; i < runs.size(); ++i) {
     auto points = points_of(runs[i].metrics, name);
     if (smooth && points.size() > 40) points = smoothed(points, static_cast<double>(points.size()) / 40);
-    series.push_back({runs[i].name, series_class(i), thinned(points, kBuckets)});
+    series.push_back({runs[i].name, run_class(i), thinned(points, kSharedCurvePoints)});
   }
   return series;
 }
@@ -51,7 +51,7 @@ std::string curves(const std::vector<RunFacts>& runs, const std::vector<std::str
   for (const std::string& name : names) {
     std::vector<ChartSeries> series;
     for (size_t i = 0; i < runs.size(); ++i) {
-      ChartSeries one{"", series_class(i), {}};
+      ChartSeries one{"", run_class(i), {}};
       for (const EvaluationLine& evaluation : runs[i].metrics.evaluations)
         one.points.push_back({static_cast<double>(evaluation.step), score(evaluation, name)});
       series.push_back(std::move(one));

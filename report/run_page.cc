@@ -13,7 +13,7 @@
 namespace lockstep {
 namespace {
 
-constexpr size_t kBuckets = 320;       // of a thinned curve
+constexpr size_t kCurvePoints = 320;       // of a thinned curve
 constexpr size_t kStripPictures = 12;  // earlier pictures in the strip
 constexpr size_t kTableRows = 12;      // evaluations shown without a click
 
@@ -202,8 +202,8 @@ std::vector<ChartMark> marks_of(const Metrics& metrics) {
 std::vector<ChartSeries> raw_and_smooth(const std::vector<ChartPoint>& points) {
   std::vector<ChartSeries> series;
   const bool many = points.size() > 40;
-  if (many) series.push_back({"logged", "raw s0", thinned(points, kBuckets)});
-  series.push_back({many ? "smoothed" : "", "line s0", many ? thinned(smoothed(points, static_cast<double>(points.size()) / 40), kBuckets) : points});
+  if (many) series.push_back({"logged", "raw s0", thinned(points, kCurvePoints)});
+  series.push_back({many ? "smoothed" : "", "line s0", many ? thinned(smoothed(points, static_cast<double>(points.size()) / 40), kCurvePoints) : points});
   return series;
 }
 
@@ -211,7 +211,7 @@ std::string curves(const RunFacts& facts) {
   const Metrics& metrics = facts.metrics;
   const auto marks = marks_of(metrics);
   std::string out = chart_with_log("loss-log", raw_and_smooth(points_of(metrics, "loss")), marks, {"loss", "mean over the global batch"});
-  out += chart_with_log("lr-log", {{"", "line s0", thinned(points_of(metrics, "lr"), kBuckets)}}, {}, {"learning rate", "", false, true});
+  out += chart_with_log("lr-log", {{"", "line s0", thinned(points_of(metrics, "lr"), kCurvePoints)}}, {}, {"learning rate", "", false, true});
   out += chart_with_log("norm-log", raw_and_smooth(points_of(metrics, "grad_norm")), {}, {"gradient norm", "before clipping"});
   out += draw_chart(raw_and_smooth(points_of(metrics, "samples_per_second")), {}, {"samples per second", "", false, true});
   out += draw_chart(raw_and_smooth(points_of(metrics, "tokens_per_second")), {}, {"tokens per second", "", false, true});
@@ -220,12 +220,12 @@ std::string curves(const RunFacts& facts) {
       {"step_seconds", "whole step"}, {"data_wait_seconds", "waiting for data"}, {"comm_exposed_seconds", "waiting for other ranks"}};
   for (size_t i = 0; i < 3; ++i) {
     const auto points = points_of(metrics, kTimes[i].first);
-    if (!points.empty()) times.push_back({kTimes[i].second, fmt::format("line s{}", i), thinned(smoothed(points, static_cast<double>(points.size()) / 40), kBuckets)});
+    if (!points.empty()) times.push_back({kTimes[i].second, fmt::format("line s{}", i), thinned(smoothed(points, static_cast<double>(points.size()) / 40), kCurvePoints)});
   }
   out += draw_chart(times, {}, {"seconds a step", "", false, true});
   auto memory = points_of(metrics, "memory_bytes");
   for (ChartPoint& point : memory) point.y /= 1e9;
-  out += draw_chart({{"", "line s0", thinned(memory, kBuckets)}}, {}, {"memory", "GB, rank 0", false, true});
+  out += draw_chart({{"", "line s0", thinned(memory, kCurvePoints)}}, {}, {"memory", "GB, rank 0", false, true});
   if (out.empty()) return html_section("curves", "Training", "<p class=soft>no step was logged yet</p>" + damaged_lines(metrics));
   std::string legend;
   if (!metrics.evaluations.empty()) legend += "▲ evaluation ";

@@ -13,7 +13,7 @@
 namespace lockstep {
 namespace {
 
-constexpr size_t kColours = 6;
+constexpr size_t kSamplerColours = 6;
 
 // Rows that differ in their steps alone share a line of the charts.
 std::string series_name(const SamplerRow& row) {
@@ -34,7 +34,7 @@ std::string chart(const SamplerReport& report, Value x, Value y, const ChartOpti
     if (known == names.end()) {
       names.push_back(name);
       const size_t number = series.size();
-      series.push_back({name, number < kColours ? fmt::format("line s{}", number) : "raw rest", {}});
+      series.push_back({name, number < kSamplerColours ? fmt::format("line s{}", number) : "raw rest", {}});
     }
     const auto at = static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin());
     series[at].points.push_back({x(row), y(row)});

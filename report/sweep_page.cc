@@ -12,10 +12,10 @@
 namespace lockstep {
 namespace {
 
-constexpr size_t kColours = 6;  // so many best points have a colour of their own
-constexpr size_t kBuckets = 200;
+constexpr size_t kPointColours = 6;  // so many best points have a colour of their own
+constexpr size_t kSweepCurvePoints = 200;
 
-std::string series_class(size_t row) { return row < kColours ? fmt::format("line s{}", row) : "raw rest"; }
+std::string point_class(size_t row) { return row < kPointColours ? fmt::format("line s{}", row) : "raw rest"; }
 
 // The best points last, so that they are drawn above the others.
 template <class MakePoints>
@@ -23,7 +23,7 @@ std::vector<ChartSeries> series_of(const SweepResults& results, bool named, Make
   std::vector<ChartSeries> series;
   for (size_t i = results.rows.size(); i-- > 0;) {
     const SweepRow& row = results.rows[i];
-    series.push_back({named && i < kColours ? row.facts.name : "", series_class(i), make_points(row)});
+    series.push_back({named && i < kPointColours ? row.facts.name : "", point_class(i), make_points(row)});
   }
   return series;
 }
@@ -33,7 +33,7 @@ std::string curves(const SweepResults& results) {
     return [name](const SweepRow& row) {
       auto points = points_of(row.metrics, name);
       if (points.size() > 40) points = smoothed(points, static_cast<double>(points.size()) / 40);
-      return thinned(points, kBuckets);
+      return thinned(points, kSweepCurvePoints);
     };
   };
   std::string out;
@@ -53,8 +53,8 @@ std::string curves(const SweepResults& results) {
                     {"training accuracy", "smoothed", false, false, true});
   if (out.empty()) return "";
   const std::string note =
-      results.rows.size() > kColours
-          ? fmt::format("<p class=note>The {} best points have colours, the others are grey.</p>\n", kColours)
+      results.rows.size() > kPointColours
+          ? fmt::format("<p class=note>The {} best points have colours, the others are grey.</p>\n", kPointColours)
           : "";
   return note + "<div class=charts>" + out + "</div>\n";
 }
@@ -83,7 +83,7 @@ std::string point_cell(const SweepRow& row, size_t i, const std::filesystem::pat
   const std::string link =
       escape_html(std::filesystem::path(row.facts.run.report()).lexically_relative(folder).string());
   const std::string key =
-      i < kColours && row.rank > 0 ? "<span class=key><i class='" + series_class(i) + "'></i></span>" : "";
+      i < kPointColours && row.rank > 0 ? "<span class=key><i class='" + point_class(i) + "'></i></span>" : "";
   return "<td class=text>" + key + (linked ? "<a href='" + link + "'>" + name + "</a>" : name) + "</td>";
 }
 

@@ -8,7 +8,7 @@
 #include "core/cuda_driver.h"
 #include "core/errors.h"
 #include "core/log.h"
-#include "kernels/cuda_parts.h"
+#include "models/models.h"
 #include "optim/cuda_parts.h"
 #include "tensor/cuda_plugin.h"
 
@@ -20,7 +20,7 @@ void open_cuda_for(const std::string& device) {
   if (device == "auto" && (driver.devices.empty() || cuda_plugin_file().empty())) return;
   if (driver.devices.empty()) throw EnvironmentError("run.device is cuda, and " + driver.problem, driver.help);
   open_cuda_plugin();
-  models::cuda_parts();  // another version is an error now, not in the first step
+  open_model_kernels();  // another version is an error now, not in the first step
   optim::cuda_parts();
 }
 

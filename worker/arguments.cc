@@ -22,9 +22,9 @@ bool is_override(const std::string& word) {
   return equals != std::string::npos && is_key_path(word.substr(0, equals));
 }
 
-Place on_command_line(const std::string& word) { return {"command line", 1, 1, word}; }
-
 }  // namespace
+
+Place on_command_line(const std::string& word) { return {"command line", 1, 1, word}; }
 
 Arguments::Arguments(const std::vector<std::string>& words, const std::vector<Flag>& flags) {
   for (size_t i = 0; i < words.size(); ++i) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "core/errors.h"
+
 namespace lockstep {
 
 // A flag a command knows: "--output FILE" has a value, "--json" has none.
@@ -13,6 +15,9 @@ struct Flag {
   std::string name;  // with dashes
   bool has_value = false;
 };
+
+// The place of an error in the words that were typed.
+Place on_command_line(const std::string& words);
 
 class Arguments {
  public:

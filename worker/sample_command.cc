@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kCommon[] = {"--output", "--count", "--weights", "--seed", "--threads", "--sampler", "--steps"};
 
-std::vector<Flag> known_flags() {
+std::vector<Flag> sample_flags() {
   std::vector<Flag> flags;
   for (const char* name : kCommon) flags.push_back({name, true});
   for (const SampleFlag& flag : all_sample_flags()) flags.push_back({flag.name, flag.has_value});
@@ -22,7 +22,7 @@ std::vector<Flag> known_flags() {
 }
 
 // `--sampler KIND --steps K` stand for a new `sampler` section and its key; further overrides follow.
-std::vector<std::string> overrides_of(const Arguments& arguments) {
+std::vector<std::string> sample_overrides(const Arguments& arguments) {
   std::vector<std::string> out;
   if (const auto kind = arguments.value("--sampler")) out.push_back("sampler={kind: " + *kind + "}");
   if (const auto steps = arguments.integer("--steps")) out.push_back("sampler.steps=" + std::to_string(*steps));
@@ -56,10 +56,10 @@ std::string recipe_of(const RunConfig& config) {
 }  // namespace
 
 int sample_command(const Words& words) {
-  const Arguments arguments(words, known_flags());
+  const Arguments arguments(words, sample_flags());
   const std::string path = arguments.one_positional("run folder or config");
   const TrainedModel trained =
-      load_trained_model(path, arguments.value("--weights").value_or(""), overrides_of(arguments), arguments.threads());
+      load_trained_model(path, arguments.value("--weights").value_or(""), sample_overrides(arguments), arguments.threads());
   const RunConfig& config = *trained.loaded.config;
   std::vector<Model*> replicas;
   for (const auto& replica : trained.replicas) replicas.push_back(replica.get());

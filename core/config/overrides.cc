@@ -11,8 +11,8 @@
 namespace lockstep {
 namespace {
 
-constexpr size_t kMaxBytes = size_t{1} << 16;
-constexpr int kMaxDepth = 64;
+constexpr size_t kLongestOverride = size_t{1} << 16;
+constexpr int kDeepestOverride = 64;
 const char* const kGrammar = "write KEY=VALUE, +KEY=VALUE or ~KEY; for example optimizer.lr=1e-3";
 
 // One override's text, parsed left to right.
@@ -52,8 +52,8 @@ class OverrideParser {
   }
 
   void check() const {
-    if (text_.size() > kMaxBytes)
-      throw ConfigError(fmt::format("an override of {} bytes, more than {}", text_.size(), kMaxBytes),
+    if (text_.size() > kLongestOverride)
+      throw ConfigError(fmt::format("an override of {} bytes, more than {}", text_.size(), kLongestOverride),
                         "write the value into a file", {"command line"});
     for (size_t i = 0, length = 0; i < text_.size(); i += length) {
       length = utf8_length(text_, i);
@@ -82,7 +82,7 @@ class OverrideParser {
       if (at_ == begin) fail("a key is missing here", kGrammar);
       keys.emplace_back(text_.substr(begin, at_ - begin), begin);
     } while (accept("."));
-    if (keys.size() > static_cast<size_t>(kMaxDepth)) fail("a key of too many parts", kGrammar);
+    if (keys.size() > static_cast<size_t>(kDeepestOverride)) fail("a key of too many parts", kGrammar);
     return keys;
   }
 
@@ -100,7 +100,7 @@ class OverrideParser {
   }
 
   Node parse_value(int depth) {
-    if (depth > kMaxDepth) fail(fmt::format("nested deeper than {} levels", kMaxDepth), "");
+    if (depth > kDeepestOverride) fail(fmt::format("nested deeper than {} levels", kDeepestOverride), "");
     skip_spaces();
     if (peek() == '[') return parse_list(depth);
     if (peek() == '{') return parse_map(depth);

@@ -4,17 +4,13 @@
 #include "core/config/config_node.h"
 #include "core/json_text.h"
 #include "core/config/print_tree.h"
+#include "core/config/overloaded.h"
 
 namespace lockstep {
 namespace {
 
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-
-using Visit = std::function<void(FieldVisitor&)>;
-std::string object(const Visit& visit, const std::string& kind, bool kind_required, int depth);
+using VisitFields = std::function<void(FieldVisitor&)>;
+std::string object(const VisitFields& visit, const std::string& kind, bool kind_required, int depth);
 std::string choice(const KindList* kinds, const std::string& default_kind, int depth);
 
 std::string limits(const Range& range) {
@@ -92,7 +88,7 @@ class SchemaWriter final : public FieldVisitor {
   int depth_;
 };
 
-std::string object(const Visit& visit, const std::string& kind, bool kind_required, int depth) {
+std::string object(const VisitFields& visit, const std::string& kind, bool kind_required, int depth) {
   SchemaWriter writer(depth);
   if (!kind.empty()) writer.properties = R"("kind":{"const":)" + quote_json(kind) + "}";
   visit(writer);

@@ -1,4 +1,5 @@
 #include "core/config/print_tree.h"
+#include "core/config/overloaded.h"
 
 #include <algorithm>
 #include <cctype>
@@ -8,11 +9,6 @@
 
 namespace lockstep {
 namespace {
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 bool is_word_char(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '/' ||

@@ -4,23 +4,19 @@
 
 #include "core/config/config_node.h"
 #include "core/config/read_scalars.h"
+#include "core/config/overloaded.h"
 
 namespace lockstep {
 namespace {
 
-using Visit = std::function<void(FieldVisitor&)>;
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
+using VisitFields = std::function<void(FieldVisitor&)>;
 
 std::string join(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
 
 // The names of one list of fields.
 class Names final : public FieldVisitor {
  public:
-  explicit Names(const Visit& visit) { visit(*this); }
+  explicit Names(const VisitFields& visit) { visit(*this); }
   void field(const Field& field) override {
     if (std::find(all.begin(), all.end(), field.name) != all.end())
       throw InternalError("the field '" + field.name + "' is listed twice");
@@ -213,7 +209,7 @@ class Reader final : public FieldVisitor {
     }
     out.options = out.options->clone();
     const Node& options = node.type == Node::Type::kMap ? node : null_node();
-    const Visit visit = [&](FieldVisitor& v) { out.options->visit(v); };
+    const VisitFields visit = [&](FieldVisitor& v) { out.options->visit(v); };
     read_known(options, visit, path, sources_, {out.kinds, out.kind});
   }
 
@@ -238,7 +234,7 @@ class Reader final : public FieldVisitor {
   }
 
  public:
-  static void read_known(const Node& node, const Visit& visit, const std::string& path, Sources* sources,
+  static void read_known(const Node& node, const VisitFields& visit, const std::string& path, Sources* sources,
                          const Owner& owner) {
     if (node.type != Node::Type::kMap && node.type != Node::Type::kNull)
       throw ConfigError(fmt::format("'{}' must be a map, got {}", path, describe(node)), "write its keys below it",
@@ -262,7 +258,7 @@ class Reader final : public FieldVisitor {
 
 }  // namespace
 
-void read_fields(const Node& node, const Visit& visit, const std::string& path, Sources* sources) {
+void read_fields(const Node& node, const VisitFields& visit, const std::string& path, Sources* sources) {
   Reader::read_known(node, visit, path, sources, {});
 }
 

@@ -20,7 +20,7 @@ bool is_picture(const ArrayInfo& array) {
   return array.dtype == at::kByte && array.shape.size() == 3 && !array.ragged && array.shape[0] <= 4;
 }
 
-void check_declared(const ShardList& list) {
+void check_image_arrays(const ShardList& list) {
   const Place place{index_path(list.shards[0].path.parent_path()).string()};
   const char* help = "convert pictures with `lockstep data convert image-folder`, or make some with `lockstep data make shapes`";
   if (list.kind != "images") throw DataError(fmt::format("the dataset's kind is '{}', not 'images'", list.kind), help, place);
@@ -56,7 +56,7 @@ class ImagesDataset final : public CheckedDataset {
 }  // namespace
 
 std::unique_ptr<Dataset> make_images_dataset(const ShardList& list, const ArraysOptions& options) {
-  check_declared(list);
+  check_image_arrays(list);
   return std::make_unique<ImagesDataset>(list, options);
 }
 

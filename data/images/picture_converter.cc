@@ -14,12 +14,12 @@ namespace {
 
 constexpr int64_t kNamedSkips = 5;  // skipped files named in the log; the others are counted
 
-struct Outcome {
+struct DecodedPicture {
   std::optional<Pixels> pixels;
   std::optional<DataError> broken;
 };
 
-Outcome decode(const EncodedPicture& picture, const ImageFitOptions& fit) {
+DecodedPicture decode(const EncodedPicture& picture, const ImageFitOptions& fit) {
   try {
     const std::string file = picture.bytes.empty() ? read_file(picture.name) : std::string();
     const std::string& bytes = picture.bytes.empty() ? file : picture.bytes;
@@ -64,7 +64,7 @@ void PictureConverter::start(const ImageShape& shape) {
 }
 
 void PictureConverter::add(const std::vector<EncodedPicture>& block) {
-  std::vector<Outcome> outcomes(block.size());
+  std::vector<DecodedPicture> outcomes(block.size());
   parallel_for(0, static_cast<int64_t>(block.size()), num_threads(options_.shards.threads),
                [&](int64_t i) { outcomes[static_cast<size_t>(i)] = decode(block[static_cast<size_t>(i)], options_.fit); });
   std::vector<uint8_t> planes;

@@ -12,7 +12,7 @@
 namespace lockstep {
 namespace {
 
-constexpr int64_t kBlock = 2048;  // pictures drawn at a time
+constexpr int64_t kPicturesAtOnce = 2048;  // pictures drawn at a time
 
 ShapeRange shape_range(const MakeShapesOptions& options) {
   if (options.kinds.empty()) throw ConfigError("kinds is empty", "name at least one: [circle]");
@@ -30,8 +30,8 @@ void add_pictures(ImageShardWriter& shards, const Stream& stream, int64_t first,
                   const MakeShapesOptions& options, Progress& progress) {
   const ShapeRange range = shape_range(options);
   const int64_t bytes = options.channels * options.image_size * options.image_size;
-  for (int64_t start = first; start < last; start += kBlock) {
-    const int64_t count = std::min(kBlock, last - start);
+  for (int64_t start = first; start < last; start += kPicturesAtOnce) {
+    const int64_t count = std::min(kPicturesAtOnce, last - start);
     std::vector<uint8_t> pixels(static_cast<size_t>(count * bytes));
     std::vector<int> labels(static_cast<size_t>(count));
     parallel_for(0, count, num_threads(options.threads), [&](int64_t i) {

@@ -10,7 +10,7 @@
 namespace lockstep {
 namespace {
 
-constexpr uint64_t kBlock = 512;
+constexpr uint64_t kTarBlock = 512;
 
 // Octal digits, ended by space or zero; nullopt for anything else. GNU's base-256 numbers start with
 // a set bit and only occur for files beyond 8 GiB.
@@ -71,16 +71,16 @@ void TarReader::fail(const std::string& fact, uint64_t at) const {
 }
 
 bool TarReader::read_header(Header& header) {
-  char block[kBlock];
-  file_.read(block, kBlock);
+  char block[kTarBlock];
+  file_.read(block, kTarBlock);
   const auto got = static_cast<uint64_t>(file_.gcount());
   if (got == 0) return false;
   const uint64_t at = offset_;
-  if (got != kBlock) fail("a header is cut short", at);
-  offset_ += kBlock;
-  if (std::memchr(block, 0, kBlock) == block && std::string(block, kBlock).find_first_not_of('\0') == std::string::npos) return false;
+  if (got != kTarBlock) fail("a header is cut short", at);
+  offset_ += kTarBlock;
+  if (std::memchr(block, 0, kTarBlock) == block && std::string(block, kTarBlock).find_first_not_of('\0') == std::string::npos) return false;
   uint64_t sum = 0;
-  for (size_t i = 0; i < kBlock; ++i) sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
+  for (size_t i = 0; i < kTarBlock; ++i) sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
   if (octal(block + 148, 8) != sum) fail("there is no valid tar header", at);
   const std::optional<uint64_t> size = octal(block + 124, 12);
   if (!size) fail("a member's size is not a number", at);
@@ -104,7 +104,7 @@ std::string TarReader::read_body(uint64_t size) {
     if (static_cast<uint64_t>(file_.gcount()) != piece) fail("a member is cut short", offset_);
     left -= piece;
   }
-  const uint64_t padding = (kBlock - size % kBlock) % kBlock;
+  const uint64_t padding = (kTarBlock - size % kTarBlock) % kTarBlock;
   file_.ignore(static_cast<std::streamsize>(padding));
   offset_ += size + padding;
   return body;
@@ -114,7 +114,7 @@ bool TarReader::next(TarMember& member) {
   PaxRecords pax;
   std::optional<std::string> long_name;
   for (Header header; read_header(header);) {
-    const uint64_t at = offset_ - kBlock;
+    const uint64_t at = offset_ - kTarBlock;
     const bool extends = header.type == 'x' || header.type == 'g' || header.type == 'L' || header.type == 'K';
     if (!extends && pax.size) header.size = *pax.size;
     std::string body = read_body(header.size);

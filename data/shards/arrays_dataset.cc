@@ -15,7 +15,7 @@
 namespace lockstep {
 namespace {
 
-const char* const kHelp = "the shard and dataset.json do not belong together; make, convert or copy the dataset again";
+const char* const kForeignShardHelp = "the shard and dataset.json do not belong together; make, convert or copy the dataset again";
 
 std::vector<int64_t> with_rows(int64_t rows, const std::vector<int64_t>& shape) {
   std::vector<int64_t> sizes{rows};
@@ -84,7 +84,7 @@ OpenShard open_shard(const ShardPath& path, const ShardList& list) {
     if (file.arrays().size() != expected)
       throw DataError(fmt::format("the shard holds {} arrays, dataset.json declares {}", file.arrays().size(), expected));
   } catch (DataError& error) {
-    throw DataError(error.fact(), error.help().empty() ? kHelp : error.help(), {path.path.string()});
+    throw DataError(error.fact(), error.help().empty() ? kForeignShardHelp : error.help(), {path.path.string()});
   }
   return shard;
 }

@@ -15,7 +15,7 @@
 namespace lockstep {
 namespace {
 
-const char* const kHelp = "the shard is damaged or was made by something else; make, convert or copy the dataset again";
+const char* const kDamagedShardHelp = "the shard is damaged or was made by something else; make, convert or copy the dataset again";
 
 // Errors below know what is wrong; this adds where, and what to do.
 template <class Body>
@@ -23,7 +23,7 @@ auto at_file(const std::filesystem::path& path, Body&& body) -> decltype(body())
   try {
     return body();
   } catch (const DataError& error) {
-    DataError placed(error.fact(), error.help().empty() ? kHelp : error.help(), {path.string()});
+    DataError placed(error.fact(), error.help().empty() ? kDamagedShardHelp : error.help(), {path.string()});
     for (const std::string& context : error.context()) placed.add_context(context);
     throw placed;
   }

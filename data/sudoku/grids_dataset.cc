@@ -11,7 +11,7 @@
 namespace lockstep {
 namespace {
 
-void check_declared(const ShardList& list) {
+void check_grid_arrays(const ShardList& list) {
   const Place place{index_path(list.shards[0].path.parent_path()).string()};
   const char* help = "make Sudoku data with `lockstep data make sudoku`, or convert with `lockstep data convert sudoku-csv`";
   if (list.kind != "grids") throw DataError(fmt::format("the dataset's kind is '{}', not 'grids'", list.kind), help, place);
@@ -84,7 +84,7 @@ class GridsDataset final : public CheckedDataset {
 }  // namespace
 
 std::unique_ptr<Dataset> make_grids_dataset(const ShardList& list, const ArraysOptions& options) {
-  check_declared(list);
+  check_grid_arrays(list);
   return std::make_unique<GridsDataset>(list, options);
 }
 

@@ -16,7 +16,7 @@
 namespace lockstep {
 namespace {
 
-constexpr size_t kBlock = 1 << 15;  // lines solved at a time
+constexpr size_t kLinesAtOnce = 1 << 15;  // lines solved at a time
 constexpr size_t kShown = 5;        // bad lines listed in the error
 
 // Which fields hold what; no solution column: −1.
@@ -31,7 +31,7 @@ struct BadLine {
   std::string why;
 };
 
-struct Outcome {
+struct SolvedLine {
   SudokuSample sample;
   std::optional<BadLine> bad;
 };
@@ -122,7 +122,7 @@ class Converter {
         if (columns_->header) continue;
       }
       block.push_back(std::move(row));
-      if (block.size() == kBlock) convert(block);
+      if (block.size() == kLinesAtOnce) convert(block);
       progress.update(rows_.bytes_read());
     }
     convert(block);
@@ -137,7 +137,7 @@ class Converter {
 
  private:
   void convert(std::vector<TextRow>& block) {
-    std::vector<Outcome> outcomes(block.size());
+    std::vector<SolvedLine> outcomes(block.size());
     parallel_for(0, static_cast<int64_t>(block.size()), num_threads(options_.threads), [&](int64_t i) {
       const auto place = static_cast<size_t>(i);
       try {

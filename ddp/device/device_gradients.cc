@@ -9,7 +9,6 @@
 namespace lockstep {
 namespace {
 
-bool is_float32(const at::Tensor& tensor) { return tensor.scalar_type() == at::kFloat; }
 
 }  // namespace
 

@@ -19,7 +19,7 @@ namespace lockstep {
 
 namespace {
 
-constexpr const char* kWhat = "the meeting of the ranks";
+constexpr const char* kMeeting = "the meeting of the ranks";
 constexpr double kPollSeconds = 0.02;
 constexpr double kRefusalSeconds = 0.5;  // rank 0 keeps the store open so long for the others to read why
 
@@ -99,7 +99,7 @@ Meeting::Meeting(const JobPlace& place, double timeout_seconds)
       const std::string help = fmt::format("nothing listens at {} ({}): rank 0 must run on that machine, with the same MASTER_ADDR "
                                            "and MASTER_PORT, and no firewall between", master.text(), place.master_address);
       throw CommError(fmt::format("{} did not arrive at '{}' within {:.3g} s (rank {} waited)",
-                                  place.agent_store ? "torchrun" : "rank 0", kWhat, timeout_seconds, place.rank), help);
+                                  place.agent_store ? "torchrun" : "rank 0", kMeeting, timeout_seconds, place.rank), help);
     }
     nap();
   }
@@ -156,7 +156,7 @@ RankCard Meeting::wait_for_card(int rank) {
       std::vector<int> late;
       for (int r = 0; r < place_.size; ++r)
         if (!store.check({key(r)})) late.push_back(r);
-      throw late_error(kWhat, place_.rank, timeout_seconds_, late);
+      throw late_error(kMeeting, place_.rank, timeout_seconds_, late);
     }
     nap();
   }
@@ -177,7 +177,7 @@ std::vector<RankCard> Meeting::exchange_cards(const RankCard& mine) {
       throw;
     }
   } catch (const c10::Error& error) {
-    throw CommError(fmt::format("rank 0 ended while rank {} was at '{}' ({})", place_.rank, kWhat, reason(error)),
+    throw CommError(fmt::format("rank 0 ended while rank {} was at '{}' ({})", place_.rank, kMeeting, reason(error)),
                     "see the log of rank 0");
   }
 }

@@ -16,7 +16,7 @@ namespace lockstep {
 
 namespace {
 
-constexpr const char* kWhat = "connecting the ranks";
+constexpr const char* kConnecting = "connecting the ranks";
 constexpr char kMagic[8] = {'L', 'C', 'K', 'S', 'T', 'C', 'P', '1'};
 constexpr double kGreetingSeconds = 5;  // a stranger that says nothing holds us up no longer
 constexpr int kChannels = 2;
@@ -83,7 +83,7 @@ class Builder {
       if (auto socket = try_connect(to, own, std::max(seconds_left(), 0.1))) {
         send_at_once(*socket);
         const Greeting mine = greeting(rank_, channel, token_);
-        if (!send_all(*socket, &mine, sizeof mine, kGreetingSeconds)) throw late_error(kWhat, rank_, timeout_, {peer});
+        if (!send_all(*socket, &mine, sizeof mine, kGreetingSeconds)) throw late_error(kConnecting, rank_, timeout_, {peer});
         sockets(channel)[peer] = std::move(*socket);
         return;
       }
@@ -97,7 +97,7 @@ class Builder {
 
   // One connection, kept if it is of the job.
   void take_one(const Socket& listener) {
-    if (seconds_left() <= 0) throw late_error(kWhat, rank_, timeout_, missing());
+    if (seconds_left() <= 0) throw late_error(kConnecting, rank_, timeout_, missing());
     pollfd entry{listener.descriptor(), POLLIN, 0};
     if (poll(&entry, 1, 100) <= 0) return;
     Socket socket(accept4(listener.descriptor(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -118,7 +118,7 @@ class Builder {
     Greeting theirs{};
     const Socket& socket = sockets(channel)[peer];
     if (!receive_all(socket, &theirs, sizeof theirs, std::max(seconds_left(), 0.1)))
-      throw late_error(kWhat, rank_, timeout_, {peer});
+      throw late_error(kConnecting, rank_, timeout_, {peer});
     if (!is_from_job(theirs, token_) || theirs.rank != static_cast<uint32_t>(peer))
       throw CommError(fmt::format("what answers at the address of rank {} is not that rank", peer),
                       "two jobs may share one master port: give each its own");

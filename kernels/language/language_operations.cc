@@ -7,6 +7,7 @@
 
 #include "core/errors.h"
 #include "kernels/cuda_parts.h"
+#include "kernels/pointers.h"
 #include "tensor/float_types.h"
 
 namespace lockstep {
@@ -15,8 +16,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
-const float* floats(const at::Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
-const void* data(const at::Tensor& t) { return t.defined() ? t.const_data_ptr() : nullptr; }
 at::Tensor or_none(const std::optional<at::Tensor>& t) { return t ? *t : at::Tensor(); }
 std::optional<at::Tensor> given(const at::Tensor& t) { return t.defined() ? std::optional(t) : std::nullopt; }
 
@@ -30,7 +29,7 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
  public:
   static tensor_list forward(AutogradContext* context, const at::Tensor& x, const std::optional<at::Tensor>& residual,
                              const std::optional<at::Tensor>& weight, double eps) {
-    const models::CudaParts& kernels = models::kernels_for(x);
+    const kernels::CudaParts& kernels = kernels::kernels_for(x);
     const RmsNormShape shape = norm_shape(x, eps);
     at::Tensor sum = residual ? at::empty_like(x) : at::Tensor(), normed = at::empty_like(x);
     at::Tensor rstd = at::empty({shape.rows}, x.options().dtype(at::kFloat));
@@ -47,7 +46,7 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
     const at::Tensor &h = saved[0], &weight = saved[1];
     const bool residual = context->saved_data["residual"].toBool();
     const RmsNormShape shape = norm_shape(h, context->saved_data["eps"].toDouble());
-    const models::CudaParts& kernels = models::kernels_for(h);
+    const kernels::CudaParts& kernels = kernels::kernels_for(h);
     const at::Tensor past = residual ? outputs[0] : at::Tensor(), through = outputs.back();
     const at::Tensor dh = past.defined() ? past.contiguous() : at::Tensor();
     const at::Tensor dy = through.defined() ? through.contiguous() : at::zeros_like(h);
@@ -75,7 +74,7 @@ SwigluShape swiglu_shape(const at::Tensor& gate) {
 class Swiglu : public torch::autograd::Function<Swiglu> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& gate, const at::Tensor& up) {
-    const models::CudaParts& kernels = models::kernels_for(gate);
+    const kernels::CudaParts& kernels = kernels::kernels_for(gate);
     at::Tensor y = at::empty_like(gate);
     kernels.swiglu_forward(swiglu_shape(gate), data(gate), data(up), y.mutable_data_ptr(), kernels.current_stream());
     context->save_for_backward({gate, up});
@@ -84,7 +83,7 @@ class Swiglu : public torch::autograd::Function<Swiglu> {
 
   static tensor_list backward(AutogradContext* context, tensor_list outputs) {
     const auto saved = context->get_saved_variables();
-    const models::CudaParts& kernels = models::kernels_for(saved[0]);
+    const kernels::CudaParts& kernels = kernels::kernels_for(saved[0]);
     const at::Tensor dy = outputs[0].contiguous();
     at::Tensor dgate = at::empty_like(saved[0]), dup = at::empty_like(saved[1]);
     kernels.swiglu_backward(swiglu_shape(saved[0]), data(saved[0]), data(saved[1]), data(dy), dgate.mutable_data_ptr(),
@@ -105,7 +104,7 @@ class SwigluOfHalves : public torch::autograd::Function<SwigluOfHalves> {
   }
 
   static at::Tensor forward(AutogradContext* context, const at::Tensor& both) {
-    const models::CudaParts& kernels = models::kernels_for(both);
+    const kernels::CudaParts& kernels = kernels::kernels_for(both);
     const SwigluShape shape = shape_of(both);
     std::vector<int64_t> sizes = both.sizes().vec();
     sizes.back() = shape.columns;
@@ -117,7 +116,7 @@ class SwigluOfHalves : public torch::autograd::Function<SwigluOfHalves> {
 
   static tensor_list backward(AutogradContext* context, tensor_list outputs) {
     const at::Tensor both = context->get_saved_variables()[0], dy = outputs[0].contiguous();
-    const models::CudaParts& kernels = models::kernels_for(both);
+    const kernels::CudaParts& kernels = kernels::kernels_for(both);
     const SwigluShape shape = shape_of(both);
     at::Tensor d = at::empty_like(both);
     kernels.swiglu_backward(shape, data(both), half(data(both), shape), data(dy), d.mutable_data_ptr(),
@@ -135,7 +134,7 @@ class Rotary : public torch::autograd::Function<Rotary> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cosines, const at::Tensor& sines,
                             const std::optional<at::Tensor>& positions, bool normalize, double eps) {
-    const models::CudaParts& kernels = models::kernels_for(x);
+    const kernels::CudaParts& kernels = kernels::kernels_for(x);
     const RotaryShape shape = rotary_shape(x, {normalize, eps}, x.stride(1));
     at::Tensor y = at::empty(x.sizes(), x.options());
     at::Tensor rstd = at::empty({normalize ? shape.tokens * shape.heads : 0}, cosines.options());
@@ -149,7 +148,7 @@ class Rotary : public torch::autograd::Function<Rotary> {
   static tensor_list backward(AutogradContext* context, tensor_list outputs) {
     const auto saved = context->get_saved_variables();
     const at::Tensor dy = outputs[0].contiguous();
-    const models::CudaParts& kernels = models::kernels_for(dy);
+    const kernels::CudaParts& kernels = kernels::kernels_for(dy);
     at::Tensor dx = at::empty_like(dy);
     const RotaryShape shape = rotary_shape(dy, {context->saved_data["normalize"].toBool(), 0}, dy.size(2) * dy.size(3));
     kernels.rotary_backward(shape, data(saved[0]), floats(saved[1]), floats(saved[2]), floats(saved[3]), place_of(saved[4]),
@@ -184,7 +183,7 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& logits, const at::Tensor& targets, double softcap,
                             bool overwrite) {
-    const models::CudaParts& kernels = models::kernels_for(logits);
+    const kernels::CudaParts& kernels = kernels::kernels_for(logits);
     at::Tensor losses = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat)), sums = at::empty_like(losses);
     kernels.cross_entropy_forward(entropy_shape(logits, softcap), data(logits), targets.const_data_ptr<int64_t>(),
                                   losses.mutable_data_ptr<float>(), sums.mutable_data_ptr<float>(), kernels.current_stream());
@@ -197,7 +196,7 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
   static tensor_list backward(AutogradContext* context, tensor_list outputs) {
     const auto saved = context->get_saved_variables();
     const at::Tensor &logits = saved[0], d_losses = outputs[0].contiguous();
-    const models::CudaParts& kernels = models::kernels_for(logits);
+    const kernels::CudaParts& kernels = kernels::kernels_for(logits);
     at::Tensor d = context->saved_data["overwrite"].toBool() ? logits.detach() : at::empty_strided(logits.sizes(), logits.strides(), logits.options());
     kernels.cross_entropy_backward(entropy_shape(logits, context->saved_data["softcap"].toDouble()), data(logits),
                                    saved[1].const_data_ptr<int64_t>(), floats(saved[2]), floats(d_losses), d.mutable_data_ptr(),

@@ -6,6 +6,7 @@
 
 #include "kernels/norms/channel_norm_kernel.h"
 #include "kernels/cuda_parts.h"
+#include "kernels/pointers.h"
 #include "kernels/kernel_isa.h"
 #include "tensor/float_types.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 constexpr double kSmallestLength = 1e-12;
 
-const ChannelNormKernel* kernel_for(const at::Tensor& x) {
+const ChannelNormKernel* channel_kernel_for(const at::Tensor& x) {
   if (!x.is_cpu() || x.size(2) * x.size(3) % kLanePositions != 0 || x.numel() == 0) return nullptr;
   if (kernel_isa() == KernelIsa::kAvx512) return &channel_norm_kernel_avx512();
   if (kernel_isa() == KernelIsa::kAvx2) return &channel_norm_kernel_avx2();
@@ -23,7 +24,6 @@ const ChannelNormKernel* kernel_for(const at::Tensor& x) {
 
 ChannelNormShape shape_of(const at::Tensor& x, bool silu) { return {x.size(0), x.size(1), x.size(2) * x.size(3), silu}; }
 
-const float* floats(const at::Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
 
 class FusedNorm : public torch::autograd::Function<FusedNorm> {
  public:
@@ -34,7 +34,7 @@ class FusedNorm : public torch::autograd::Function<FusedNorm> {
     context->save_for_backward({x, g, scale_shift});
     context->saved_data["silu"] = silu;
     at::Tensor y = at::empty_like(x);
-    kernel_for(x)->forward(shape_of(x, silu), floats(x), floats(g), floats(scale_shift), y.mutable_data_ptr<float>());
+    channel_kernel_for(x)->forward(shape_of(x, silu), floats(x), floats(g), floats(scale_shift), y.mutable_data_ptr<float>());
     return y;
   }
 
@@ -45,7 +45,7 @@ class FusedNorm : public torch::autograd::Function<FusedNorm> {
     const at::Tensor dy = outputs[0].contiguous();
     at::Tensor dx = at::empty_like(x), dg = at::zeros_like(g), d_condition;
     if (scale_shift.defined()) d_condition = at::empty_like(scale_shift);
-    kernel_for(x)->backward(shape_of(x, context->saved_data["silu"].toBool()), floats(x), floats(g), floats(scale_shift),
+    channel_kernel_for(x)->backward(shape_of(x, context->saved_data["silu"].toBool()), floats(x), floats(g), floats(scale_shift),
                             floats(dy), dx.mutable_data_ptr<float>(), dg.mutable_data_ptr<float>(),
                             d_condition.defined() ? d_condition.mutable_data_ptr<float>() : nullptr);
     return {dx, dg, d_condition, {}};
@@ -71,7 +71,7 @@ class RowsNorm : public torch::autograd::Function<RowsNorm> {
     const at::Tensor scale_shift = condition.value_or(at::Tensor());
     context->save_for_backward({x, g, scale_shift});
     context->saved_data["silu"] = silu;
-    const models::CudaParts& kernels = models::kernels_for(x);
+    const kernels::CudaParts& kernels = kernels::kernels_for(x);
     at::Tensor y = at::empty_like(x);
     kernels.channel_rows_forward(rows_of(x, silu), x.const_data_ptr(), floats(g), floats(scale_shift), y.mutable_data_ptr(),
                                  kernels.current_stream());
@@ -82,7 +82,7 @@ class RowsNorm : public torch::autograd::Function<RowsNorm> {
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &g = saved[1], &scale_shift = saved[2];
     const ChannelRowsShape shape = rows_of(x, context->saved_data["silu"].toBool());
-    const models::CudaParts& kernels = models::kernels_for(x);
+    const kernels::CudaParts& kernels = kernels::kernels_for(x);
     const at::Tensor dy = outputs[0].contiguous(at::MemoryFormat::ChannelsLast);
     at::Tensor dx = at::empty_like(x), dg = at::empty_like(g), workspace = at::empty({x.is_cuda() ? shape.workspace() : 0}, g.options());
     const at::Tensor d_condition = scale_shift.defined() ? at::empty_like(scale_shift) : at::Tensor();
@@ -114,11 +114,11 @@ at::Tensor channel_norm_reference(const at::Tensor& x, const at::Tensor& g, cons
 }
 
 at::Tensor channel_norm(const at::Tensor& x, const at::Tensor& g) {
-  return kernel_for(x) != nullptr ? fused(x, g, {}, false) : channel_norm_reference(x, g, {}, false);
+  return channel_kernel_for(x) != nullptr ? fused(x, g, {}, false) : channel_norm_reference(x, g, {}, false);
 }
 
 at::Tensor channel_norm_silu(const at::Tensor& x, const at::Tensor& g, const at::Tensor& scale_shift) {
-  return kernel_for(x) != nullptr ? fused(x, g, scale_shift, true) : channel_norm_reference(x, g, scale_shift, true);
+  return channel_kernel_for(x) != nullptr ? fused(x, g, scale_shift, true) : channel_norm_reference(x, g, scale_shift, true);
 }
 
 }  // namespace lockstep

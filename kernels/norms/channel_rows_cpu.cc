@@ -3,14 +3,15 @@
 #include <vector>
 
 #include "kernels/norms/channel_rows_kernel.h"
+#include "kernels/norms/sigmoid.h"
 #include "tensor/float_types.h"
 
 namespace lockstep::cpu {
 namespace {
 
-struct Affine {
+struct RowAffine {
   std::vector<float> gain, shift;
-  Affine(const ChannelRowsShape& s, const float* g, const float* scale_shift, int64_t image)
+  RowAffine(const ChannelRowsShape& s, const float* g, const float* scale_shift, int64_t image)
       : gain(static_cast<size_t>(s.channels)), shift(gain.size()) {
     const float* condition = scale_shift == nullptr ? nullptr : scale_shift + image * 2 * s.channels;
     for (int64_t c = 0; c < s.channels; ++c) {
@@ -27,11 +28,10 @@ float inverse_length(const ChannelRowsShape& s, const T* row) {
   return std::sqrt(static_cast<float>(s.channels)) / std::max(static_cast<float>(std::sqrt(sum)), 1e-12f);
 }
 
-float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
 // One position: dx, and the sums over positions of dz and dz·u, [2][C].
 template <class T>
-void backward_row(const ChannelRowsShape& s, const Affine& a, const T* x, const T* dy, T* dx, std::vector<double>& sums) {
+void backward_row(const ChannelRowsShape& s, const RowAffine& a, const T* x, const T* dy, T* dx, std::vector<double>& sums) {
   const float inverse = inverse_length(s, x);
   std::vector<float> through(static_cast<size_t>(s.channels));
   double dot = 0;
@@ -57,7 +57,7 @@ void backward_row(const ChannelRowsShape& s, const Affine& a, const T* x, const 
 void channel_rows_forward(const ChannelRowsShape& s, const void* x, const float* g, const float* scale_shift, void* y, void*) {
   with_float_type(s.type, [&]<class T>() {
     for (int64_t image = 0; image < s.batch; ++image) {
-      const Affine a(s, g, scale_shift, image);
+      const RowAffine a(s, g, scale_shift, image);
       for (int64_t p = image * s.positions; p < (image + 1) * s.positions; ++p) {
         const T* row = static_cast<const T*>(x) + p * s.channels;
         const float inverse = inverse_length(s, row);
@@ -77,7 +77,7 @@ void channel_rows_backward(const ChannelRowsShape& s, const void* x, const float
   for (int64_t c = 0; c < C; ++c) dg[c] = 0.0f;
   with_float_type(s.type, [&]<class T>() {
     for (int64_t image = 0; image < s.batch; ++image) {
-      const Affine a(s, g, scale_shift, image);
+      const RowAffine a(s, g, scale_shift, image);
       std::fill(sums.begin(), sums.end(), 0.0);
       for (int64_t p = image * s.positions; p < (image + 1) * s.positions; ++p)
         backward_row(s, a, static_cast<const T*>(x) + p * C, static_cast<const T*>(dy) + p * C, static_cast<T*>(dx) + p * C, sums);

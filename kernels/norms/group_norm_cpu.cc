@@ -3,15 +3,16 @@
 #include <vector>
 
 #include "kernels/norms/group_norm_kernel.h"
+#include "kernels/norms/sigmoid.h"
 #include "tensor/float_types.h"
 
 namespace lockstep::cpu {
 namespace {
 
 // z = gain·x + bias of each channel of one image.
-struct Affine {
+struct GroupAffine {
   std::vector<float> gain, bias, scale;
-  Affine(const GroupNormShape& s, const GroupNormInputs& in, const float* statistics, int64_t image)
+  GroupAffine(const GroupNormShape& s, const GroupNormInputs& in, const float* statistics, int64_t image)
       : gain(static_cast<size_t>(s.channels)), bias(gain.size()), scale(gain.size()) {
     const int64_t width = s.channels / s.groups;
     const float* condition = in.scale_shift == nullptr ? nullptr : in.scale_shift + image * 2 * s.channels;
@@ -25,7 +26,6 @@ struct Affine {
   }
 };
 
-float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
 float through_silu(bool silu, float z, float dy) {
   if (!silu) return dy;
@@ -57,7 +57,7 @@ void take_statistics(const GroupNormShape& s, const T* x, float* statistics) {
 
 // Σ dz and Σ dz·x̂ of each channel of one image: [2][C].
 template <class T>
-std::vector<double> gradient_sums(const GroupNormShape& s, const T* x, const T* dy, const float* statistics, const Affine& a) {
+std::vector<double> gradient_sums(const GroupNormShape& s, const T* x, const T* dy, const float* statistics, const GroupAffine& a) {
   const int64_t width = s.channels / s.groups;
   std::vector<double> sums(static_cast<size_t>(2 * s.channels));
   for (int64_t p = 0; p < s.positions; ++p)
@@ -71,7 +71,7 @@ std::vector<double> gradient_sums(const GroupNormShape& s, const T* x, const T* 
 }
 
 template <class T>
-void write_dx(const GroupNormShape& s, const T* x, const T* dy, const float* statistics, const Affine& a,
+void write_dx(const GroupNormShape& s, const T* x, const T* dy, const float* statistics, const GroupAffine& a,
               const std::vector<double>& sums, T* dx) {
   const int64_t width = s.channels / s.groups;
   std::vector<float> plain(static_cast<size_t>(s.groups)), along(plain.size());
@@ -90,7 +90,7 @@ void write_dx(const GroupNormShape& s, const T* x, const T* dy, const float* sta
     }
 }
 
-void add_parameters(const GroupNormShape& s, const GroupNormInputs& in, const Affine& a, const std::vector<double>& sums,
+void add_parameters(const GroupNormShape& s, const GroupNormInputs& in, const GroupAffine& a, const std::vector<double>& sums,
                     int64_t image, const GroupNormGradients& out) {
   const int64_t C = s.channels;
   for (int64_t c = 0; c < C; ++c) {
@@ -111,7 +111,7 @@ void group_norm_forward(const GroupNormShape& s, const GroupNormInputs& in, void
     const T* x = static_cast<const T*>(in.x);
     take_statistics(s, x, statistics);
     for (int64_t image = 0; image < s.batch; ++image) {
-      const Affine a(s, in, statistics, image);
+      const GroupAffine a(s, in, statistics, image);
       for (int64_t p = image * s.positions; p < (image + 1) * s.positions; ++p)
         for (int64_t c = 0; c < s.channels; ++c) {
           const float z = static_cast<float>(x[p * s.channels + c]) * a.gain[c] + a.bias[c];
@@ -129,7 +129,7 @@ void group_norm_backward(const GroupNormShape& s, const GroupNormInputs& in, con
       const int64_t at = image * s.positions * s.channels;
       const T *x = static_cast<const T*>(in.x) + at, *d = static_cast<const T*>(dy) + at;
       const float* mine = statistics + image * s.groups * 2;
-      const Affine a(s, in, statistics, image);
+      const GroupAffine a(s, in, statistics, image);
       const std::vector<double> sums = gradient_sums(s, x, d, mine, a);
       write_dx(s, x, d, mine, a, sums, static_cast<T*>(out.dx) + at);
       add_parameters(s, in, a, sums, image, out);

@@ -10,7 +10,7 @@
 namespace lockstep {
 namespace {
 
-const GroupNormLanes* kernel_for(const at::Tensor& x) {
+const GroupNormLanes* group_kernel_for(const at::Tensor& x) {
   const bool fits = x.is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 && x.numel() > 0 &&
                     x.size(1) % kLaneChannels == 0 && x.is_contiguous(at::MemoryFormat::ChannelsLast);
   if (!fits) return nullptr;
@@ -32,7 +32,7 @@ class FusedGroupNorm : public torch::autograd::Function<FusedGroupNorm> {
                             const at::Tensor& beta, const std::optional<at::Tensor>& residual, int64_t groups, double eps) {
     const GroupNormLanesShape shape = shape_of(x, groups, eps);
     at::Tensor y = at::empty_like(x), statistics = at::empty({shape.images, groups, 2}, at::kFloat), workspace = workspace_of(shape);
-    kernel_for(x)->forward(shape, x.const_data_ptr<float>(), gamma.const_data_ptr<float>(), beta.const_data_ptr<float>(),
+    group_kernel_for(x)->forward(shape, x.const_data_ptr<float>(), gamma.const_data_ptr<float>(), beta.const_data_ptr<float>(),
                            residual ? residual->const_data_ptr<float>() : nullptr, y.mutable_data_ptr<float>(),
                            statistics.mutable_data_ptr<float>(), workspace.mutable_data_ptr<float>());
     context->save_for_backward({x, gamma, beta, statistics});
@@ -49,7 +49,7 @@ class FusedGroupNorm : public torch::autograd::Function<FusedGroupNorm> {
     const at::Tensor dy = outputs[0].contiguous(at::MemoryFormat::ChannelsLast);
     at::Tensor dx = at::empty_like(x), sums = at::zeros({2, shape.channels}, at::kDouble), workspace = workspace_of(shape);
     auto* dgamma = sums.mutable_data_ptr<double>();
-    kernel_for(x)->backward(shape, x.const_data_ptr<float>(), gamma.const_data_ptr<float>(), beta.const_data_ptr<float>(),
+    group_kernel_for(x)->backward(shape, x.const_data_ptr<float>(), gamma.const_data_ptr<float>(), beta.const_data_ptr<float>(),
                             statistics.const_data_ptr<float>(), dy.const_data_ptr<float>(), dx.mutable_data_ptr<float>(), dgamma,
                             dgamma + shape.channels, workspace.mutable_data_ptr<float>());
     const at::Tensor rounded = sums.to(at::kFloat);
@@ -74,7 +74,7 @@ class RowsGroupNorm : public torch::autograd::Function<RowsGroupNorm> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& gamma,
                             const at::Tensor& beta, const std::optional<at::Tensor>& residual, int64_t groups, double eps) {
     const GroupNormShape shape = rows_of(x, groups, eps);
-    const models::CudaParts& kernels = models::kernels_for(x);
+    const kernels::CudaParts& kernels = kernels::kernels_for(x);
     at::Tensor y = at::empty_like(x), statistics = at::empty({shape.batch, groups, 2}, gamma.options());
     at::Tensor workspace = rows_workspace(shape, x);
     GroupNormInputs in{x.const_data_ptr(), gamma.const_data_ptr<float>(), beta.const_data_ptr<float>()};
@@ -91,7 +91,7 @@ class RowsGroupNorm : public torch::autograd::Function<RowsGroupNorm> {
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &gamma = saved[1], &beta = saved[2], &statistics = saved[3];
     const GroupNormShape shape = rows_of(x, statistics.size(1), context->saved_data["eps"].toDouble());
-    const models::CudaParts& kernels = models::kernels_for(x);
+    const kernels::CudaParts& kernels = kernels::kernels_for(x);
     const at::Tensor dy = outputs[0].contiguous(at::MemoryFormat::ChannelsLast);
     at::Tensor dx = at::empty_like(x), dgamma = at::empty_like(gamma), dbeta = at::empty_like(beta);
     at::Tensor workspace = rows_workspace(shape, x);
@@ -121,7 +121,7 @@ at::Tensor group_norm_silu_reference(const at::Tensor& x, int64_t groups, const 
 at::Tensor group_norm_silu(const at::Tensor& x, int64_t groups, const at::Tensor& gamma, const at::Tensor& beta, double eps,
                            const at::Tensor& residual) {
   if (x.is_cuda()) return group_norm_silu_rows(x, groups, gamma, beta, eps, residual);
-  const bool fits = kernel_for(x) != nullptr && gamma.scalar_type() == at::kFloat &&
+  const bool fits = group_kernel_for(x) != nullptr && gamma.scalar_type() == at::kFloat &&
                     (!residual.defined() || (residual.scalar_type() == at::kFloat && residual.sizes() == x.sizes() &&
                                              residual.is_contiguous(at::MemoryFormat::ChannelsLast)));
   if (!fits) return group_norm_silu_reference(x, groups, gamma, beta, eps, residual);

@@ -28,9 +28,9 @@
 namespace lockstep {
 namespace {
 
-constexpr int kPollMilliseconds = 100;
+constexpr int kPointPollMilliseconds = 100;
 constexpr double kResultsSeconds = 5;     // least time between two writings of the results
-constexpr double kAskAgainSeconds = 2;    // a point that is just starting may miss the first signal
+constexpr double kAskPointAgainSeconds = 2;    // a point that is just starting may miss the first signal
 constexpr double kInterruptSeconds = 10;  // how long points may take to end at once
 constexpr const char* kLogName = "sweep.log";
 
@@ -126,7 +126,7 @@ void SweepRunner::run() {
   while (!running_.empty() || (!waiting_.empty() && !signals_.stop_requested())) {
     if (!signals_.stop_requested()) start_what_fits();
     pollfd news{signals_.descriptor(), POLLIN, 0};
-    poll(&news, 1, kPollMilliseconds);
+    poll(&news, 1, kPointPollMilliseconds);
     signals_.read_pending();
     if (signals_.stop_requested()) ask_to_stop();
     collect_ended();
@@ -269,7 +269,7 @@ void SweepRunner::ask_to_stop() {
     for (const auto& one : running_) one->child->signal(too_late ? SIGKILL : SIGINT);  // a point wants two, too
     return;
   }
-  if (asked_seconds_ != 0 && now - asked_seconds_ < kAskAgainSeconds) return;
+  if (asked_seconds_ != 0 && now - asked_seconds_ < kAskPointAgainSeconds) return;
   for (const auto& one : running_) one->child->signal(SIGTERM);
   asked_seconds_ = now;
 }

@@ -7,7 +7,7 @@
 
 #include "core/errors.h"
 #include "kernels/norms/channel_norm.h"
-#include "kernels/philox_dropout.h"
+#include "models/philox_dropout.h"
 
 namespace lockstep {
 

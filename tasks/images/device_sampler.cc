@@ -9,7 +9,7 @@
 
 #include "core/errors.h"
 #include "core/log.h"
-#include "kernels/cuda_parts.h"
+#include "models/diffusion/device_kernels.h"
 #include "models/diffusion/sampler_update.h"
 
 namespace lockstep {
@@ -69,7 +69,7 @@ DeviceSampler::~DeviceSampler() {
 
 void DeviceSampler::begin(const SamplerDraw& draw) {
   draws_noise_ = draw.stream != nullptr && noise_.defined();
-  const models::CudaParts& kernels = models::kernels_for(x_);
+  const SamplerKernels kernels = sampler_kernels_for(x_);
   queue_->run([&] {
     now_.zero_();
     start_.zero_();
@@ -82,7 +82,7 @@ void DeviceSampler::begin(const SamplerDraw& draw) {
     key_ = draw.stream->key();
     ids_.copy_(at::tensor(draw.ids, at::kLong));
     kernels.fill_normal(random_rows(*draw.stream, x_.size(0), x_.numel() / x_.size(0)), ids_.const_data_ptr<int64_t>(),
-                        now_.const_data_ptr<int64_t>(), x_.mutable_data_ptr<float>(), kernels.current_stream());
+                        now_.const_data_ptr<int64_t>(), x_.mutable_data_ptr<float>(), kernels.stream);
   });
 }
 
@@ -101,13 +101,12 @@ void DeviceSampler::step() {
   if (model_.facts().self_condition) input.self_condition = start_;  // zeros at first: no estimate yet
   input.classes = classes_;
   const at::Tensor output = predict_guided(model_, input, guidance_).contiguous();
-  const models::CudaParts& kernels = models::kernels_for(x_);
-  void* stream = kernels.current_stream();
+  const SamplerKernels kernels = sampler_kernels_for(x_);
   const int64_t* now = now_.const_data_ptr<int64_t>();
   float* noise = noise_.defined() ? noise_.mutable_data_ptr<float>() : nullptr;
-  if (draws_noise_) kernels.fill_normal({images, elements, {key_[0], key_[1]}}, ids_.const_data_ptr<int64_t>(), now, noise, stream);
-  kernels.sampler_step({images, elements, output.numel() / images}, table_.const_data_ptr<double>(), now, x_.mutable_data_ptr<float>(),
-                       start_.mutable_data_ptr<float>(), output.const_data_ptr<float>(), noise, stream);
+  if (draws_noise_) kernels.fill_normal({images, elements, {key_[0], key_[1]}}, ids_.const_data_ptr<int64_t>(), now, noise, kernels.stream);
+  kernels.step({images, elements, output.numel() / images}, table_.const_data_ptr<double>(), now, x_.mutable_data_ptr<float>(),
+                       start_.mutable_data_ptr<float>(), output.const_data_ptr<float>(), noise, kernels.stream);
 }
 
 void DeviceSampler::place_weights(Parameters& moved) {

@@ -8,7 +8,7 @@
 #include "core/errors.h"
 #include "core/philox.h"
 #include "data/images/images_dataset.h"
-#include "kernels/philox_dropout.h"
+#include "models/philox_dropout.h"
 #include "tasks/images/image_commands.h"
 #include "tasks/images/image_evaluations.h"
 #include "tasks/images/immiscible.h"

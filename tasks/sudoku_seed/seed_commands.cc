@@ -13,7 +13,7 @@
 namespace lockstep {
 namespace {
 
-constexpr size_t kMostDrawn = 64;  // boards in a picture
+constexpr size_t kMostSeedBoards = 64;  // boards in a picture
 
 // Prints lines and boards, logs both checks, draws the picture.
 void hand_out(const std::vector<Grid>& grids, const std::vector<Grid>& starts, const SampleRequest& request) {
@@ -28,7 +28,7 @@ void hand_out(const std::vector<Grid>& grids, const std::vector<Grid>& starts, c
     const bool fine = is_solved_grid(grid.data());
     valid += fine;
     passing += passes_seed_check(grid);
-    if (boards.size() < kMostDrawn)
+    if (boards.size() < kMostSeedBoards)
       boards.push_back({fine ? "valid" : "breaks the rules", starts[i], grid, sudoku_conflicts(grid)});
   }
   log_info(fmt::format("{} of {} grids keep all rules of Sudoku; {} have no digit twice in a unit", valid, grids.size(), passing));

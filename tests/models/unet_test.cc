@@ -9,7 +9,7 @@
 #include "core/philox.h"
 #include "models/unet/class_unet.h"
 #include "models/models.h"
-#include "kernels/philox_dropout.h"
+#include "models/philox_dropout.h"
 #include "models/unet/unet.h"
 #include "tensor/safetensors.h"
 #include "tests/models/hashed_weights.h"

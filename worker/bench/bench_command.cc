@@ -20,7 +20,7 @@
 namespace lockstep {
 namespace {
 
-std::vector<Flag> known_flags() {
+std::vector<Flag> bench_flags() {
   std::vector<Flag> flags = {{"--samplers", true}, {"--steps", true}, {"--precision", true}, {"--graph", true}, {"--attention", true},
                                   {"--batch", true}, {"--repeats", true}, {"--warmup", true}, {"--reference", true}, {"--weights", true},
                                   {"--seed", true}, {"--threads", true}, {"--output", true}, {"--device", true}, {"--json"},
@@ -28,8 +28,6 @@ std::vector<Flag> known_flags() {
   flags.insert(flags.end(), bench_fid_flags().begin(), bench_fid_flags().end());
   return flags;
 }
-
-Place on_command_line(const std::string& words) { return {"command line", 1, 1, words}; }
 
 // "ddim,ddpm" → its words.
 std::vector<std::string> list_of(const Arguments& arguments, const std::string& flag, std::vector<std::string> otherwise) {
@@ -79,7 +77,7 @@ SamplerBenchOptions options_of(const Arguments& arguments, uint64_t seed, const 
 }
 
 // The overrides; --device stands for run.device.
-std::vector<std::string> overrides_of(const Arguments& arguments) {
+std::vector<std::string> bench_overrides(const Arguments& arguments) {
   std::vector<std::string> out = arguments.overrides();
   if (const auto device = arguments.value("--device")) out.push_back("run.device=" + *device);
   return out;
@@ -89,9 +87,9 @@ std::vector<std::string> overrides_of(const Arguments& arguments) {
 TrainedModel model_of(const Arguments& arguments, const std::string& path) {
   const std::string weights = arguments.value("--weights").value_or("");
   if (!weights.empty() || (path != "-" && fs::is_directory(path)))
-    return load_trained_model(path, weights, overrides_of(arguments), arguments.threads());
+    return load_trained_model(path, weights, bench_overrides(arguments), arguments.threads());
   log_warning("a config alone has no weights: the bench runs on random weights. Times hold, errors say nothing about a trained model");
-  return load_trained_model(path, "initial", overrides_of(arguments), arguments.threads());
+  return load_trained_model(path, "initial", bench_overrides(arguments), arguments.threads());
 }
 
 bool is_random(const TrainedModel& trained) { return trained.which == "initial"; }
@@ -142,7 +140,7 @@ void check_output(const std::string& path) {
 int bench_command(const Words& words) {
   if (words.empty() || words.front() != "sampler")
     throw ConfigError(words.empty() ? "bench needs to know what" : "bench knows no '" + words.front() + "'", "lockstep bench sampler CONFIG");
-  const Arguments arguments({words.begin() + 1, words.end()}, known_flags());
+  const Arguments arguments({words.begin() + 1, words.end()}, bench_flags());
   const std::string path = arguments.one_positional("run folder or config"), output = arguments.value("--output").value_or("");
   check_output(output);
   const TrainedModel trained = model_of(arguments, path);

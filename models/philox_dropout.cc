@@ -1,4 +1,4 @@
-#include "kernels/philox_dropout.h"
+#include "models/philox_dropout.h"
 
 #include <ATen/ATen.h>
 
@@ -22,7 +22,7 @@ at::Tensor masked(const at::Tensor& x, const at::Tensor& numbers, const Use& use
   shape.kept = static_cast<float>(1 / (1 - use.share));
   shape.first = use.first;
   shape.type = float_type_of(x.scalar_type());
-  const models::CudaParts& kernels = models::kernels_for(x);
+  const kernels::CudaParts& kernels = kernels::kernels_for(x);
   at::Tensor y = at::empty_like(x);
   kernels.dropout(shape, numbers.const_data_ptr<int64_t>(), x.const_data_ptr(), y.mutable_data_ptr(),
                   kernels.current_stream());
