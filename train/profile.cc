@@ -1,7 +1,6 @@
 #include "train/profile.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <set>
 #include <tuple>
@@ -22,28 +21,20 @@ namespace {
 namespace kineto = torch::autograd::profiler;
 using torch::profiler::impl::ActivityType;
 
-constexpr int64_t kWarmUpSteps = 3;
 constexpr size_t kTableRows = 20;
-
-std::optional<int64_t> whole_number(std::string_view text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 torch::profiler::impl::ProfilerConfig all_threads() {
   torch::profiler::impl::ExperimentalConfig experimental;
   experimental.profile_all_threads = true;  // slot threads and the communication thread too
-  return torch::profiler::impl::ProfilerConfig(torch::profiler::impl::ProfilerState::KINETO, false, false, false, false,
-                                               false, experimental);
+  return torch::profiler::impl::ProfilerConfig(torch::profiler::impl::ProfilerState::KINETO, false,
+                                               false, false, false, false, experimental);
 }
 
 // Kernels, copies and fills; a GPU's copies of the host's ranges are left out.
 bool is_device_work(const kineto::KinetoEvent& event) {
   const auto type = static_cast<libkineto::ActivityType>(event.activityType());
-  return type == libkineto::ActivityType::CONCURRENT_KERNEL || type == libkineto::ActivityType::GPU_MEMCPY ||
-         type == libkineto::ActivityType::GPU_MEMSET;
+  return type == libkineto::ActivityType::CONCURRENT_KERNEL ||
+         type == libkineto::ActivityType::GPU_MEMCPY || type == libkineto::ActivityType::GPU_MEMSET;
 }
 
 std::vector<TimedCall> calls_of(const kineto::ProfilerResult& result) {
@@ -52,7 +43,8 @@ std::vector<TimedCall> calls_of(const kineto::ProfilerResult& result) {
     if (event.deviceType() == at::kCPU)
       out.push_back({event.startThreadId(), event.name(), event.startNs(), event.endNs()});
     else if (is_device_work(event))
-      out.push_back({static_cast<uint64_t>(event.deviceResourceId()), event.name(), event.startNs(), event.endNs(), true});
+      out.push_back({static_cast<uint64_t>(event.deviceResourceId()), event.name(), event.startNs(),
+                     event.endNs(), true});
   }
   return out;
 }
@@ -65,24 +57,6 @@ std::set<ActivityType> activities() {
 
 }  // namespace
 
-ProfileSteps parse_profile_steps(const std::string& text, int64_t first) {
-  if (text.empty()) return {};
-  const size_t dash = text.find('-');
-  const auto wrong = [&](const std::string& why) {
-    return ConfigError("log.profile_steps is '" + text + "': " + why,
-                       "give a number of steps (5) or the first and last one, counted from 1 (100-104)");
-  };
-  if (dash == std::string::npos) {
-    const auto count = whole_number(text);
-    if (!count || *count < 1) throw wrong("not a whole number ≥ 1");
-    return {first + kWarmUpSteps, first + kWarmUpSteps + *count};
-  }
-  const auto begin = whole_number(std::string_view(text).substr(0, dash));
-  const auto end = whole_number(std::string_view(text).substr(dash + 1));
-  if (!begin || !end || *begin < 1 || *end < *begin) throw wrong("not a range of steps");
-  return {*begin - 1, *end};
-}
-
 std::vector<OperatorTime> operator_times(std::vector<TimedCall> calls) {
   // Thread by thread, outer calls first.
   std::sort(calls.begin(), calls.end(), [](const TimedCall& a, const TimedCall& b) {
@@ -92,7 +66,9 @@ std::vector<OperatorTime> operator_times(std::vector<TimedCall> calls) {
   std::vector<const TimedCall*> open;
   for (const TimedCall& call : calls) {
     const double ms = static_cast<double>(call.end_ns - call.begin_ns) / 1e6;
-    while (!open.empty() && (open.back()->thread != call.thread || open.back()->end_ns <= call.begin_ns)) open.pop_back();
+    while (!open.empty() &&
+           (open.back()->thread != call.thread || open.back()->end_ns <= call.begin_ns))
+      open.pop_back();
     if (!open.empty()) rows[open.back()->name].self_ms -= ms;
     open.push_back(&call);
     OperatorTime& row = rows[call.name];
@@ -112,12 +88,15 @@ std::string operator_table(std::vector<OperatorTime> rows, size_t count, int64_t
   });
   double all = 0;
   for (const OperatorTime& row : rows) all += row.self_ms;
-  std::string text = fmt::format("{} steps, milliseconds of all threads; of {} operators and phases the slowest\n", steps, rows.size());
-  text += fmt::format("{:>10} {:>7} {:>10} {:>9}  {}\n", "self ms", "share", "total ms", "calls", "name");
+  std::string text =
+      fmt::format("{} steps, milliseconds of all threads; of {} operators and phases the slowest\n",
+                  steps, rows.size());
+  text += fmt::format("{:>10} {:>7} {:>10} {:>9}  {}\n", "self ms", "share", "total ms", "calls",
+                      "name");
   for (size_t i = 0; i < std::min(count, rows.size()); ++i) {
     const OperatorTime& row = rows[i];
-    text += fmt::format("{:>10.3f} {:>6.1f}% {:>10.3f} {:>9}  {}\n", row.self_ms, all > 0 ? 100 * row.self_ms / all : 0.0,
-                        row.total_ms, row.calls, row.name);
+    text += fmt::format("{:>10.3f} {:>6.1f}% {:>10.3f} {:>9}  {}\n", row.self_ms,
+                        all > 0 ? 100 * row.self_ms / all : 0.0, row.total_ms, row.calls, row.name);
   }
   return text;
 }
@@ -126,14 +105,16 @@ std::string profile_tables(const std::vector<TimedCall>& calls, size_t count, in
   std::vector<TimedCall> sides[2];
   for (const TimedCall& call : calls) sides[call.on_device].push_back(call);
   std::string text = operator_table(operator_times(sides[0]), count, steps);
-  if (!sides[1].empty()) text += "\nOn the GPU: " + operator_table(operator_times(sides[1]), count, steps);
+  if (!sides[1].empty())
+    text += "\nOn the GPU: " + operator_table(operator_times(sides[1]), count, steps);
   return text;
 }
 
 OperatorRecording::OperatorRecording() {
   kineto::prepareProfiler(all_threads(), activities());
-  kineto::enableProfiler(all_threads(), activities(),
-                         {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION, at::RecordScope::USER_SCOPE});
+  kineto::enableProfiler(
+      all_threads(), activities(),
+      {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION, at::RecordScope::USER_SCOPE});
 }
 
 OperatorRecording::~OperatorRecording() {
@@ -142,14 +123,17 @@ OperatorRecording::~OperatorRecording() {
 
 std::vector<TimedCall> OperatorRecording::finish(const std::filesystem::path& trace) {
   // What still runs on a GPU when the recording ends is not in it.
-  if (at::hasCUDA()) at::detail::getCUDAHooks().deviceSynchronize(at::detail::getCUDAHooks().getCurrentDevice());
+  if (at::hasCUDA())
+    at::detail::getCUDAHooks().deviceSynchronize(at::detail::getCUDAHooks().getCurrentDevice());
   const auto result = kineto::disableProfiler();
   recording_ = false;
-  if (!trace.empty()) write_atomic(trace, [&](const std::filesystem::path& path) { result->save(path.string()); });
+  if (!trace.empty())
+    write_atomic(trace, [&](const std::filesystem::path& path) { result->save(path.string()); });
   return calls_of(*result);
 }
 
-StepProfiler::StepProfiler(ProfileSteps steps, std::filesystem::path prefix) : steps_(steps), prefix_(std::move(prefix)) {}
+StepProfiler::StepProfiler(ProfileSteps steps, std::filesystem::path prefix)
+    : steps_(steps), prefix_(std::move(prefix)) {}
 
 void StepProfiler::before_step(int64_t step) {
   if (recording_ || step < steps_.begin || step >= steps_.end) return;

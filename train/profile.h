@@ -1,10 +1,10 @@
-// `--profile STEPS`: a Chrome trace of some steps of every rank, and a table of its operators; on a GPU also the
-// driver's calls and the kernels, copies and fills that ran.
+// `--profile STEPS`: a Chrome trace of some steps of every rank, and a table of its operators; on a
+// GPU also the driver's calls and the kernels, copies and fills that ran.
 //
-// `log.profile_steps` is "N" (N steps after three that warm up) or "A-B" (steps A to B, counted from
-// 1 as in metrics.jsonl). Written to logs/attempt-N/: profile-rank-R.json, which chrome://tracing
-// and ui.perfetto.dev open, and profile-rank-R.txt. Recording slows the recorded steps and changes
-// no numbers.
+// `log.profile_steps` is "N" (N steps after three that warm up) or "A-B" (steps A to B, counted
+// from 1 as in metrics.jsonl). Written to logs/attempt-N/: profile-rank-R.json, which
+// chrome://tracing and ui.perfetto.dev open, and profile-rank-R.txt. Recording slows the recorded
+// steps and changes no numbers.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "train/plan/profile_steps.h"
+
 namespace lockstep {
-
-// Steps [begin, end), counted from 0; none if begin == end.
-struct ProfileSteps {
-  int64_t begin = 0, end = 0;
-};
-
-// Reads "", "N" or "A-B"; `first` is the step that the run starts from. Throws ConfigError.
-ProfileSteps parse_profile_steps(const std::string& text, int64_t first);
 
 // One call of an operator or phase, or a kernel, copy or fill on a GPU.
 struct TimedCall {
@@ -40,7 +34,8 @@ struct OperatorTime {
   double self_ms = 0;   // without them
 };
 
-// The calls by name. Those of one thread nest: what a call's inner calls take is not time of its own.
+// The calls by name. Those of one thread nest: what a call's inner calls take is not time of its
+// own.
 std::vector<OperatorTime> operator_times(std::vector<TimedCall> calls);
 
 // The `count` rows with most time of their own, as text with a heading.
@@ -49,8 +44,8 @@ std::string operator_table(std::vector<OperatorTime> rows, size_t count, int64_t
 // operator_table of the host's calls and, if there are any, of the device's.
 std::string profile_tables(const std::vector<TimedCall>& calls, size_t count, int64_t steps);
 
-// Records the calls of operators on all threads from its start on, and what they start on a GPU if the process
-// uses one. One at a time in a process.
+// Records the calls of operators on all threads from its start on, and what they start on a GPU if
+// the process uses one. One at a time in a process.
 class OperatorRecording {
  public:
   OperatorRecording();
@@ -70,7 +65,8 @@ class StepProfiler {
   // Writes PREFIX.json and PREFIX.txt.
   StepProfiler(ProfileSteps steps, std::filesystem::path prefix);
   void before_step(int64_t step);
-  // The table of the recorded steps if `step` was the last of them. `stopping`: no further step comes.
+  // The table of the recorded steps if `step` was the last of them. `stopping`: no further step
+  // comes.
   std::optional<std::string> after_step(int64_t step, bool stopping);
 
  private:

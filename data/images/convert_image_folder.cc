@@ -17,30 +17,38 @@ std::vector<std::string> class_names(const ImageFiles& files, const std::string&
   std::string loose;
   for (const std::string& path : files.paths) {
     const size_t slash = path.find('/');
-    if (slash == std::string::npos) loose = path;
-    else names.push_back(path.substr(0, slash));
+    if (slash == std::string::npos)
+      loose = path;
+    else
+      names.push_back(path.substr(0, slash));
   }
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   if (labels == "no" || (labels == "auto" && names.empty())) return {};
   if (!loose.empty() && labels == "auto") {
-    log_warning("pictures lie beside the sub-folders as well, so there are no labels (labels=no says so)");
+    log_warning(
+        "pictures lie beside the sub-folders as well, so there are no labels (labels=no says so)");
     return {};
   }
   if (!loose.empty())
-    throw DataError("the picture lies in no sub-folder, so it has no class", "move it into its class's folder, or give labels=no",
+    throw DataError("the picture lies in no sub-folder, so it has no class",
+                    "move it into its class's folder, or give labels=no",
                     {(files.root / loose).string()});
   return names;
 }
 
 }  // namespace
 
-Converted convert_image_folder(const fs::path& input, const fs::path& folder, const ConvertPicturesOptions& options, bool show_progress) {
+Converted convert_image_folder(const fs::path& input, const fs::path& folder,
+                               const ConvertPicturesOptions& options, bool show_progress) {
   const ImageFiles files = find_image_files(input);
   if (!files.others.empty())
-    log_warning(fmt::format("{} files of other formats ('{}' …) are left out: convert them to PNG first", files.others.size(), files.others[0]));
+    log_warning(
+        fmt::format("{} files of other formats ('{}' …) are left out: convert them to PNG first",
+                    files.others.size(), files.others[0]));
   const std::vector<std::string> classes = class_names(files, options.labels);
-  PictureConverter converter(folder, "lockstep data convert image-folder", options, !classes.empty());
+  PictureConverter converter(folder, "lockstep data convert image-folder", options,
+                             !classes.empty());
   const auto total = static_cast<int64_t>(files.paths.size());
   Progress progress("convert", total, "picture", show_progress);
   for (size_t first = 0; first < files.paths.size(); first += kPictureBlock) {
@@ -48,8 +56,10 @@ Converted convert_image_folder(const fs::path& input, const fs::path& folder, co
     std::vector<EncodedPicture> block;
     for (size_t i = first; i < last; ++i) {
       const std::string& path = files.paths[i];
-      const auto found = std::lower_bound(classes.begin(), classes.end(), path.substr(0, path.find('/')));
-      block.push_back({(files.root / path).string(), "", classes.empty() ? 0 : found - classes.begin()});
+      const auto found =
+          std::lower_bound(classes.begin(), classes.end(), path.substr(0, path.find('/')));
+      block.push_back(
+          {(files.root / path).string(), "", classes.empty() ? 0 : found - classes.begin()});
     }
     converter.add(block);
     progress.update(static_cast<int64_t>(last));

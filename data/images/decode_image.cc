@@ -38,7 +38,8 @@ class TiffReader {
   uint32_t number(size_t at, size_t count) const {
     if (at > bytes_.size() || count > bytes_.size() - at) return 0;
     uint32_t value = 0;
-    for (size_t i = 0; i < count; ++i) value = value << 8 | bytes_[little_ ? at + count - 1 - i : at + i];
+    for (size_t i = 0; i < count; ++i)
+      value = value << 8 | bytes_[little_ ? at + count - 1 - i : at + i];
     return value;
   }
   std::span<const uint8_t> bytes_;
@@ -66,8 +67,9 @@ int exif_orientation(std::span<const uint8_t> tiff) {
 void check_image_size(int64_t width, int64_t height) {
   if (width < 1 || height < 1) throw DataError("the picture has no pixels");
   if (width > kMaxSide || height > kMaxSide || width > kMaxPixels / height)
-    throw DataError("the picture has " + std::to_string(width) + " x " + std::to_string(height) + " pixels",
-                    "pictures of up to 2^27 pixels and 65500 a side are decoded; make it smaller first");
+    throw DataError(
+        "the picture has " + std::to_string(width) + " x " + std::to_string(height) + " pixels",
+        "pictures of up to 2^27 pixels and 65500 a side are decoded; make it smaller first");
 }
 
 DecodedImage decode_image(std::span<const uint8_t> bytes) {
@@ -75,7 +77,8 @@ DecodedImage decode_image(std::span<const uint8_t> bytes) {
   if (starts_with(bytes, "\x89PNG")) return decode_png(bytes);
   if (starts_with(bytes, "\xff\xd8")) return decode_jpeg(bytes);
   const std::string format = known_as(bytes);
-  throw DataError(format.empty() ? "the file is neither PNG nor JPEG" : "the file is " + format + ", not PNG or JPEG",
+  throw DataError(format.empty() ? "the file is neither PNG nor JPEG"
+                                 : "the file is " + format + ", not PNG or JPEG",
                   "convert it to PNG first");
 }
 

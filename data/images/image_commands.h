@@ -1,4 +1,5 @@
-// What `lockstep data make shapes` and `lockstep data convert` of pictures do, without the command line.
+// What `lockstep data make shapes` and `lockstep data convert` of pictures do, without the command
+// line.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +34,16 @@ struct MakeShapesOptions {
     visit("validation_images", validation_images, Range{1, 100e6}, "held-out pictures");
     visit("image_size", image_size, Range{8, 256}, "pixels; pictures are square");
     visit("channels", channels, Range{1, 3}, "3: colours, 1: grey levels");
-    visit("kinds", kinds, OneOf{{std::begin(kShapeNames), std::end(kShapeNames)}}, "shapes to draw; labels stay those of the whole list");
-    visit("smallest_radius", smallest_radius, Range{0.05, 0.5}, "of a shape, as a share of the picture's side");
-    visit("largest_radius", largest_radius, Range{0.05, 0.5}, "of a shape, as a share of the picture's side");
-    visit("largest_turn", largest_turn, Range{0, 3.1416}, "of a shape to either side, in radians; 0: upright");
-    visit("colors", colors, OneOf{{"any", "few"}}, "any: vivid on pale or dark; few: one of six on black or white");
+    visit("kinds", kinds, OneOf{{std::begin(kShapeNames), std::end(kShapeNames)}},
+          "shapes to draw; labels stay those of the whole list");
+    visit("smallest_radius", smallest_radius, Range{0.05, 0.5},
+          "of a shape, as a share of the picture's side");
+    visit("largest_radius", largest_radius, Range{0.05, 0.5},
+          "of a shape, as a share of the picture's side");
+    visit("largest_turn", largest_turn, Range{0, 3.1416},
+          "of a shape to either side, in radians; 0: upright");
+    visit("colors", colors, OneOf{{"any", "few"}},
+          "any: vivid on pale or dark; few: one of six on black or white");
     visit("samples_per_shard", samples_per_shard, Range{1, 10e6});
     visit("seed", seed, Range{0, 9.007e15}, "same seed, same pictures, for any number of threads");
     visit("threads", threads, Range{0, 1024}, "0: all cores");
@@ -45,11 +51,12 @@ struct MakeShapesOptions {
   }
 };
 
-// Makes FOLDER/train-00000.h5 … and FOLDER/validation.h5 of kind `images`: one shape in a vivid colour
-// on a plain background each, its kind as label (data/images/shapes.h). If the folder holds data of the same
-// options already, returns at once (false). Throws ConfigError, DataError if the folder holds
-// something else, EnvironmentError.
-bool make_shapes(const std::filesystem::path& folder, const MakeShapesOptions& options, bool show_progress);
+// Makes FOLDER/train-00000.h5 … and FOLDER/validation.h5 of kind `images`: one shape in a vivid
+// colour on a plain background each, its kind as label (data/images/shapes.h). If the folder holds
+// data of the same options already, returns at once (false). Throws ConfigError, DataError if the
+// folder holds something else, EnvironmentError.
+bool make_shapes(const std::filesystem::path& folder, const MakeShapesOptions& options,
+                 bool show_progress);
 
 // What all converters of pictures have in common.
 struct ShardOptions {
@@ -63,7 +70,8 @@ struct ShardOptions {
     visit("prefix", prefix, "shards are called PREFIX-00000.h5 …");
     visit("samples_per_shard", samples_per_shard, Range{1, 10e6});
     visit("threads", threads, Range{0, 1024}, "that decode; 0: all cores");
-    visit("skip_broken", skip_broken, "leave out files that cannot be decoded, and say how many (also --skip-broken)");
+    visit("skip_broken", skip_broken,
+          "leave out files that cannot be decoded, and say how many (also --skip-broken)");
     visit("overwrite", overwrite, "replace a dataset that is in the folder");
   }
 };
@@ -75,7 +83,9 @@ struct ConvertPicturesOptions {
 
   void fields(FieldVisitor& visit) {
     fit.fields(visit);
-    visit("labels", labels, OneOf{{"auto", "yes", "no"}}, "folders: names of sub-folders, sorted; WebDataset: .cls members; auto: if there are any");
+    visit(
+        "labels", labels, OneOf{{"auto", "yes", "no"}},
+        "folders: names of sub-folders, sorted; WebDataset: .cls members; auto: if there are any");
     shards.fields(visit);
   }
 };
@@ -87,15 +97,16 @@ struct Converted {
   int64_t classes = 0;  // 0: no labels
 };
 
-// Pictures below folder `input` (PNG and JPEG by their first bytes; links to folders are not followed)
-// in the order of their paths. With labels each picture's class is the first folder of its path.
-// Throws DataError naming the first file that cannot be decoded; then nothing is written.
-Converted convert_image_folder(const std::filesystem::path& input, const std::filesystem::path& folder,
+// Pictures below folder `input` (PNG and JPEG by their first bytes; links to folders are not
+// followed) in the order of their paths. With labels each picture's class is the first folder of
+// its path. Throws DataError naming the first file that cannot be decoded; then nothing is written.
+Converted convert_image_folder(const std::filesystem::path& input,
+                               const std::filesystem::path& folder,
                                const ConvertPicturesOptions& options, bool show_progress);
 
 // WebDataset shards: `input` is a tar file, a folder of them, or a pattern such as
-// `data-{000000..000012}.tar`. The members of a sample have one name up to its first dot; .png, .jpg and
-// .jpeg are pictures, .cls a class number; others are left out and counted in the log.
+// `data-{000000..000012}.tar`. The members of a sample have one name up to its first dot; .png,
+// .jpg and .jpeg are pictures, .cls a class number; others are left out and counted in the log.
 Converted convert_webdataset(const std::string& input, const std::filesystem::path& folder,
                              const ConvertPicturesOptions& options, bool show_progress);
 
@@ -106,18 +117,21 @@ struct ConvertRecordsOptions {
 
   void fields(FieldVisitor& visit) {
     visit("samples_per_shard", samples_per_shard, Range{1, 10e6});
-    visit("labels", labels, OneOf{{"fine", "coarse", "no"}}, "CIFAR-100 has two kinds of labels; others: fine or no");
+    visit("labels", labels, OneOf{{"fine", "coarse", "no"}},
+          "CIFAR-100 has two kinds of labels; others: fine or no");
     visit("overwrite", overwrite, "replace a dataset that is in the folder");
   }
 };
 
 // CIFAR-10 or CIFAR-100 in their binary version: `input` is the unpacked folder (or one .bin file).
-// data_batch_*.bin and train.bin become train-00000.h5 …, test_batch.bin and test.bin test-00000.h5 ….
+// data_batch_*.bin and train.bin become train-00000.h5 …, test_batch.bin and test.bin test-00000.h5
+// ….
 Converted convert_cifar(const std::filesystem::path& input, const std::filesystem::path& folder,
                         const ConvertRecordsOptions& options, bool show_progress);
 
 // MNIST and its relatives (Fashion-MNIST, KMNIST, EMNIST): `input` is a folder with
-// train-images-idx3-ubyte, train-labels-idx1-ubyte and t10k-…, each also as .gz, or one images file.
+// train-images-idx3-ubyte, train-labels-idx1-ubyte and t10k-…, each also as .gz, or one images
+// file.
 Converted convert_mnist(const std::filesystem::path& input, const std::filesystem::path& folder,
                         const ConvertRecordsOptions& options, bool show_progress);
 

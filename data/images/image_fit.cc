@@ -10,15 +10,19 @@ namespace {
 
 Pixels cut_out(const Pixels& image, int64_t left, int64_t top, int64_t width, int64_t height) {
   Pixels out(width, height, image.channels);
-  for (int64_t y = 0; y < height; ++y) std::copy_n(image.at(left, top + y), width * image.channels, out.at(0, y));
+  for (int64_t y = 0; y < height; ++y)
+    std::copy_n(image.at(left, top + y), width * image.channels, out.at(0, y));
   return out;
 }
 
 // Half of `extra` as Python's round() gives it, as torchvision's CenterCrop does.
-int64_t half(int64_t extra) { return static_cast<int64_t>(std::nearbyint(static_cast<double>(extra) / 2)); }
+int64_t half(int64_t extra) {
+  return static_cast<int64_t>(std::nearbyint(static_cast<double>(extra) / 2));
+}
 
 Pixels shorter_side(const Pixels& image, int64_t size, Filter filter) {
-  const int64_t shorter = std::min(image.width, image.height), longer = std::max(image.width, image.height);
+  const int64_t shorter = std::min(image.width, image.height),
+                longer = std::max(image.width, image.height);
   const int64_t other = size * longer / shorter;
   const bool wide = image.width >= image.height;
   const Pixels resized = resample(image, wide ? other : size, wide ? size : other, filter);
@@ -27,13 +31,16 @@ Pixels shorter_side(const Pixels& image, int64_t size, Filter filter) {
 
 Pixels in_box(const Pixels& image, int64_t size, Filter filter) {
   const int64_t longer = std::max(image.width, image.height);
-  const auto scaled = [&](int64_t side) { return std::max<int64_t>(1, (side * size + longer / 2) / longer); };
+  const auto scaled = [&](int64_t side) {
+    return std::max<int64_t>(1, (side * size + longer / 2) / longer);
+  };
   const Pixels resized = resample(image, scaled(image.width), scaled(image.height), filter);
   Pixels out(size, size, image.channels);
   if (image.channels == 4)
     for (int64_t i = 3; i < size * size * 4; i += 4) out.data[static_cast<size_t>(i)] = 255;
   const int64_t left = (size - resized.width) / 2, top = (size - resized.height) / 2;
-  for (int64_t y = 0; y < resized.height; ++y) std::copy_n(resized.at(0, y), resized.width * image.channels, out.at(left, top + y));
+  for (int64_t y = 0; y < resized.height; ++y)
+    std::copy_n(resized.at(0, y), resized.width * image.channels, out.at(left, top + y));
   return out;
 }
 
@@ -45,7 +52,9 @@ void check_fit(const ImageFitOptions& options) {
 
 Pixels fit_image(Pixels image, int orientation, const ImageFitOptions& options) {
   if (options.exif_orientation) image = upright(std::move(image), orientation);
-  const Alpha alpha = options.alpha == "white" ? Alpha::kWhite : options.alpha == "black" ? Alpha::kBlack : Alpha::kDrop;
+  const Alpha alpha = options.alpha == "white"   ? Alpha::kWhite
+                      : options.alpha == "black" ? Alpha::kBlack
+                                                 : Alpha::kDrop;
   image = with_channels(image, options.channels, alpha);
   if (options.size == 0) return image;
   const Filter filter = filter_of(options.filter);

@@ -38,8 +38,10 @@ void on_message(j_common_ptr info, int level) {
     case JWRN_EXTRANEOUS_DATA:
     case JWRN_ADOBE_XFORM:
     case JWRN_BOGUS_PROGRESSION:
-    case JWRN_TOO_MUCH_DATA: return;
-    default: give_up(info);
+    case JWRN_TOO_MUCH_DATA:
+      return;
+    default:
+      give_up(info);
   }
 }
 
@@ -53,7 +55,8 @@ void watch_scans(j_common_ptr info) {
   std::longjmp(errors->jump, 1);
 }
 
-// Ink to light. Writers follow Adobe and store inverted ink, so a stored byte is the light let through.
+// Ink to light. Writers follow Adobe and store inverted ink, so a stored byte is the light let
+// through.
 void cmyk_to_rgb(const uint8_t* in, int64_t count, uint8_t* out) {
   for (int64_t i = 0; i < count; ++i, in += 4, out += 3)
     for (int c = 0; c < 3; ++c) {
@@ -62,8 +65,8 @@ void cmyk_to_rgb(const uint8_t* in, int64_t count, uint8_t* out) {
     }
 }
 
-// libjpeg reports errors by a jump: everything with a destructor lives in this object, outside of the
-// functions that are jumped out of.
+// libjpeg reports errors by a jump: everything with a destructor lives in this object, outside of
+// the functions that are jumped out of.
 class JpegDecoder {
  public:
   explicit JpegDecoder(std::span<const uint8_t> bytes) : bytes_(bytes) {
@@ -98,7 +101,9 @@ class JpegDecoder {
     jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(&info_, TRUE);
     // Anything with one component is grey, with four ink; all else libjpeg turns into RGB.
-    info_.out_color_space = info_.num_components == 1 ? JCS_GRAYSCALE : info_.num_components == 4 ? JCS_CMYK : JCS_RGB;
+    info_.out_color_space = info_.num_components == 1   ? JCS_GRAYSCALE
+                            : info_.num_components == 4 ? JCS_CMYK
+                                                        : JCS_RGB;
     jpeg_calc_output_dimensions(&info_);
     return true;
   }
@@ -119,13 +124,17 @@ class JpegDecoder {
 
   int orientation() const {
     constexpr char kHead[] = "Exif\0";  // and one more zero byte
-    for (const jpeg_marker_struct* marker = info_.marker_list; marker != nullptr; marker = marker->next)
-      if (marker->marker == JPEG_APP0 + 1 && marker->data_length > 6 && std::memcmp(marker->data, kHead, 6) == 0)
+    for (const jpeg_marker_struct* marker = info_.marker_list; marker != nullptr;
+         marker = marker->next)
+      if (marker->marker == JPEG_APP0 + 1 && marker->data_length > 6 &&
+          std::memcmp(marker->data, kHead, 6) == 0)
         return exif_orientation({marker->data + 6, marker->data_length - 6});
     return 1;
   }
 
-  [[noreturn]] void fail() const { throw DataError(std::string("the JPEG file is damaged: ") + errors_.message); }
+  [[noreturn]] void fail() const {
+    throw DataError(std::string("the JPEG file is damaged: ") + errors_.message);
+  }
 
   std::span<const uint8_t> bytes_;
   JpegErrors errors_{};

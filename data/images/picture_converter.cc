@@ -23,7 +23,8 @@ DecodedPicture decode(const EncodedPicture& picture, const ImageFitOptions& fit)
   try {
     const std::string file = picture.bytes.empty() ? read_file(picture.name) : std::string();
     const std::string& bytes = picture.bytes.empty() ? file : picture.bytes;
-    DecodedImage decoded = decode_image({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+    DecodedImage decoded =
+        decode_image({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
     return {fit_image(std::move(decoded.pixels), decoded.orientation, fit), {}};
   } catch (DataError& error) {
     error.set_place({picture.name});
@@ -35,12 +36,15 @@ DecodedPicture decode(const EncodedPicture& picture, const ImageFitOptions& fit)
 
 void check_prefix(const std::string& prefix) {
   if (!is_safe_relative(prefix) || prefix.find('/') != std::string::npos || prefix.starts_with('.'))
-    throw ConfigError("prefix '" + prefix + "' is not a plain file name", "use letters, digits, '.', '_' and '-'");
+    throw ConfigError("prefix '" + prefix + "' is not a plain file name",
+                      "use letters, digits, '.', '_' and '-'");
 }
 
-std::string conversion_recipe(const std::function<void(FieldVisitor&)>& options, const std::string& source,
-                              const std::vector<std::string>& classes, int64_t skipped) {
-  nlohmann::ordered_json recipe = nlohmann::ordered_json::parse(print_json(options, {"threads", "overwrite", "prefix"}));
+std::string conversion_recipe(const std::function<void(FieldVisitor&)>& options,
+                              const std::string& source, const std::vector<std::string>& classes,
+                              int64_t skipped) {
+  nlohmann::ordered_json recipe =
+      nlohmann::ordered_json::parse(print_json(options, {"threads", "overwrite", "prefix"}));
   recipe["source"] = source;
   if (!classes.empty()) recipe["classes"] = classes;
   recipe["skipped"] = skipped;
@@ -48,7 +52,8 @@ std::string conversion_recipe(const std::function<void(FieldVisitor&)>& options,
   return recipe.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-PictureConverter::PictureConverter(const fs::path& folder, std::string made_by, const ConvertPicturesOptions& options, bool labeled)
+PictureConverter::PictureConverter(const fs::path& folder, std::string made_by,
+                                   const ConvertPicturesOptions& options, bool labeled)
     : folder_(folder), made_by_(std::move(made_by)), options_(options), labeled_(labeled) {
   check_prefix(options.shards.prefix);
   check_fit(options.fit);
@@ -58,22 +63,31 @@ PictureConverter::~PictureConverter() = default;
 
 void PictureConverter::start(const ImageShape& shape) {
   shape_ = shape;
-  writer_ = std::make_unique<DatasetWriter>(folder_, DatasetPlan{"images", made_by_, "", image_arrays(shape, labeled_)},
-                                            options_.shards.overwrite);
-  shards_ = std::make_unique<ImageShardWriter>(*writer_, shape, labeled_, options_.shards.prefix, options_.shards.samples_per_shard);
+  writer_ = std::make_unique<DatasetWriter>(
+      folder_, DatasetPlan{"images", made_by_, "", image_arrays(shape, labeled_)},
+      options_.shards.overwrite);
+  shards_ = std::make_unique<ImageShardWriter>(*writer_, shape, labeled_, options_.shards.prefix,
+                                               options_.shards.samples_per_shard);
 }
 
 void PictureConverter::add(const std::vector<EncodedPicture>& block) {
   std::vector<DecodedPicture> outcomes(block.size());
-  parallel_for(0, static_cast<int64_t>(block.size()), num_threads(options_.shards.threads),
-               [&](int64_t i) { outcomes[static_cast<size_t>(i)] = decode(block[static_cast<size_t>(i)], options_.fit); });
+  parallel_for(
+      0, static_cast<int64_t>(block.size()), num_threads(options_.shards.threads), [&](int64_t i) {
+        outcomes[static_cast<size_t>(i)] = decode(block[static_cast<size_t>(i)], options_.fit);
+      });
   std::vector<uint8_t> planes;
   for (size_t i = 0; i < block.size(); ++i) {
     if (outcomes[i].broken) {
       const DataError& error = *outcomes[i].broken;
       if (!options_.shards.skip_broken)
-        throw DataError(error.fact(), error.help().empty() ? "mend or remove the file, or leave such files out with --skip-broken" : error.help(), error.place());
-      if (skipped_++ < kNamedSkips) log_warning(fmt::format("left out {}: {}", block[i].name, error.fact()));
+        throw DataError(error.fact(),
+                        error.help().empty()
+                            ? "mend or remove the file, or leave such files out with --skip-broken"
+                            : error.help(),
+                        error.place());
+      if (skipped_++ < kNamedSkips)
+        log_warning(fmt::format("left out {}: {}", block[i].name, error.fact()));
       continue;
     }
     const Pixels& pixels = *outcomes[i].pixels;
@@ -83,22 +97,30 @@ void PictureConverter::add(const std::vector<EncodedPicture>& block) {
       first_name_ = block[i].name;
     }
     if (shape != *shape_)
-      throw DataError(fmt::format("the picture has {} x {} pixels, {} has {} x {}", shape.width, shape.height, first_name_, shape_->width, shape_->height),
-                      "give all one size: size=64 resize=stretch|shorter_side|box", {block[i].name});
+      throw DataError(fmt::format("the picture has {} x {} pixels, {} has {} x {}", shape.width,
+                                  shape.height, first_name_, shape_->width, shape_->height),
+                      "give all one size: size=64 resize=stretch|shorter_side|box",
+                      {block[i].name});
     planes.resize(pixels.data.size());
     to_planes(pixels, planes.data());
     shards_->add(planes.data(), block[i].label);
   }
 }
 
-Converted PictureConverter::finish(const std::string& source, const std::vector<std::string>& classes) {
+Converted PictureConverter::finish(const std::string& source,
+                                   const std::vector<std::string>& classes) {
   if (!shards_)
-    throw DataError(skipped_ > 0 ? fmt::format("none of the {} pictures can be decoded", skipped_) : "there are no pictures", "", {source});
+    throw DataError(skipped_ > 0 ? fmt::format("none of the {} pictures can be decoded", skipped_)
+                                 : "there are no pictures",
+                    "", {source});
   Converted converted{shards_->finish(), skipped_, static_cast<int64_t>(classes.size())};
   ConvertPicturesOptions options = options_;
-  writer_->set_recipe(conversion_recipe([&](FieldVisitor& visit) { options.fields(visit); }, source, classes, skipped_));
+  writer_->set_recipe(conversion_recipe([&](FieldVisitor& visit) { options.fields(visit); }, source,
+                                        classes, skipped_));
   writer_->finish();
-  if (skipped_ > 0) log_warning(fmt::format("{} of {} pictures were broken and left out", skipped_, converted.images + skipped_));
+  if (skipped_ > 0)
+    log_warning(fmt::format("{} of {} pictures were broken and left out", skipped_,
+                            converted.images + skipped_));
   return converted;
 }
 

@@ -1,4 +1,5 @@
-// Encoded pictures in, shards out: decodes and fits blocks of them on threads, writes in the given order.
+// Encoded pictures in, shards out: decodes and fits blocks of them on threads, writes in the given
+// order.
 #pragma once
 
 #include <cstdint>
@@ -23,14 +24,15 @@ class PictureConverter {
  public:
   // The first picture's size decides if options.fit.size is 0. Throws ConfigError for options that
   // do not fit each other.
-  PictureConverter(const std::filesystem::path& folder, std::string made_by, const ConvertPicturesOptions& options, bool labeled);
+  PictureConverter(const std::filesystem::path& folder, std::string made_by,
+                   const ConvertPicturesOptions& options, bool labeled);
   ~PictureConverter();
 
   // Decodes `block` and adds it; bounded memory if blocks are. Throws DataError naming the first
   // picture that cannot be decoded, unless skip_broken.
   void add(const std::vector<EncodedPicture>& block);
-  // Writes dataset.json; the recipe holds the options, `source` and the class names. Throws DataError
-  // if there is no picture.
+  // Writes dataset.json; the recipe holds the options, `source` and the class names. Throws
+  // DataError if there is no picture.
   Converted finish(const std::string& source, const std::vector<std::string>& classes);
 
  private:
@@ -53,9 +55,10 @@ inline constexpr size_t kPictureBlock = 256;
 // Throws ConfigError unless `prefix` is a plain file name.
 void check_prefix(const std::string& prefix);
 
-// The recipe of a conversion as JSON: the options without threads and overwrite, source, class names,
-// number of pictures skipped.
-std::string conversion_recipe(const std::function<void(FieldVisitor&)>& options, const std::string& source,
-                              const std::vector<std::string>& classes, int64_t skipped);
+// The recipe of a conversion as JSON: the options without threads and overwrite, source, class
+// names, number of pictures skipped.
+std::string conversion_recipe(const std::function<void(FieldVisitor&)>& options,
+                              const std::string& source, const std::vector<std::string>& classes,
+                              int64_t skipped);
 
 }  // namespace lockstep

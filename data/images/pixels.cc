@@ -22,7 +22,8 @@ uint8_t over(uint8_t color, uint8_t alpha, Alpha policy) {
 
 Pixels with_channels(const Pixels& image, int64_t channels, Alpha policy) {
   if (image.channels == channels) return image;
-  const bool colored = image.channels >= 3, transparent = image.channels == 2 || image.channels == 4;
+  const bool colored = image.channels >= 3,
+             transparent = image.channels == 2 || image.channels == 4;
   Pixels out(image.width, image.height, channels);
   const uint8_t* in = image.data.data();
   uint8_t* to = out.data.data();
@@ -44,14 +45,17 @@ Pixels with_channels(const Pixels& image, int64_t channels, Alpha policy) {
 Pixels upright(Pixels image, int orientation) {
   if (orientation < 2 || orientation > 8) return image;
   const bool swapped = orientation >= 5;
-  Pixels out(swapped ? image.height : image.width, swapped ? image.width : image.height, image.channels);
+  Pixels out(swapped ? image.height : image.width, swapped ? image.width : image.height,
+             image.channels);
   const int64_t last_x = image.width - 1, last_y = image.height - 1;
   for (int64_t y = 0; y < out.height; ++y)
     for (int64_t x = 0; x < out.width; ++x) {
       // Where the pixel shown at (x, y) is stored.
       int64_t from_x = swapped ? y : x, from_y = swapped ? x : y;
-      if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8) from_x = last_x - from_x;
-      if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7) from_y = last_y - from_y;
+      if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8)
+        from_x = last_x - from_x;
+      if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7)
+        from_y = last_y - from_y;
       for (int64_t c = 0; c < image.channels; ++c) out.at(x, y)[c] = image.at(from_x, from_y)[c];
     }
   return out;
@@ -60,7 +64,8 @@ Pixels upright(Pixels image, int orientation) {
 void to_planes(const Pixels& image, uint8_t* out) {
   const int64_t area = image.width * image.height;
   for (int64_t c = 0; c < image.channels; ++c)
-    for (int64_t i = 0; i < area; ++i) out[c * area + i] = image.data[static_cast<size_t>(i * image.channels + c)];
+    for (int64_t i = 0; i < area; ++i)
+      out[c * area + i] = image.data[static_cast<size_t>(i * image.channels + c)];
 }
 
 }  // namespace lockstep

@@ -1,5 +1,5 @@
-// A decoded picture, and what is done to it before it is resized. No torch here: these files are also
-// built alone under a sanitizer (tests/data/fuzz).
+// A decoded picture, and what is done to it before it is resized. No torch here: these files are
+// also built alone under a sanitizer (tests/data/fuzz).
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,8 @@ struct Pixels {
   std::vector<uint8_t> data;
 
   Pixels() = default;
-  Pixels(int64_t w, int64_t h, int64_t c) : width(w), height(h), channels(c), data(static_cast<size_t>(w * h * c)) {}
+  Pixels(int64_t w, int64_t h, int64_t c)
+      : width(w), height(h), channels(c), data(static_cast<size_t>(w * h * c)) {}
   const uint8_t* at(int64_t x, int64_t y) const { return data.data() + (y * width + x) * channels; }
   uint8_t* at(int64_t x, int64_t y) { return data.data() + (y * width + x) * channels; }
 };
@@ -26,8 +27,8 @@ enum class Alpha {
   kBlack   // laid over black
 };
 
-// `image` with 1 (grey), 3 (RGB) or 4 (RGBA) channels. Grey of colours is ITU-R 601-2 luma in 16-bit
-// fixed point, as Pillow's, so that pictures agree with Python's.
+// `image` with 1 (grey), 3 (RGB) or 4 (RGBA) channels. Grey of colours is ITU-R 601-2 luma in
+// 16-bit fixed point, as Pillow's, so that pictures agree with Python's.
 Pixels with_channels(const Pixels& image, int64_t channels, Alpha alpha);
 
 // `image` turned and mirrored upright. `orientation` is EXIF tag 0x0112: 1 upright, 2 mirrored,

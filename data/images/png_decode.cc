@@ -33,8 +33,8 @@ void on_read(png_structp png, png_bytep out, size_t count) {
   state->position += count;
 }
 
-// libpng reports errors by a jump: everything with a destructor lives in this object, outside of the
-// functions that are jumped out of.
+// libpng reports errors by a jump: everything with a destructor lives in this object, outside of
+// the functions that are jumped out of.
 class PngDecoder {
  public:
   explicit PngDecoder(std::span<const uint8_t> bytes) {
@@ -72,7 +72,8 @@ class PngDecoder {
     png_set_interlace_handling(png_);
     png_read_update_info(png_, info_);
     channels_ = png_get_channels(png_, info_);
-    if (png_get_rowbytes(png_, info_) != static_cast<size_t>(width_ * channels_)) png_error(png_, "rows of an unknown layout");
+    if (png_get_rowbytes(png_, info_) != static_cast<size_t>(width_ * channels_))
+      png_error(png_, "rows of an unknown layout");
     return true;
   }
 
@@ -87,12 +88,15 @@ class PngDecoder {
 #ifdef PNG_eXIf_SUPPORTED
     png_bytep exif = nullptr;
     png_uint_32 size = 0;
-    if (png_get_eXIf_1(png_, info_, &size, &exif) != 0 && exif != nullptr) return exif_orientation({exif, size});
+    if (png_get_eXIf_1(png_, info_, &size, &exif) != 0 && exif != nullptr)
+      return exif_orientation({exif, size});
 #endif
     return 1;
   }
 
-  [[noreturn]] void fail() const { throw DataError(std::string("the PNG file is damaged: ") + state_.message); }
+  [[noreturn]] void fail() const {
+    throw DataError(std::string("the PNG file is damaged: ") + state_.message);
+  }
 
   PngState state_;
   png_structp png_ = nullptr;

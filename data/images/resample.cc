@@ -23,15 +23,18 @@ double sinc(double x) {
 
 Kernel kernel_of(Filter filter) {
   switch (filter) {
-    case Filter::kBox: return {0.5, [](double x) { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }};
-    case Filter::kBilinear: return {1.0, [](double x) { return std::max(0.0, 1.0 - std::abs(x)); }};
+    case Filter::kBox:
+      return {0.5, [](double x) { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }};
+    case Filter::kBilinear:
+      return {1.0, [](double x) { return std::max(0.0, 1.0 - std::abs(x)); }};
     case Filter::kBicubic:  // Keys 1981 with a = −1/2
       return {2.0, [](double x) {
                 x = std::abs(x);
                 if (x < 1.0) return (1.5 * x - 2.5) * x * x + 1.0;
                 return x < 2.0 ? ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0 : 0.0;
               }};
-    default: return {3.0, [](double x) { return std::abs(x) < 3.0 ? sinc(x) * sinc(x / 3.0) : 0.0; }};
+    default:
+      return {3.0, [](double x) { return std::abs(x) < 3.0 ? sinc(x) * sinc(x / 3.0) : 0.0; }};
   }
 }
 
@@ -46,7 +49,8 @@ struct Weights {
 };
 
 Weights make_weights(int64_t in, int64_t out, const Kernel& kernel) {
-  const double scale = static_cast<double>(in) / static_cast<double>(out), stretch = std::max(scale, 1.0);
+  const double scale = static_cast<double>(in) / static_cast<double>(out),
+               stretch = std::max(scale, 1.0);
   const double support = kernel.support * stretch;
   Weights weights;
   std::vector<double> raw;
@@ -69,7 +73,9 @@ Weights make_weights(int64_t in, int64_t out, const Kernel& kernel) {
   return weights;
 }
 
-uint8_t to_byte(int64_t sum) { return static_cast<uint8_t>(std::clamp<int64_t>(sum >> kBits, 0, 255)); }
+uint8_t to_byte(int64_t sum) {
+  return static_cast<uint8_t>(std::clamp<int64_t>(sum >> kBits, 0, 255));
+}
 
 Pixels resize_rows(const Pixels& image, int64_t width, const Kernel& kernel) {
   const Weights weights = make_weights(image.width, width, kernel);
@@ -80,7 +86,9 @@ Pixels resize_rows(const Pixels& image, int64_t width, const Kernel& kernel) {
       for (int64_t c = 0; c < image.channels; ++c) {
         const uint8_t* in = image.at(span.first, y) + c;
         int64_t sum = 1 << (kBits - 1);
-        for (size_t k = 0; k < span.count; ++k) sum += in[static_cast<int64_t>(k) * image.channels] * int64_t{weights.values[span.offset + k]};
+        for (size_t k = 0; k < span.count; ++k)
+          sum += in[static_cast<int64_t>(k) * image.channels] *
+                 int64_t{weights.values[span.offset + k]};
         out.at(x, y)[c] = to_byte(sum);
       }
     }
@@ -109,11 +117,14 @@ Pixels resize_columns(const Pixels& image, int64_t height, const Kernel& kernel)
 Pixels nearest(const Pixels& image, int64_t width, int64_t height) {
   Pixels out(width, height, image.channels);
   const auto place = [](int64_t i, int64_t in, int64_t out_size) {
-    return std::min(in - 1, static_cast<int64_t>((static_cast<double>(i) + 0.5) * (static_cast<double>(in) / static_cast<double>(out_size))));
+    return std::min(
+        in - 1, static_cast<int64_t>((static_cast<double>(i) + 0.5) *
+                                     (static_cast<double>(in) / static_cast<double>(out_size))));
   };
   for (int64_t y = 0; y < height; ++y)
     for (int64_t x = 0; x < width; ++x)
-      std::copy_n(image.at(place(x, image.width, width), place(y, image.height, height)), image.channels, out.at(x, y));
+      std::copy_n(image.at(place(x, image.width, width), place(y, image.height, height)),
+                  image.channels, out.at(x, y));
   return out;
 }
 
@@ -140,7 +151,8 @@ Filter filter_of(const std::string& name) {
   if (name == "bilinear") return Filter::kBilinear;
   if (name == "bicubic") return Filter::kBicubic;
   if (name == "lanczos") return Filter::kLanczos;
-  throw ConfigError("unknown filter '" + name + "'", "it is nearest, box, bilinear, bicubic or lanczos");
+  throw ConfigError("unknown filter '" + name + "'",
+                    "it is nearest, box, bilinear, bicubic or lanczos");
 }
 
 Pixels resample(const Pixels& image, int64_t width, int64_t height, Filter filter) {

@@ -20,7 +20,8 @@ Rgb from_hsv(double hue, double saturation, double value) {
 }
 
 bool in_star(double x, double y) {
-  // Between two circles the border runs along ten straight edges: compare with the edge of this sector.
+  // Between two circles the border runs along ten straight edges: compare with the edge of this
+  // sector.
   const double pi = 3.14159265358979323846, sector = 2 * pi / 5;
   const double angle = std::atan2(x, y) + 10 * pi;
   double a = std::fmod(angle, sector);
@@ -35,13 +36,21 @@ bool in_star(double x, double y) {
 bool inside(int shape, double x, double y) {
   const double r2 = x * x + y * y;
   switch (shape) {
-    case 0: return r2 <= 0.81;
-    case 1: return std::max(std::abs(x), std::abs(y)) <= 0.78;
-    case 2: return y >= -0.55 && y <= 1.1 - 1.8 * std::abs(x);
-    case 3: return r2 <= 1.0 && r2 >= 0.3;
-    case 4: return std::min(std::abs(x), std::abs(y)) <= 0.3 && std::max(std::abs(x), std::abs(y)) <= 0.95;
-    case 5: return in_star(x, y);
-    case 6: return r2 <= 1.0 && y >= -0.15;
+    case 0:
+      return r2 <= 0.81;
+    case 1:
+      return std::max(std::abs(x), std::abs(y)) <= 0.78;
+    case 2:
+      return y >= -0.55 && y <= 1.1 - 1.8 * std::abs(x);
+    case 3:
+      return r2 <= 1.0 && r2 >= 0.3;
+    case 4:
+      return std::min(std::abs(x), std::abs(y)) <= 0.3 &&
+             std::max(std::abs(x), std::abs(y)) <= 0.95;
+    case 5:
+      return in_star(x, y);
+    case 6:
+      return r2 <= 1.0 && y >= -0.15;
     default: {
       const double u = x * 1.2, v = y * 1.2 + 0.15, a = u * u + v * v - 1;
       return a * a * a - u * u * v * v * v <= 0;
@@ -59,7 +68,8 @@ Scene draw_scene(const Stream& stream, uint64_t id, const ShapeRange& range, int
   uint64_t element = 0;
   const auto uniform = [&] { return static_cast<double>(stream.uniform(id, 0, element++)); };
   Scene scene{};
-  scene.shape = range.kinds[stream.below(id, 0, element++, static_cast<uint32_t>(range.kinds.size()))];
+  scene.shape =
+      range.kinds[stream.below(id, 0, element++, static_cast<uint32_t>(range.kinds.size()))];
   const auto extent = static_cast<double>(size);
   scene.radius = extent * (range.smallest + (range.largest - range.smallest) * uniform());
   const double room = extent - 2 * scene.radius;
@@ -76,8 +86,10 @@ Scene draw_scene(const Stream& stream, uint64_t id, const ShapeRange& range, int
   }
   const double hue = uniform();
   const bool dark = uniform() < 0.35;
-  scene.back = from_hsv(uniform(), 0.15 + 0.3 * uniform(), dark ? 0.1 + 0.2 * uniform() : 0.85 + 0.15 * uniform());
-  scene.front = from_hsv(hue, 0.75 + 0.25 * uniform(), dark ? 0.8 + 0.2 * uniform() : 0.4 + 0.45 * uniform());
+  scene.back = from_hsv(uniform(), 0.15 + 0.3 * uniform(),
+                        dark ? 0.1 + 0.2 * uniform() : 0.85 + 0.15 * uniform());
+  scene.front =
+      from_hsv(hue, 0.75 + 0.25 * uniform(), dark ? 0.8 + 0.2 * uniform() : 0.4 + 0.45 * uniform());
   return scene;
 }
 
@@ -87,7 +99,8 @@ double coverage(const Scene& scene, int64_t column, int64_t row) {
   int hits = 0;
   for (int i = 0; i < kSide * kSide; ++i) {
     const double dx = static_cast<double>(column) + (i % kSide + 0.5) / kSide - scene.x;
-    const double dy = scene.y - static_cast<double>(row) - (i / kSide + 0.5) / kSide;  // up is positive
+    const double dy =
+        scene.y - static_cast<double>(row) - (i / kSide + 0.5) / kSide;  // up is positive
     const double u = (dx * scene.cosine + dy * scene.sine) / scene.radius;
     const double v = (dy * scene.cosine - dx * scene.sine) / scene.radius;
     hits += inside(scene.shape, u, v);
@@ -97,16 +110,19 @@ double coverage(const Scene& scene, int64_t column, int64_t row) {
 
 }  // namespace
 
-int draw_shape(const Stream& stream, uint64_t id, const ShapeRange& range, int64_t size, int64_t channels, uint8_t* out) {
+int draw_shape(const Stream& stream, uint64_t id, const ShapeRange& range, int64_t size,
+               int64_t channels, uint8_t* out) {
   const Scene scene = draw_scene(stream, id, range, size);
   for (int64_t row = 0; row < size; ++row)
     for (int64_t column = 0; column < size; ++column) {
       const double share = coverage(scene, column, row);
       Rgb color;
-      for (size_t i = 0; i < 3; ++i) color[i] = scene.back[i] + share * (scene.front[i] - scene.back[i]);
+      for (size_t i = 0; i < 3; ++i)
+        color[i] = scene.back[i] + share * (scene.front[i] - scene.back[i]);
       if (channels == 1) color[0] = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2];
       for (int64_t c = 0; c < channels; ++c)
-        out[(c * size + row) * size + column] = static_cast<uint8_t>(std::lround(255 * color[static_cast<size_t>(c)]));
+        out[(c * size + row) * size + column] =
+            static_cast<uint8_t>(std::lround(255 * color[static_cast<size_t>(c)]));
     }
   return scene.shape;
 }

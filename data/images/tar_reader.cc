@@ -12,14 +12,15 @@ namespace {
 
 constexpr uint64_t kTarBlock = 512;
 
-// Octal digits, ended by space or zero; nullopt for anything else. GNU's base-256 numbers start with
-// a set bit and only occur for files beyond 8 GiB.
+// Octal digits, ended by space or zero; nullopt for anything else. GNU's base-256 numbers start
+// with a set bit and only occur for files beyond 8 GiB.
 std::optional<uint64_t> octal(const char* field, size_t size) {
   uint64_t value = 0;
   size_t i = 0;
   while (i < size && field[i] == ' ') ++i;
   const size_t first = i;
-  for (; i < size && field[i] >= '0' && field[i] <= '7'; ++i) value = value * 8 + static_cast<uint64_t>(field[i] - '0');
+  for (; i < size && field[i] >= '0' && field[i] <= '7'; ++i)
+    value = value * 8 + static_cast<uint64_t>(field[i] - '0');
   if (i < size && field[i] != ' ' && field[i] != '\0') return std::nullopt;
   return i == first && size == 8 ? std::nullopt : std::optional(value);
 }
@@ -37,15 +38,19 @@ PaxRecords parse_pax(const std::string& body) {
   PaxRecords records;
   for (size_t at = 0; at < body.size() && body[at] != '\0';) {
     size_t length = 0, i = at;
-    for (; i < body.size() && body[i] >= '0' && body[i] <= '9' && length < body.size(); ++i) length = length * 10 + static_cast<size_t>(body[i] - '0');
+    for (; i < body.size() && body[i] >= '0' && body[i] <= '9' && length < body.size(); ++i)
+      length = length * 10 + static_cast<size_t>(body[i] - '0');
     const size_t equals = body.find('=', i);
-    if (i == at || i >= body.size() || body[i] != ' ' || length > body.size() - at || equals == std::string::npos ||
-        equals >= at + length || body[at + length - 1] != '\n')
+    if (i == at || i >= body.size() || body[i] != ' ' || length > body.size() - at ||
+        equals == std::string::npos || equals >= at + length || body[at + length - 1] != '\n')
       return {{}, {}, false};
-    const std::string key = body.substr(i + 1, equals - i - 1), value = body.substr(equals + 1, at + length - equals - 2);
+    const std::string key = body.substr(i + 1, equals - i - 1),
+                      value = body.substr(equals + 1, at + length - equals - 2);
     if (key == "path") records.path = value;
     if (key == "size") {
-      if (value.empty() || value.size() > 18 || value.find_first_not_of("0123456789") != std::string::npos) return {{}, {}, false};
+      if (value.empty() || value.size() > 18 ||
+          value.find_first_not_of("0123456789") != std::string::npos)
+        return {{}, {}, false};
       records.size = std::stoull(value);
     }
     at += length;
@@ -61,12 +66,14 @@ struct TarReader::Header {
   uint64_t size = 0;
 };
 
-TarReader::TarReader(const std::filesystem::path& path) : path_(path), file_(path, std::ios::binary) {
+TarReader::TarReader(const std::filesystem::path& path)
+    : path_(path), file_(path, std::ios::binary) {
   if (!file_) throw DataError("the archive cannot be read", "", {path.string()});
 }
 
 void TarReader::fail(const std::string& fact, uint64_t at) const {
-  throw DataError(fmt::format("{} at byte {} of the archive", fact, at), "is it a tar file that was copied whole? Compressed ones are unpacked first",
+  throw DataError(fmt::format("{} at byte {} of the archive", fact, at),
+                  "is it a tar file that was copied whole? Compressed ones are unpacked first",
                   {path_.string()});
 }
 
@@ -78,9 +85,12 @@ bool TarReader::read_header(Header& header) {
   const uint64_t at = offset_;
   if (got != kTarBlock) fail("a header is cut short", at);
   offset_ += kTarBlock;
-  if (std::memchr(block, 0, kTarBlock) == block && std::string(block, kTarBlock).find_first_not_of('\0') == std::string::npos) return false;
+  if (std::memchr(block, 0, kTarBlock) == block &&
+      std::string(block, kTarBlock).find_first_not_of('\0') == std::string::npos)
+    return false;
   uint64_t sum = 0;
-  for (size_t i = 0; i < kTarBlock; ++i) sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
+  for (size_t i = 0; i < kTarBlock; ++i)
+    sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
   if (octal(block + 148, 8) != sum) fail("there is no valid tar header", at);
   const std::optional<uint64_t> size = octal(block + 124, 12);
   if (!size) fail("a member's size is not a number", at);
@@ -93,7 +103,8 @@ bool TarReader::read_header(Header& header) {
 }
 
 std::string TarReader::read_body(uint64_t size) {
-  if (size > kLargest) fail(fmt::format("a member of {} bytes (more than {})", size, kLargest), offset_);
+  if (size > kLargest)
+    fail(fmt::format("a member of {} bytes (more than {})", size, kLargest), offset_);
   std::string body;
   // In pieces: the memory taken follows the bytes that are really there.
   for (uint64_t left = size; left > 0;) {
@@ -115,7 +126,8 @@ bool TarReader::next(TarMember& member) {
   std::optional<std::string> long_name;
   for (Header header; read_header(header);) {
     const uint64_t at = offset_ - kTarBlock;
-    const bool extends = header.type == 'x' || header.type == 'g' || header.type == 'L' || header.type == 'K';
+    const bool extends =
+        header.type == 'x' || header.type == 'g' || header.type == 'L' || header.type == 'K';
     if (!extends && pax.size) header.size = *pax.size;
     std::string body = read_body(header.size);
     if (header.type == 'x') {

@@ -14,9 +14,12 @@ struct ArraysOptions {
   bool verify_hashes = true;       // hash every shard at the start, not only its chunks when read
 
   void fields(FieldVisitor& visit) {
-    visit("memory_megabytes", memory_megabytes, Range{0, 1 << 24}, "MiB; datasets up to this size are held in memory");
-    visit("cache_megabytes", cache_megabytes, Range{1, 1 << 24}, "MiB of decoded chunks kept of larger datasets");
-    visit("verify_hashes", verify_hashes, "compare every shard with its hash in dataset.json at the start");
+    visit("memory_megabytes", memory_megabytes, Range{0, 1 << 24},
+          "MiB; datasets up to this size are held in memory");
+    visit("cache_megabytes", cache_megabytes, Range{1, 1 << 24},
+          "MiB of decoded chunks kept of larger datasets");
+    visit("verify_hashes", verify_hashes,
+          "compare every shard with its hash in dataset.json at the start");
   }
 };
 

@@ -20,7 +20,8 @@ void CheckedDataset::refuse(int64_t id, const std::string& what, const std::stri
   int64_t local = id;
   size_t shard = 0;
   while (local >= shards_[shard].entry.samples) local -= shards_[shard++].entry.samples;
-  throw DataError(fmt::format("sample {} of the shard{}", local, what), help, {shards_[shard].path.string()});
+  throw DataError(fmt::format("sample {} of the shard{}", local, what), help,
+                  {shards_[shard].path.string()});
 }
 
 }  // namespace lockstep

@@ -39,10 +39,12 @@ Json parse_strictly(const std::string& text) {
 // One object whose keys must all be known and are fetched by type.
 class Fields {
  public:
-  Fields(const Json& json, std::string where, std::set<std::string> known) : json_(json), where_(std::move(where)) {
+  Fields(const Json& json, std::string where, std::set<std::string> known)
+      : json_(json), where_(std::move(where)) {
     if (!json.is_object()) throw DataError(where_ + " is no object");
     for (const auto& entry : json.items())
-      if (!known.contains(entry.key())) throw DataError(fmt::format("unknown key '{}' in {}", entry.key(), where_));
+      if (!known.contains(entry.key()))
+        throw DataError(fmt::format("unknown key '{}' in {}", entry.key(), where_));
   }
 
   const Json& get(const std::string& key) const {
@@ -55,7 +57,9 @@ class Fields {
     if (!value.is_string()) throw DataError(fmt::format("'{}' of {} is no string", key, where_));
     return value.get<std::string>();
   }
-  int64_t integer(const std::string& key, int64_t low) const { return integer_of(get(key), key, low); }
+  int64_t integer(const std::string& key, int64_t low) const {
+    return integer_of(get(key), key, low);
+  }
   int64_t integer_of(const Json& value, const std::string& key, int64_t low) const {
     const bool fits = value.is_number_integer() &&
                       !(value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{INT64_MAX});
@@ -87,12 +91,16 @@ ArrayInfo read_array(const Json& json) {
   ArrayInfo array;
   array.name = fields.text("name");
   if (!is_word(array.name) || array.name.ends_with("_offsets"))
-    throw DataError("array name '" + array.name + "' is not 1 to 64 letters, digits or _, or ends with _offsets");
+    throw DataError("array name '" + array.name +
+                    "' is not 1 to 64 letters, digits or _, or ends with _offsets");
   const auto dtype = dtype_of_name(fields.text("dtype"));
-  if (!dtype) throw DataError(fmt::format("array '{}' has unknown dtype '{}'", array.name, fields.text("dtype")));
+  if (!dtype)
+    throw DataError(
+        fmt::format("array '{}' has unknown dtype '{}'", array.name, fields.text("dtype")));
   array.dtype = *dtype;
   const Json& shape = fields.get("shape");
-  if (!shape.is_array() || shape.size() > kMaxRank) throw DataError("shape of '" + array.name + "' is no short list");
+  if (!shape.is_array() || shape.size() > kMaxRank)
+    throw DataError("shape of '" + array.name + "' is no short list");
   int64_t elements = 1;
   for (const Json& length : shape) {
     array.shape.push_back(fields.integer_of(length, "shape", 1));
@@ -100,26 +108,33 @@ ArrayInfo read_array(const Json& json) {
       throw DataError(fmt::format("one sample of array '{}' is too large", array.name));
     elements *= array.shape.back();
   }
-  if (!fields.get("ragged").is_boolean()) throw DataError("'ragged' of array '" + array.name + "' is not true or false");
+  if (!fields.get("ragged").is_boolean())
+    throw DataError("'ragged' of array '" + array.name + "' is not true or false");
   array.ragged = fields.get("ragged").get<bool>();
   return array;
 }
 
 ShardEntry read_shard(const Json& json) {
   const Fields fields(json, "an entry of 'shards'", {"file", "samples", "bytes", "hash"});
-  ShardEntry shard{fields.text("file"), fields.integer("samples", 1), fields.integer("bytes", 1), fields.text("hash")};
-  if (!is_safe_relative(shard.file) || shard.file.find('/') != std::string::npos || shard.file.starts_with('.'))
-    throw DataError("shard name '" + shard.file + "' is not a plain file name",
-                    "shards lie beside dataset.json and have names of letters, digits, '.', '_' and '-'");
-  if (shard.hash.size() != 32 || shard.hash.find_first_not_of("0123456789abcdef") != std::string::npos)
+  ShardEntry shard{fields.text("file"), fields.integer("samples", 1), fields.integer("bytes", 1),
+                   fields.text("hash")};
+  if (!is_safe_relative(shard.file) || shard.file.find('/') != std::string::npos ||
+      shard.file.starts_with('.'))
+    throw DataError(
+        "shard name '" + shard.file + "' is not a plain file name",
+        "shards lie beside dataset.json and have names of letters, digits, '.', '_' and '-'");
+  if (shard.hash.size() != 32 ||
+      shard.hash.find_first_not_of("0123456789abcdef") != std::string::npos)
     throw DataError("hash of shard '" + shard.file + "' is not 32 hexadecimal digits");
   return shard;
 }
 
 DatasetIndex read_fields_of(const Json& json) {
-  const Fields fields(json, "dataset.json",
-                      {"format", "version", "kind", "made_by", "samples", "recipe", "arrays", "shards"});
-  if (fields.text("format") != kDatasetFormat) throw DataError("'format' is not " + std::string(kDatasetFormat));
+  const Fields fields(
+      json, "dataset.json",
+      {"format", "version", "kind", "made_by", "samples", "recipe", "arrays", "shards"});
+  if (fields.text("format") != kDatasetFormat)
+    throw DataError("'format' is not " + std::string(kDatasetFormat));
   if (const int64_t version = fields.integer("version", 1); version != kDatasetVersion)
     throw DataError(fmt::format("dataset version {} is not {}", version, kDatasetVersion),
                     "it was made by another version of Lockstep; make or convert it again");
@@ -139,12 +154,14 @@ DatasetIndex read_fields_of(const Json& json) {
   for (const Json& entry : fields.list("shards", kMaxShards)) {
     index.shards.push_back(read_shard(entry));
     const ShardEntry& shard = index.shards.back();
-    if (!files.insert(shard.file).second) throw DataError("shard '" + shard.file + "' is listed twice");
+    if (!files.insert(shard.file).second)
+      throw DataError("shard '" + shard.file + "' is listed twice");
     if (shard.samples > INT64_MAX - total) throw DataError("more samples than can be counted");
     total += shard.samples;
   }
   if (fields.integer("samples", 1) != total)
-    throw DataError(fmt::format("'samples' is {} but its shards hold {}", fields.integer("samples", 1), total));
+    throw DataError(
+        fmt::format("'samples' is {} but its shards hold {}", fields.integer("samples", 1), total));
   return index;
 }
 
@@ -166,10 +183,13 @@ fs::path index_path(const fs::path& folder) { return folder / "dataset.json"; }
 
 DatasetIndex read_index(const fs::path& folder) {
   const fs::path path = index_path(folder);
-  const char* help = "make or convert the dataset again (lockstep data --help), or copy dataset.json with its shards";
+  const char* help =
+      "make or convert the dataset again (lockstep data --help), or copy dataset.json with its "
+      "shards";
   try {
     if (std::error_code code; !fs::exists(path, code))
-      throw DataError(fmt::format("{} holds no dataset.json", folder.empty() ? "." : folder.string()), help);
+      throw DataError(
+          fmt::format("{} holds no dataset.json", folder.empty() ? "." : folder.string()), help);
     return read_fields_of(parse_strictly(read_file(path, size_t{256} << 20)));
   } catch (DataError& error) {
     error.set_place({path.string()});
@@ -178,7 +198,9 @@ DatasetIndex read_index(const fs::path& folder) {
   }
 }
 
-std::string normal_json(const std::string& text) { return text.empty() ? text : Json::parse(text).dump(); }
+std::string normal_json(const std::string& text) {
+  return text.empty() ? text : Json::parse(text).dump();
+}
 
 void write_index(const fs::path& folder, const DatasetIndex& index) {
   Json json;
@@ -190,10 +212,16 @@ void write_index(const fs::path& folder, const DatasetIndex& index) {
   json["recipe"] = index.recipe.empty() ? Json() : Json::parse(index.recipe);
   json["arrays"] = Json::array();
   for (const ArrayInfo& array : index.arrays)
-    json["arrays"].push_back(Json{{"name", array.name}, {"dtype", dtype_name(array.dtype)}, {"shape", array.shape}, {"ragged", array.ragged}});
+    json["arrays"].push_back(Json{{"name", array.name},
+                                  {"dtype", dtype_name(array.dtype)},
+                                  {"shape", array.shape},
+                                  {"ragged", array.ragged}});
   json["shards"] = Json::array();
   for (const ShardEntry& shard : index.shards)
-    json["shards"].push_back(Json{{"file", shard.file}, {"samples", shard.samples}, {"bytes", shard.bytes}, {"hash", shard.hash}});
+    json["shards"].push_back(Json{{"file", shard.file},
+                                  {"samples", shard.samples},
+                                  {"bytes", shard.bytes},
+                                  {"hash", shard.hash}});
   write_file_atomic(index_path(folder), json.dump(1) + "\n");
 }
 

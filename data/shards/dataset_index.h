@@ -1,7 +1,8 @@
 // dataset.json: what a folder of shards holds (byte layout: docs/formats.md, "Datasets").
 //
 // It is written last, so a folder without it is an interrupted making; it lists every shard with
-// its size and hash, so a shard that is missing, exchanged or damaged is found before its first use.
+// its size and hash, so a shard that is missing, exchanged or damaged is found before its first
+// use.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ struct ShardEntry {
 struct DatasetIndex {
   std::string kind;
   std::string made_by;
-  std::string recipe;  // JSON text of the options that made it, "" if none; of made data: equal recipe = equal data
+  std::string recipe;  // JSON text of the options that made it, "" if none; of made data: equal
+                       // recipe = equal data
   std::vector<ArrayInfo> arrays;
   std::vector<ShardEntry> shards;  // their order is the order of sample ids
 

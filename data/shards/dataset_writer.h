@@ -1,9 +1,9 @@
 // Makes a dataset folder: shards one by one, dataset.json last.
 //
-// Everything is written under FOLDER/.making and moved to its place by finish(), dataset.json as the
-// last file. A folder without dataset.json is no dataset, so an interrupted making leaves nothing
-// that opens; the next one clears it away and starts again. What an older dataset held stays usable
-// until finish(). Only one process makes a folder at a time (FOLDER/.lock).
+// Everything is written under FOLDER/.making and moved to its place by finish(), dataset.json as
+// the last file. A folder without dataset.json is no dataset, so an interrupted making leaves
+// nothing that opens; the next one clears it away and starts again. What an older dataset held
+// stays usable until finish(). Only one process makes a folder at a time (FOLDER/.lock).
 #pragma once
 
 #include <filesystem>
@@ -53,5 +53,8 @@ class DatasetWriter {
   std::unique_ptr<FileLock> lock_;
   bool moving_ = false;  // finish() has begun: what lies in .making marks the folder as interrupted
 };
+
+// "train-00003.h5".
+std::string shard_name(const std::string& prefix, int64_t number);
 
 }  // namespace lockstep

@@ -10,8 +10,9 @@ namespace lockstep {
 namespace {
 
 constexpr std::pair<const char*, at::ScalarType> kNames[] = {
-    {"u8", at::kByte}, {"i8", at::kChar},    {"i16", at::kShort},  {"i32", at::kInt},   {"i64", at::kLong},
-    {"u16", at::kUInt16}, {"u32", at::kUInt32}, {"f16", at::kHalf}, {"f32", at::kFloat}, {"f64", at::kDouble}};
+    {"u8", at::kByte},   {"i8", at::kChar},    {"i16", at::kShort},  {"i32", at::kInt},
+    {"i64", at::kLong},  {"u16", at::kUInt16}, {"u32", at::kUInt32}, {"f16", at::kHalf},
+    {"f32", at::kFloat}, {"f64", at::kDouble}};
 
 }  // namespace
 

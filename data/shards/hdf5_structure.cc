@@ -12,7 +12,8 @@ namespace {
 
 constexpr hsize_t kMaxLinks = 512;
 constexpr int kMaxRank = 9;
-constexpr int64_t kMaxRowBytes = int64_t{1} << 34, kMaxChunkBytes = int64_t{1} << 32, kMaxRows = int64_t{1} << 48;
+constexpr int64_t kMaxRowBytes = int64_t{1} << 34, kMaxChunkBytes = int64_t{1} << 32,
+                  kMaxRows = int64_t{1} << 48;
 constexpr uint64_t kMaxDeflateRatio = 1040;  // zlib reaches 1032
 
 Handle open_attribute(hid_t file, const char* name) {
@@ -20,7 +21,8 @@ Handle open_attribute(hid_t file, const char* name) {
   if (check(H5Aexists(file, name), missing) == 0) throw DataError(missing);
   Handle attribute(H5Aopen(file, name, H5P_DEFAULT), H5Aclose, missing);
   const Handle space(H5Aget_space(attribute), H5Sclose, missing);
-  if (H5Sget_simple_extent_type(space) != H5S_SCALAR) throw DataError(fmt::format("attribute '{}' is no single value", name));
+  if (H5Sget_simple_extent_type(space) != H5S_SCALAR)
+    throw DataError(fmt::format("attribute '{}' is no single value", name));
   return attribute;
 }
 
@@ -38,7 +40,8 @@ std::string read_text(hid_t file, const char* name) {
 int64_t read_integer(hid_t file, const char* name) {
   const Handle attribute = open_attribute(file, name);
   const Handle type(H5Aget_type(attribute), H5Tclose, "reading an attribute");
-  if (element_type(type) != at::kLong) throw DataError(fmt::format("attribute '{}' is no 64-bit integer", name));
+  if (element_type(type) != at::kLong)
+    throw DataError(fmt::format("attribute '{}' is no 64-bit integer", name));
   int64_t value = 0;
   check(H5Aread(attribute, H5T_NATIVE_INT64, &value), fmt::format("reading attribute '{}'", name));
   return value;
@@ -51,11 +54,14 @@ bool read_filters(hid_t plist) {
   for (int i = 0; i < count; ++i) {
     unsigned flags = 0, config = 0;
     size_t values = 0;
-    const H5Z_filter_t filter =
-        H5Pget_filter2(plist, static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config);
-    if (filter == H5Z_FILTER_FLETCHER32) checksummed = true;
-    else if (filter == H5Z_FILTER_SHUFFLE || filter == H5Z_FILTER_DEFLATE) compressed = true;
-    else throw DataError(fmt::format("filter {} is not allowed", static_cast<int>(filter)));
+    const H5Z_filter_t filter = H5Pget_filter2(plist, static_cast<unsigned>(i), &flags, &values,
+                                               nullptr, 0, nullptr, &config);
+    if (filter == H5Z_FILTER_FLETCHER32)
+      checksummed = true;
+    else if (filter == H5Z_FILTER_SHUFFLE || filter == H5Z_FILTER_DEFLATE)
+      compressed = true;
+    else
+      throw DataError(fmt::format("filter {} is not allowed", static_cast<int>(filter)));
   }
   if (!checksummed) throw DataError("its chunks have no Fletcher-32 checksum");
   return compressed;
@@ -71,18 +77,23 @@ void read_shape(hid_t dataset, hid_t space, hid_t plist, uint64_t file_bytes, St
   if (H5Pget_chunk(plist, rank, chunk) != rank) throw DataError("its chunks have another rank");
   array.row_bytes = static_cast<int64_t>(c10::elementSize(array.dtype));
   for (int i = 1; i < rank; ++i) {
-    if (dims[i] < 1 || dims[i] > static_cast<hsize_t>(kMaxRowBytes / array.row_bytes)) throw DataError("its rows are empty or too large");
+    if (dims[i] < 1 || dims[i] > static_cast<hsize_t>(kMaxRowBytes / array.row_bytes))
+      throw DataError("its rows are empty or too large");
     if (chunk[i] != dims[i]) throw DataError("its chunks are not made of whole rows");
     array.shape.push_back(static_cast<int64_t>(dims[i]));
     array.row_bytes *= array.shape.back();
   }
-  if (dims[0] > static_cast<hsize_t>(kMaxRows)) throw DataError(fmt::format("it claims {} rows", dims[0]));
-  if (chunk[0] < 1 || chunk[0] > static_cast<hsize_t>(kMaxChunkBytes / array.row_bytes)) throw DataError("its chunks are too large");
+  if (dims[0] > static_cast<hsize_t>(kMaxRows))
+    throw DataError(fmt::format("it claims {} rows", dims[0]));
+  if (chunk[0] < 1 || chunk[0] > static_cast<hsize_t>(kMaxChunkBytes / array.row_bytes))
+    throw DataError("its chunks are too large");
   array.rows = static_cast<int64_t>(dims[0]);
   array.rows_per_chunk = static_cast<int64_t>(chunk[0]);
-  const auto room = static_cast<long double>(file_bytes) * (array.compressed ? kMaxDeflateRatio : 1);
+  const auto room =
+      static_cast<long double>(file_bytes) * (array.compressed ? kMaxDeflateRatio : 1);
   if (static_cast<long double>(array.rows) * static_cast<long double>(array.row_bytes) > room)
-    throw DataError(fmt::format("its {} rows of {} bytes do not fit into the file", array.rows, array.row_bytes));
+    throw DataError(fmt::format("its {} rows of {} bytes do not fit into the file", array.rows,
+                                array.row_bytes));
 }
 
 void read_chunks(hid_t dataset, hid_t space, uint64_t file_bytes, StoredArray& array) {
@@ -96,12 +107,15 @@ void read_chunks(hid_t dataset, hid_t space, uint64_t file_bytes, StoredArray& a
     hsize_t offset[kMaxRank] = {}, bytes = 0;
     unsigned skipped_filters = 0;
     haddr_t address = HADDR_UNDEF;
-    check(H5Dget_chunk_info(dataset, space, i, offset, &skipped_filters, &address, &bytes), "reading its chunk table");
+    check(H5Dget_chunk_info(dataset, space, i, offset, &skipped_filters, &address, &bytes),
+          "reading its chunk table");
     const hsize_t index = offset[0] / static_cast<hsize_t>(array.rows_per_chunk);
-    const bool whole_rows = std::all_of(offset + 1, offset + kMaxRank, [](hsize_t o) { return o == 0; });
-    const bool inside = address != HADDR_UNDEF && bytes > 4 && address <= file_bytes && bytes <= file_bytes - address;
-    if (index >= count || !whole_rows || !inside || skipped_filters != 0 || array.chunks[index].bytes != 0 ||
-        (!array.compressed && bytes != plain_bytes))
+    const bool whole_rows =
+        std::all_of(offset + 1, offset + kMaxRank, [](hsize_t o) { return o == 0; });
+    const bool inside = address != HADDR_UNDEF && bytes > 4 && address <= file_bytes &&
+                        bytes <= file_bytes - address;
+    if (index >= count || !whole_rows || !inside || skipped_filters != 0 ||
+        array.chunks[index].bytes != 0 || (!array.compressed && bytes != plain_bytes))
       throw DataError(fmt::format("chunk {} lies outside the file, twice, or has another size", i));
     array.chunks[index] = {address, bytes};
   }
@@ -130,17 +144,22 @@ StoredArray read_array(hid_t file, const std::string& name, uint64_t file_bytes)
 // Two chunks that share bytes: one of them is not what was written.
 void refuse_overlaps(const std::vector<StoredArray>& arrays) {
   std::vector<StoredArray::Chunk> all;
-  for (const StoredArray& array : arrays) all.insert(all.end(), array.chunks.begin(), array.chunks.end());
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.address < b.address; });
+  for (const StoredArray& array : arrays)
+    all.insert(all.end(), array.chunks.begin(), array.chunks.end());
+  std::sort(all.begin(), all.end(),
+            [](const auto& a, const auto& b) { return a.address < b.address; });
   for (size_t i = 1; i < all.size(); ++i)
-    if (all[i - 1].address + all[i - 1].bytes > all[i].address) throw DataError("two chunks overlap");
+    if (all[i - 1].address + all[i - 1].bytes > all[i].address)
+      throw DataError("two chunks overlap");
 }
 
 std::string link_name(hid_t file, hsize_t index) {
-  const ssize_t length = H5Lget_name_by_idx(file, ".", H5_INDEX_NAME, H5_ITER_INC, index, nullptr, 0, H5P_DEFAULT);
+  const ssize_t length =
+      H5Lget_name_by_idx(file, ".", H5_INDEX_NAME, H5_ITER_INC, index, nullptr, 0, H5P_DEFAULT);
   if (length < 1 || length > 256) throw DataError("a link in the file has no usable name");
   std::string name(static_cast<size_t>(length) + 1, '\0');
-  check(H5Lget_name_by_idx(file, ".", H5_INDEX_NAME, H5_ITER_INC, index, name.data(), name.size(), H5P_DEFAULT),
+  check(H5Lget_name_by_idx(file, ".", H5_INDEX_NAME, H5_ITER_INC, index, name.data(), name.size(),
+                           H5P_DEFAULT),
         "reading a link");
   name.resize(static_cast<size_t>(length));
   return name;
@@ -154,7 +173,8 @@ ShardStructure read_structure(hid_t file, uint64_t file_bytes) {
   check(H5Pget_userblock(creation, &user_block), "reading the file's properties");
   if (user_block != 0) throw DataError("the file has a user block");
   ShardStructure shard;
-  if (read_text(file, "format") != kDatasetFormat) throw DataError(fmt::format("attribute 'format' is not {}", kDatasetFormat));
+  if (read_text(file, "format") != kDatasetFormat)
+    throw DataError(fmt::format("attribute 'format' is not {}", kDatasetFormat));
   if (const int64_t version = read_integer(file, "version"); version != kDatasetVersion)
     throw DataError(fmt::format("shard version {} is not {}", version, kDatasetVersion));
   shard.kind = read_text(file, "kind");
@@ -167,9 +187,12 @@ ShardStructure read_structure(hid_t file, uint64_t file_bytes) {
   for (hsize_t i = 0; i < group.nlinks; ++i) {
     const std::string name = link_name(file, i);
     H5L_info_t link{};
-    check(H5Lget_info_by_idx(file, ".", H5_INDEX_NAME, H5_ITER_INC, i, &link, H5P_DEFAULT), "reading a link");
-    if (link.type != H5L_TYPE_HARD) throw DataError(fmt::format("'{}' is a soft or external link", name));
-    shard.arrays.push_back(with_context(fmt::format("reading array '{}'", name), [&] { return read_array(file, name, file_bytes); }));
+    check(H5Lget_info_by_idx(file, ".", H5_INDEX_NAME, H5_ITER_INC, i, &link, H5P_DEFAULT),
+          "reading a link");
+    if (link.type != H5L_TYPE_HARD)
+      throw DataError(fmt::format("'{}' is a soft or external link", name));
+    shard.arrays.push_back(with_context(fmt::format("reading array '{}'", name),
+                                        [&] { return read_array(file, name, file_bytes); }));
   }
   refuse_overlaps(shard.arrays);
   return shard;

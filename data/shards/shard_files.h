@@ -26,12 +26,13 @@ struct ShardList {
 };
 
 // Finds the shards of `patterns`. A pattern is a folder (all its shards), or FOLDER/NAME where both
-// may hold *, ? and […]. The folder's dataset.json decides: a file that matches and is not listed, a
-// listed shard that matches and is missing or has another size, nothing matching, a shard matched
+// may hold *, ? and […]. The folder's dataset.json decides: a file that matches and is not listed,
+// a listed shard that matches and is missing or has another size, nothing matching, a shard matched
 // twice, and folders whose kinds or arrays differ are a DataError naming the file.
 ShardList find_shards(const std::vector<std::string>& patterns);
 
-// Compares the hash of every shard file with dataset.json. Throws DataError naming the first that differs.
+// Compares the hash of every shard file with dataset.json. Throws DataError naming the first that
+// differs.
 void verify_hashes(const ShardList& list);
 
 }  // namespace lockstep

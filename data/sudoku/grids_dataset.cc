@@ -13,15 +13,20 @@ namespace {
 
 void check_grid_arrays(const ShardList& list) {
   const Place place{index_path(list.shards[0].path.parent_path()).string()};
-  const char* help = "make Sudoku data with `lockstep data make sudoku`, or convert with `lockstep data convert sudoku-csv`";
-  if (list.kind != "grids") throw DataError(fmt::format("the dataset's kind is '{}', not 'grids'", list.kind), help, place);
+  const char* help =
+      "make Sudoku data with `lockstep data make sudoku`, or convert with `lockstep data convert "
+      "sudoku-csv`";
+  if (list.kind != "grids")
+    throw DataError(fmt::format("the dataset's kind is '{}', not 'grids'", list.kind), help, place);
   bool has_solution = false;
   for (const ArrayInfo& array : list.arrays) {
     const bool cells = array.name == "solution" || array.name == "puzzle" || array.name == "order";
     const bool number = array.name == "level" || array.name == "givens";
-    const std::vector<int64_t> shape = cells ? std::vector<int64_t>{kCells} : std::vector<int64_t>{};
+    const std::vector<int64_t> shape =
+        cells ? std::vector<int64_t>{kCells} : std::vector<int64_t>{};
     if ((cells || number) && (array.dtype != at::kByte || array.shape != shape || array.ragged))
-      throw DataError(fmt::format("array '{}' is not u8 [{}]", array.name, cells ? "81" : ""), help, place);
+      throw DataError(fmt::format("array '{}' is not u8 [{}]", array.name, cells ? "81" : ""), help,
+                      place);
     has_solution |= array.name == "solution";
   }
   if (!has_solution) throw DataError("the dataset has no array 'solution'", help, place);
@@ -38,7 +43,8 @@ class GridsDataset final : public CheckedDataset {
     for (size_t row = 0; row < batch.ids.size(); ++row) {
       if (batch.ids[row] < 0) continue;
       const uint8_t* solution = solutions + row * kCells;
-      if (!is_solved_grid(solution)) refuse(batch.ids[row], "its solution breaks the rules of Sudoku");
+      if (!is_solved_grid(solution))
+        refuse(batch.ids[row], "its solution breaks the rules of Sudoku");
       if (puzzled && !is_part_of(puzzles + row * kCells, solution))
         refuse(batch.ids[row], "its puzzle has a given that its solution has not");
     }
@@ -57,7 +63,8 @@ class GridsDataset final : public CheckedDataset {
     for (size_t row = 0; row < batch.ids.size(); ++row) {
       if (batch.ids[row] < 0) continue;
       const uint8_t* first = cells + row * kCells;
-      if (!std::all_of(first, first + kCells, [low](uint8_t cell) { return cell >= low && cell <= 9; }))
+      if (!std::all_of(first, first + kCells,
+                       [low](uint8_t cell) { return cell >= low && cell <= 9; }))
         refuse(batch.ids[row], fmt::format("a cell of '{}' is not {} to 9", name, low));
     }
   }
@@ -70,7 +77,8 @@ class GridsDataset final : public CheckedDataset {
       std::bitset<kCells> seen;
       for (int64_t i = 0; i < kCells; ++i) {
         const uint8_t cell = orders[row * kCells + static_cast<size_t>(i)];
-        if (cell >= kCells || seen[cell]) refuse(batch.ids[row], "its 'order' does not hold every cell 0 to 80 once");
+        if (cell >= kCells || seen[cell])
+          refuse(batch.ids[row], "its 'order' does not hold every cell 0 to 80 once");
         seen.set(cell);
       }
     }

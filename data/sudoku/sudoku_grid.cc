@@ -60,7 +60,8 @@ std::string draw_grid(const uint8_t* grid) {
 Grid relabelled(const Grid& grid) {
   const auto rename = [](const Grid& from) {
     uint8_t names[10] = {};
-    for (uint8_t column = 0; column < 9; ++column) names[from[column]] = static_cast<uint8_t>(column + 1);
+    for (uint8_t column = 0; column < 9; ++column)
+      names[from[column]] = static_cast<uint8_t>(column + 1);
     Grid to;
     for (size_t cell = 0; cell < 81; ++cell) to[cell] = names[from[cell]];
     return to;

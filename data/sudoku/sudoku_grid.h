@@ -23,8 +23,11 @@ struct SudokuLevel {
   const char* name;
   int fewest, most;  // givens
 };
-inline constexpr SudokuLevel kSudokuLevels[] = {
-    {"easy", 36, 81}, {"medium", 31, 35}, {"hard", 26, 30}, {"minimal", 22, 25}, {"extreme", 0, 21}};
+inline constexpr SudokuLevel kSudokuLevels[] = {{"easy", 36, 81},
+                                                {"medium", 31, 35},
+                                                {"hard", 26, 30},
+                                                {"minimal", 22, 25},
+                                                {"extreme", 0, 21}};
 inline constexpr int kNumSudokuLevels = 5;
 // Index into kSudokuLevels.
 int level_of_givens(int givens);

@@ -54,10 +54,14 @@ Grid train_puzzle(const Grid& grid, const MakeSudokuOptions& options, Draws& dra
 // random order that gets stuck above is followed by another.
 Grid level_puzzle(const Grid& grid, int level, const MakeSudokuOptions& options, Draws& draws) {
   if (level == kNumSudokuLevels - 1) {
-    if (const auto puzzle = scarce_puzzle(grid, static_cast<int>(options.extreme_givens), 100000, draws)) return *puzzle;
-    throw DataError(fmt::format("found no puzzle of {} givens", options.extreme_givens), "use another seed");
+    if (const auto puzzle =
+            scarce_puzzle(grid, static_cast<int>(options.extreme_givens), 100000, draws))
+      return *puzzle;
+    throw DataError(fmt::format("found no puzzle of {} givens", options.extreme_givens),
+                    "use another seed");
   }
-  const int fewest = kSudokuLevels[level].fewest, most = level == 0 ? 40 : kSudokuLevels[level].most;
+  const int fewest = kSudokuLevels[level].fewest,
+            most = level == 0 ? 40 : kSudokuLevels[level].most;
   for (;;) {
     // Minimal puzzles are reduced until nothing can go, not to a number.
     const bool minimal = level == kNumSudokuLevels - 2;
@@ -73,31 +77,41 @@ void write_shards(DatasetWriter& writer, const std::vector<SudokuSample>& sample
   for (int64_t first = 0, number = 0; first < train; first += samples_per_shard, ++number)
     add_sudoku_shard(writer, shard_name("train", number), samples.data() + first,
                      samples.data() + std::min(first + samples_per_shard, train));
-  add_sudoku_shard(writer, "validation.h5", samples.data() + train, samples.data() + samples.size());
+  add_sudoku_shard(writer, "validation.h5", samples.data() + train,
+                   samples.data() + samples.size());
 }
 
 }  // namespace
 
-bool make_sudoku(const std::filesystem::path& folder, const MakeSudokuOptions& options, bool show_progress) {
+bool make_sudoku(const std::filesystem::path& folder, const MakeSudokuOptions& options,
+                 bool show_progress) {
   MakeSudokuOptions printed = options;
-  const std::string recipe = print_json([&](FieldVisitor& visit) { printed.fields(visit); }, {"threads", "overwrite"});
+  const std::string recipe =
+      print_json([&](FieldVisitor& visit) { printed.fields(visit); }, {"threads", "overwrite"});
   if (!options.overwrite && DatasetWriter::is_made(folder, recipe)) return false;
-  DatasetWriter writer(folder, {"grids", "lockstep data make sudoku", recipe, sudoku_arrays()}, options.overwrite);
+  DatasetWriter writer(folder, {"grids", "lockstep data make sudoku", recipe, sudoku_arrays()},
+                       options.overwrite);
   const int threads = num_threads(options.threads);
   const Stream stream(static_cast<uint64_t>(options.seed), Purpose::kDataMaking);
-  const int64_t train = options.train_grids, total = train + options.puzzles_per_level * kNumSudokuLevels;
+  const int64_t train = options.train_grids,
+                total = train + options.puzzles_per_level * kNumSudokuLevels;
   const std::vector<Grid> grids = distinct_grids(stream, total, threads);
   std::vector<SudokuSample> samples(grids.size());
   Progress progress("sudoku", total, "puzzle", show_progress);
   // The last ones take longest, so they go first: no thread is left with them at the end.
-  parallel_for(0, total, threads, [&](int64_t i) {
-    const auto place = static_cast<size_t>(total - 1 - i);
-    const auto held_out = static_cast<int64_t>(place) - train;
-    Draws draws(stream, place, held_out < 0 ? kTrainPuzzleDraws : kHeldOutPuzzleDraws);
-    samples[place].solution = grids[place];
-    samples[place].puzzle = held_out < 0 ? train_puzzle(grids[place], options, draws)
-                                         : level_puzzle(grids[place], static_cast<int>(held_out % kNumSudokuLevels), options, draws);
-  }, [&](int64_t done) { progress.update(done); });
+  parallel_for(
+      0, total, threads,
+      [&](int64_t i) {
+        const auto place = static_cast<size_t>(total - 1 - i);
+        const auto held_out = static_cast<int64_t>(place) - train;
+        Draws draws(stream, place, held_out < 0 ? kTrainPuzzleDraws : kHeldOutPuzzleDraws);
+        samples[place].solution = grids[place];
+        samples[place].puzzle =
+            held_out < 0 ? train_puzzle(grids[place], options, draws)
+                         : level_puzzle(grids[place], static_cast<int>(held_out % kNumSudokuLevels),
+                                        options, draws);
+      },
+      [&](int64_t done) { progress.update(done); });
   progress.finish();
   write_shards(writer, samples, train, options.samples_per_shard);
   writer.finish();

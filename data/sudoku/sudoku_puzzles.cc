@@ -17,7 +17,8 @@ struct Used {
 
   unsigned free(int cell) const {
     const int row = cell / 9, column = cell % 9;
-    return 0x1FFu & ~static_cast<unsigned>(rows[row] | columns[column] | boxes[row / 3 * 3 + column / 3]);
+    return 0x1FFu &
+           ~static_cast<unsigned>(rows[row] | columns[column] | boxes[row / 3 * 3 + column / 3]);
   }
   void flip(int cell, unsigned bit) {
     const int row = cell / 9, column = cell % 9;
@@ -37,7 +38,8 @@ bool fill(Grid& grid, Used& used, Draws& draws) {
   if (best < 0) return true;
   if (fewest == 0) return false;
   int digits[9], count = 0;
-  for (unsigned left = used.free(best); left != 0; left &= left - 1) digits[count++] = std::countr_zero(left);
+  for (unsigned left = used.free(best); left != 0; left &= left - 1)
+    digits[count++] = std::countr_zero(left);
   draws.shuffle(digits, digits + count);
   for (int i = 0; i < count; ++i) {
     used.flip(best, 1u << digits[i]);
@@ -64,8 +66,10 @@ void reduce(Grid& puzzle, int target, Draws& draws) {
     if (givens <= target) return;
     const uint8_t digit = puzzle[cell];
     puzzle[cell] = 0;
-    if (has_solution_without(puzzle, static_cast<int>(cell), digit)) puzzle[cell] = digit;
-    else --givens;
+    if (has_solution_without(puzzle, static_cast<int>(cell), digit))
+      puzzle[cell] = digit;
+    else
+      --givens;
   }
 }
 
@@ -88,8 +92,8 @@ CellSet completing_cells(const Grid& puzzle, const Grid& grid, CellSet among) {
 
 // Swaps two givens for one. False: no pair allows it.
 //
-// Solutions of the puzzle without a are also solutions without a and b, so a cell that completes the
-// puzzle without both completes it without either: most pairs fall at that intersection.
+// Solutions of the puzzle without a are also solutions without a and b, so a cell that completes
+// the puzzle without both completes it without either: most pairs fall at that intersection.
 bool tighten(Grid& puzzle, const Grid& grid, Draws& draws) {
   const std::vector<size_t> cells = shuffled_givens(puzzle, draws);
   std::vector<CellSet> completing;

@@ -8,13 +8,17 @@
 namespace lockstep {
 
 std::vector<ArrayInfo> sudoku_arrays() {
-  return {{"solution", at::kByte, {kCells}}, {"puzzle", at::kByte, {kCells}}, {"level", at::kByte, {}}, {"givens", at::kByte, {}}};
+  return {{"solution", at::kByte, {kCells}},
+          {"puzzle", at::kByte, {kCells}},
+          {"level", at::kByte, {}},
+          {"givens", at::kByte, {}}};
 }
 
 void add_sudoku_shard(DatasetWriter& writer, const std::string& file, const SudokuSample* first,
                       const SudokuSample* last) {
   const int64_t samples = last - first;
-  at::Tensor solution = at::empty({samples, kCells}, at::kByte), puzzle = at::empty({samples, kCells}, at::kByte);
+  at::Tensor solution = at::empty({samples, kCells}, at::kByte),
+             puzzle = at::empty({samples, kCells}, at::kByte);
   at::Tensor level = at::empty({samples}, at::kByte), givens = at::empty({samples}, at::kByte);
   for (int64_t i = 0; i < samples; ++i) {
     const SudokuSample& sample = first[i];
@@ -30,7 +34,5 @@ void add_sudoku_shard(DatasetWriter& writer, const std::string& file, const Sudo
   for (size_t i = 0; i < infos.size(); ++i) arrays.push_back({infos[i], values[i], {}});
   writer.add_shard(file, samples, std::move(arrays));
 }
-
-std::string shard_name(const std::string& prefix, int64_t number) { return fmt::format("{}-{:05}.h5", prefix, number); }
 
 }  // namespace lockstep

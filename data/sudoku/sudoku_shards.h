@@ -20,7 +20,4 @@ std::vector<ArrayInfo> sudoku_arrays();
 void add_sudoku_shard(DatasetWriter& writer, const std::string& file, const SudokuSample* first,
                       const SudokuSample* last);
 
-// "train-00003.h5".
-std::string shard_name(const std::string& prefix, int64_t number);
-
 }  // namespace lockstep

@@ -15,17 +15,20 @@ struct Tables {
   std::array<uint32_t, 512> minirows{};
 
   constexpr Tables() {
-    constexpr int permutations[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    constexpr int permutations[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                        {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     for (unsigned pattern = 0; pattern < 512; ++pattern) {
       for (const auto& p : permutations) {
         const unsigned bits = 1u << p[0] | 8u << p[1] | 64u << p[2];
-        if ((pattern & bits) == bits) usable[pattern] = static_cast<uint16_t>(usable[pattern] | bits);
+        if ((pattern & bits) == bits)
+          usable[pattern] = static_cast<uint16_t>(usable[pattern] | bits);
       }
       for (unsigned entry = 0; entry < 9; ++entry)
         if (pattern >> entry & 1) minirows[pattern] |= 7u << (entry / 3 * 9 + entry % 3 * 3);
       // As a row of nine cells: which boxes it touches.
       for (unsigned box = 0; box < 3; ++box)
-        if (pattern >> 3 * box & 7) boxes[pattern] = static_cast<uint16_t>(boxes[pattern] | 1u << box);
+        if (pattern >> 3 * box & 7)
+          boxes[pattern] = static_cast<uint16_t>(boxes[pattern] | 1u << box);
     }
   }
 };
@@ -51,7 +54,8 @@ bool settle(State& state, int digit) {
     uint32_t before = 0, columns[3];
     for (int band = 0; band < 3; ++band) {
       const uint32_t m = cells[band];
-      const uint32_t pattern = kTables.boxes[m & kRow] | uint32_t{kTables.boxes[m >> 9 & kRow]} << 3 |
+      const uint32_t pattern = kTables.boxes[m & kRow] |
+                               uint32_t{kTables.boxes[m >> 9 & kRow]} << 3 |
                                uint32_t{kTables.boxes[m >> 18]} << 6;
       const uint32_t usable = kTables.usable[pattern];
       if (usable == 0) return false;
@@ -61,8 +65,8 @@ bool settle(State& state, int digit) {
     }
     uint32_t kept[3] = {};
     for (int stack = 0; stack < 9; stack += 3) {
-      const uint32_t pattern =
-          (columns[0] >> stack & 7) | (columns[1] >> stack & 7) << 3 | (columns[2] >> stack & 7) << 6;
+      const uint32_t pattern = (columns[0] >> stack & 7) | (columns[1] >> stack & 7) << 3 |
+                               (columns[2] >> stack & 7) << 6;
       const uint32_t usable = kTables.usable[pattern];
       if (usable == 0) return false;
       before |= usable ^ pattern;
@@ -151,7 +155,8 @@ Grid grid_of(const State& state) {
   for (int digit = 0; digit < 9; ++digit)
     for (int band = 0; band < 3; ++band)
       for (uint32_t left = state.cells[digit][band]; left != 0; left &= left - 1)
-        grid[static_cast<size_t>(27 * band + std::countr_zero(left))] = static_cast<uint8_t>(digit + 1);
+        grid[static_cast<size_t>(27 * band + std::countr_zero(left))] =
+            static_cast<uint8_t>(digit + 1);
   return grid;
 }
 

@@ -22,7 +22,8 @@ void visit_solutions(const Grid& puzzle, const SolutionVisitor& visit);
 // Number of solutions, counted up to `limit`; the first one goes to `solution` if given.
 int count_solutions(const Grid& puzzle, int limit, Grid* solution = nullptr);
 // True if `puzzle` has a solution whose cell `cell` is not `digit`. If puzzle plus that given has
-// exactly one solution, the puzzle itself has one exactly if this is false: half the work of counting.
+// exactly one solution, the puzzle itself has one exactly if this is false: half the work of
+// counting.
 bool has_solution_without(const Grid& puzzle, int cell, int digit);
 
 }  // namespace lockstep

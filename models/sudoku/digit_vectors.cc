@@ -5,7 +5,8 @@
 namespace lockstep {
 
 at::Tensor digit_vectors(const at::Tensor& embedding, const at::Tensor& cells) {
-  return cells.is_cuda() ? digit_vectors_by_product(embedding, cells) : at::embedding(embedding, cells.to(at::kLong));
+  return cells.is_cuda() ? digit_vectors_by_product(embedding, cells)
+                         : at::embedding(embedding, cells.to(at::kLong));
 }
 
 at::Tensor digit_vectors_by_product(const at::Tensor& embedding, const at::Tensor& cells) {

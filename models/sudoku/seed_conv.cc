@@ -8,27 +8,32 @@
 #include <fmt/format.h>
 
 #include "core/errors.h"
-#include "models/sudoku/digit_vectors.h"
-#include "kernels/norms/group_norm_silu.h"
 #include "kernels/map_order.h"
+#include "kernels/norms/group_norm_silu.h"
+#include "models/sudoku/digit_vectors.h"
 
 namespace lockstep {
 namespace {
 
-constexpr int64_t kSide = 9, kGridCells = 81, kDigitClasses = 10;
-constexpr double kNormEpsilon = 1e-5;  // PyTorch's default
+constexpr int64_t kSide = 9;
+constexpr double kGroupNormEpsilon = 1e-5;  // PyTorch's default
 
 void check(const SeedConvOptions& options) {
   if (options.kernel_size % 2 == 0)
-    throw ConfigError(fmt::format("task.model.kernel_size is {}: the grid would not keep its 9 x 9 cells", options.kernel_size),
-                      "use an odd size");
+    throw ConfigError(
+        fmt::format("task.model.kernel_size is {}: the grid would not keep its 9 x 9 cells",
+                    options.kernel_size),
+        "use an odd size");
   if (options.hidden_dim % options.num_groups != 0)
-    throw ConfigError(fmt::format("task.model.num_groups {} does not divide task.model.hidden_dim {}", options.num_groups,
-                                  options.hidden_dim),
-                      "GroupNorm needs channels in groups of equal size");
+    throw ConfigError(
+        fmt::format("task.model.num_groups {} does not divide task.model.hidden_dim {}",
+                    options.num_groups, options.hidden_dim),
+        "GroupNorm needs channels in groups of equal size");
   if (!options.embedding.empty() && options.embedding_dim == 0)
-    throw ConfigError("task.model.embedding is given, and task.model.embedding_dim is 0, which means no embedding",
-                      "set task.model.embedding_dim to the width of that embedding");
+    throw ConfigError(
+        "task.model.embedding is given, and task.model.embedding_dim is 0, which means no "
+        "embedding",
+        "set task.model.embedding_dim to the width of that embedding");
 }
 
 }  // namespace
@@ -43,17 +48,21 @@ SeedConv::SeedConv(const SeedConvOptions& options, uint64_t seed) : options_(opt
     const double bound = 1 / std::sqrt(static_cast<double>(inputs));
     const int64_t outputs = shape.front();
     Layer made;
-    made.weight = parameter(name + ".weight", at::empty(shape, at::kFloat).uniform_(-bound, bound, generator));
-    made.bias = parameter(name + ".bias", at::empty({outputs}, at::kFloat).uniform_(-bound, bound, generator));
+    made.weight = parameter(name + ".weight",
+                            at::empty(shape, at::kFloat).uniform_(-bound, bound, generator));
+    made.bias = parameter(name + ".bias",
+                          at::empty({outputs}, at::kFloat).uniform_(-bound, bound, generator));
     return made;
   };
   const int64_t channels = options.hidden_dim, k = options.kernel_size;
   auto norm = [&](const std::string& name) {
-    return Layer{parameter(name + ".weight", at::ones({channels})), parameter(name + ".bias", at::zeros({channels}))};
+    return Layer{parameter(name + ".weight", at::ones({channels})),
+                 parameter(name + ".bias", at::zeros({channels}))};
   };
   if (options.embedding_dim > 0)
-    embedding_ = parameter("embedding_layer.weight",
-                           at::empty({kDigitClasses, options.embedding_dim}, at::kFloat).normal_(0, 1, generator));
+    embedding_ = parameter(
+        "embedding_layer.weight",
+        at::empty({kDigitClasses, options.embedding_dim}, at::kFloat).normal_(0, 1, generator));
   time_0_ = layer("time_embed.0", {channels, 1});
   time_2_ = layer("time_embed.2", {channels, channels});
   conv_in_ = layer("conv_in", {channels, std::max<int64_t>(1, options.embedding_dim), k, k});
@@ -75,11 +84,14 @@ at::Tensor SeedConv::convolve(const Layer& layer, const at::Tensor& x_NCHW) cons
   const int64_t padding = options_.kernel_size / 2;
   // On CPUs oneDNN brings the weights into an order of its own.
   const at::Tensor weight = convolution_weight(layer.weight, map_order("auto", device()));
-  return at::conv2d(x_NCHW, weight, layer.bias, at::IntArrayRef{1, 1}, at::IntArrayRef{padding, padding});
+  return at::conv2d(x_NCHW, weight, layer.bias, at::IntArrayRef{1, 1},
+                    at::IntArrayRef{padding, padding});
 }
 
-at::Tensor SeedConv::norm_silu(const Layer& layer, const at::Tensor& x_NCHW, const at::Tensor& residual) const {
-  return group_norm_silu(x_NCHW, options_.num_groups, layer.weight, layer.bias, kNormEpsilon, residual);
+at::Tensor SeedConv::norm_silu(const Layer& layer, const at::Tensor& x_NCHW,
+                               const at::Tensor& residual) const {
+  return group_norm_silu(x_NCHW, options_.num_groups, layer.weight, layer.bias, kGroupNormEpsilon,
+                         residual);
 }
 
 at::Tensor SeedConv::embed(const at::Tensor& cells) const {
@@ -93,14 +105,19 @@ SeedLogits SeedConv::logits(const at::Tensor& cells, const at::Tensor& times) co
     const SeedLogits there = logits(cells.to(device()), times.to(device()));
     return {there.position.to(cells.device()), there.value.to(cells.device())};
   }
-  const auto linear = [](const Layer& layer, const at::Tensor& x) { return at::linear(x, layer.weight, layer.bias); };
+  const auto linear = [](const Layer& layer, const at::Tensor& x) {
+    return at::linear(x, layer.weight, layer.bias);
+  };
   const at::Tensor time_N1 = (times / static_cast<double>(kGridCells)).unsqueeze(1);
   const at::Tensor time_NC = linear(time_2_, at::silu(linear(time_0_, time_N1)));
-  at::Tensor h = (convolve(conv_in_, embed(cells)) + time_NC.unsqueeze(-1).unsqueeze(-1)).contiguous(at::MemoryFormat::ChannelsLast);
+  at::Tensor h = (convolve(conv_in_, embed(cells)) + time_NC.unsqueeze(-1).unsqueeze(-1))
+                     .contiguous(at::MemoryFormat::ChannelsLast);
   for (const Block& block : blocks_)
-    h = norm_silu(block.norm_4, convolve(block.conv_3, norm_silu(block.norm_1, convolve(block.conv_0, h))), h);
+    h = norm_silu(block.norm_4,
+                  convolve(block.conv_3, norm_silu(block.norm_1, convolve(block.conv_0, h))), h);
   // Channel-major, whatever the memory format.
-  const at::Tensor flat = convolve(conv_out_, h).contiguous().view({-1, options_.hidden_dim * kGridCells});
+  const at::Tensor flat =
+      convolve(conv_out_, h).contiguous().view({-1, options_.hidden_dim * kGridCells});
   const auto head = [&](const Layer& first, const Layer& second) {
     return linear(second, at::silu(linear(first, flat))).to(at::kFloat);
   };

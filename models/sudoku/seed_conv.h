@@ -32,8 +32,11 @@ struct SeedConvOptions {
     visit("num_layers", num_layers, Range{0, 512}, "residual blocks of two convolutions");
     visit("kernel_size", kernel_size, Range{1, 17}, "side of the convolutions, odd");
     visit("num_groups", num_groups, Range{1, 4096}, "groups of GroupNorm, a divisor of hidden_dim");
-    visit("embedding_dim", embedding_dim, Range{0, 4096}, "width of the digit embedding; 0 = none, digits as x/4.5 - 1");
-    visit("embedding", embedding, "sudoku2vec run, checkpoint or .safetensors a new run takes its digit embedding from; empty = random");
+    visit("embedding_dim", embedding_dim, Range{0, 4096},
+          "width of the digit embedding; 0 = none, digits as x/4.5 - 1");
+    visit("embedding", embedding,
+          "sudoku2vec run, checkpoint or .safetensors a new run takes its digit embedding from; "
+          "empty = random");
   }
 };
 
@@ -53,9 +56,9 @@ class SeedConv : public Model {
   // differentiable if gradients are on.
   SeedLogits logits(const at::Tensor& cells, const at::Tensor& times) const;
 
-  // Copies the embedding named by `options.embedding` into embedding_layer.weight; nothing if empty.
-  // Throws ConfigError if there is no such file, DataError if it holds no embedding of this width,
-  // CheckpointError if it belongs to a checkpoint that is damaged.
+  // Copies the embedding named by `options.embedding` into embedding_layer.weight; nothing if
+  // empty. Throws ConfigError if there is no such file, DataError if it holds no embedding of this
+  // width, CheckpointError if it belongs to a checkpoint that is damaged.
   void load_embedding();
 
   const SeedConvOptions& options() const { return options_; }
@@ -68,7 +71,8 @@ class SeedConv : public Model {
     Layer conv_0, norm_1, conv_3, norm_4;
   };
   at::Tensor convolve(const Layer& layer, const at::Tensor& x_NCHW) const;
-  at::Tensor norm_silu(const Layer& layer, const at::Tensor& x_NCHW, const at::Tensor& residual = {}) const;
+  at::Tensor norm_silu(const Layer& layer, const at::Tensor& x_NCHW,
+                       const at::Tensor& residual = {}) const;
   at::Tensor embed(const at::Tensor& cells) const;
 
   SeedConvOptions options_;
@@ -77,9 +81,9 @@ class SeedConv : public Model {
   std::vector<Block> blocks_;
 };
 
-// The digit embedding of a sudoku2vec run (its folder, one of its checkpoints, or a safetensors file):
-// tensor `embed.weight` or `embedding_layer.weight`, float32 [10, E]. Of a run, the newest checkpoint whose
-// hashes are right. Throws as load_embedding.
+// The digit embedding of a sudoku2vec run (its folder, one of its checkpoints, or a safetensors
+// file): tensor `embed.weight` or `embedding_layer.weight`, float32 [10, E]. Of a run, the newest
+// checkpoint whose hashes are right. Throws as load_embedding.
 struct DigitEmbedding {
   at::Tensor vectors;
   std::string file;  // where it was found

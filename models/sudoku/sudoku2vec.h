@@ -1,10 +1,11 @@
-// The attention network that pre-trains digit embeddings: guess a masked cell's vector from the others.
+// The attention network that pre-trains digit embeddings: guess a masked cell's vector from the
+// others.
 //
-// Ten digit vectors of width E, with (cos, sin)(2π·cell/81) behind them, go through one multi-head self
-// attention over the 81 cells; the first E of the E + 2 outputs at the masked cell should point where
-// the vector of its digit points. Only the masked cell's output is used, so only its query is computed.
-// Heads are interleaved as [head, (q, k, v), d]. Tensor names are those of the module it replaces:
-// embed, attention.qkv_proj, attention.o_proj.
+// Ten digit vectors of width E, with (cos, sin)(2π·cell/81) behind them, go through one multi-head
+// self attention over the 81 cells; the first E of the E + 2 outputs at the masked cell should
+// point where the vector of its digit points. Only the masked cell's output is used, so only its
+// query is computed. Heads are interleaved as [head, (q, k, v), d]. Tensor names are those of the
+// module it replaces: embed, attention.qkv_proj, attention.o_proj.
 #pragma once
 
 #include <cstdint>
@@ -21,19 +22,21 @@ struct Sudoku2VecOptions {
 
   void fields(FieldVisitor& visit) {
     visit("embedding_dim", embedding_dim, Range{1, 4096}, "width of a digit's vector");
-    visit("attention_dim", attention_dim, Range{1, 4096}, "width of queries, keys and values over all heads");
-    visit("num_heads", num_heads, Range{1, 4096}, "heads of the attention, a divisor of attention_dim");
+    visit("attention_dim", attention_dim, Range{1, 4096},
+          "width of queries, keys and values over all heads");
+    visit("num_heads", num_heads, Range{1, 4096},
+          "heads of the attention, a divisor of attention_dim");
   }
 };
 
 class Sudoku2Vec : public Model {
  public:
-  // The embedding starts normal, attention weights Xavier uniform with biases 0. Throws ConfigError if
-  // num_heads does not divide attention_dim.
+  // The embedding starts normal, attention weights Xavier uniform with biases 0. Throws ConfigError
+  // if num_heads does not divide attention_dim.
   Sudoku2Vec(const Sudoku2VecOptions& options, uint64_t seed);
 
-  // cells u8 [N,81], target i64 [N] (0..80) → predicted vectors float32 [N,E]. The digit at `target` is
-  // not looked at.
+  // cells u8 [N,81], target i64 [N] (0..80) → predicted vectors float32 [N,E]. The digit at
+  // `target` is not looked at.
   at::Tensor predict(const at::Tensor& cells, const at::Tensor& target) const;
   // Cosines of predictions [N,E] with the ten digit vectors: [N,10].
   at::Tensor similarity(const at::Tensor& predictions) const;

@@ -41,7 +41,8 @@ inline __attribute__((always_inline)) void sum_units(int row, float* units, Valu
 #pragma GCC unroll 9
       for (int d = 0; d < 9; ++d) {
         (stack == 0 ? part[d] : V::load(in_row + d * kWidth) + part[d]).store(in_row + d * kWidth);
-        (row % 3 == 0 ? part[d] : V::load(in_box + d * kWidth) + part[d]).store(in_box + d * kWidth);
+        (row % 3 == 0 ? part[d] : V::load(in_box + d * kWidth) + part[d])
+            .store(in_box + d * kWidth);
       }
     }
   }
@@ -49,7 +50,8 @@ inline __attribute__((always_inline)) void sum_units(int row, float* units, Valu
 
 // use(site of the row, lane, start + the sum of the site's four units) for grid row `row`.
 template <class V, int L, class Start, class Use>
-inline __attribute__((always_inline)) void spread_units(int row, const float* units, Start start, Use use) {
+inline __attribute__((always_inline)) void spread_units(int row, const float* units, Start start,
+                                                        Use use) {
   constexpr int kWidth = L * kLaneWidth;
   for (int l = 0; l < L; ++l) {
     const float* base = units + l * kLaneWidth;
@@ -65,7 +67,8 @@ inline __attribute__((always_inline)) void spread_units(int row, const float* un
         const V in_cell = V::load(base + (243 + row * 9 + column) * kWidth);
 #pragma GCC unroll 9
         for (int d = 0; d < 9; ++d)
-          use(column * 9 + d, l, shared[d] + V::load(base + (81 + column * 9 + d) * kWidth) + in_cell);
+          use(column * 9 + d, l,
+              shared[d] + V::load(base + (81 + column * 9 + d) * kWidth) + in_cell);
       }
     }
   }
@@ -89,7 +92,8 @@ class SudokuBlock {
   static constexpr int64_t kScratch =
       kSudokuSites * C + kGroup * (C + 3 * H) + kUnitRows * (2 * H + 2 * C);
 
-  SudokuBlock(const float* weights, const SudokuLayout::Block& at, float* scratch) : w_(weights), at_(at) {
+  SudokuBlock(const float* weights, const SudokuLayout::Block& at, float* scratch)
+      : w_(weights), at_(at) {
     auto take = [&scratch](int64_t count) {
       float* p = scratch;
       scratch += count;
@@ -113,11 +117,13 @@ class SudokuBlock {
       norm_statistics<V, CV>(saved.x + first * C, saved.mean + first, saved.rstd + first);
       normalise(saved, row, h_ + first * C);
       const float* h = h_ + first * C;
-      sum_units<V, CV>(row, unit_sum_,
-                       [h](int site, int l) { return exp_lanes(V::load(h + (site * CV + l) * kLaneWidth)); });
+      sum_units<V, CV>(row, unit_sum_, [h](int site, int l) {
+        return exp_lanes(V::load(h + (site * CV + l) * kLaneWidth));
+      });
     }
     for (int i = 0; i < kUnitRows * CV; ++i)
-      (log_lanes(V::load(unit_sum_ + i * kLaneWidth)) - V::all(kLogShift)).store(saved.z + i * kLaneWidth);
+      (log_lanes(V::load(unit_sum_ + i * kLaneWidth)) - V::all(kLogShift))
+          .store(saved.z + i * kLaneWidth);
     for (int t = 0; t < kSudokuUnits; ++t) {
       float* pre = saved.pre + t * kGroup * C;
       const float* bias = w_ + at_.unit[t].bias;
@@ -136,7 +142,8 @@ class SudokuBlock {
       const float* x = saved.x + row * kGroup * C;
       float* y = out + row * kGroup * C;
       multiply<V, HV, CV>(
-          hidden_, w_ + at_.out, [out_bias](int, int o) { return V::load(out_bias + o * kLaneWidth); },
+          hidden_, w_ + at_.out,
+          [out_bias](int, int o) { return V::load(out_bias + o * kLaneWidth); },
           [x, y](int site, int o, V v) {
             const int64_t i = (site * CV + o) * kLaneWidth;
             (V::load(x + i) + v).store(y + i);
@@ -225,7 +232,8 @@ class SudokuBlock {
   // From the units' du to G = dz / Σ_unit e^h, left in unit_sum_.
   void backward_units(const SudokuSaved& saved, int t, float* gradient) {
     const SudokuLayout::Unit& at = at_.unit[t];
-    const float *du = unit_du_ + t * kGroup * H, *z = saved.z + t * kGroup * C, *pre = saved.pre + t * kGroup * C;
+    const float *du = unit_du_ + t * kGroup * H, *z = saved.z + t * kGroup * C,
+                *pre = saved.pre + t * kGroup * C;
     float *dpre = chunk_, *scaled = unit_sum_ + t * kGroup * C;
     add_outer<V, CV, HV>(active_ + t * kGroup * C, du, gradient + at.spread);
     multiply<V, HV, CV>(
@@ -256,8 +264,9 @@ class SudokuBlock {
           const int64_t i = (site * CV + l) * kLaneWidth;
           fma(exp_lanes(V::load(h + i)), v, V::load(dh + i)).store(dh + i);
         });
-    norm_backward<V, CV>(saved.x + first * C, saved.mean + first, saved.rstd + first, w_ + at_.norm_weight, dh, kGroup,
-                         dx, gradient + at_.norm_weight, gradient + at_.norm_bias);
+    norm_backward<V, CV>(saved.x + first * C, saved.mean + first, saved.rstd + first,
+                         w_ + at_.norm_weight, dh, kGroup, dx, gradient + at_.norm_weight,
+                         gradient + at_.norm_bias);
   }
 
   const float* w_;

@@ -45,7 +45,8 @@ uint64_t depth_bits(const std::vector<int64_t>& depths) {
 FusedSudoku::FusedSudoku(const SudokuKernel& kernel, const SudokuNetOptions& options)
     : kernel_(&kernel),
       layout_(sudoku_shape(options)),
-      packing_(std::make_shared<const std::vector<PackedParameter>>(sudoku_packing(options, layout_))),
+      packing_(
+          std::make_shared<const std::vector<PackedParameter>>(sudoku_packing(options, layout_))),
       depths_(depth_bits(options.loss_depths)) {}
 
 std::unique_ptr<FusedSudoku> FusedSudoku::find(const SudokuNetOptions& options) {
@@ -69,30 +70,34 @@ at::Tensor FusedSudoku::logits(const NamedTensors& parameters, const at::Tensor&
   float* memory = scratch(kernel_->scratch_floats(layout_.shape, false));
   for (int64_t b = 0; b < in.size(0); ++b) {
     const SudokuPuzzle puzzle{in.const_data_ptr<uint8_t>() + b * kSudokuCells, nullptr};
-    kernel_->logits(layout_, weights.const_data_ptr<float>(), puzzle, out.mutable_data_ptr<float>() + b * kSudokuSites,
-                    memory);
+    kernel_->logits(layout_, weights.const_data_ptr<float>(), puzzle,
+                    out.mutable_data_ptr<float>() + b * kSudokuSites, memory);
   }
   return out;
 }
 
 at::Tensor FusedSudoku::loss_sum(const NamedTensors& parameters, const at::Tensor& cells,
                                  const at::Tensor& targets) const {
-  const at::Tensor weights = pack(parameters), in = cells.contiguous(), wanted = targets.contiguous();
-  at::Tensor one = at::empty({layout_.size}, at::kFloat), all = at::zeros({layout_.size}, at::kFloat);
+  const at::Tensor weights = pack(parameters), in = cells.contiguous(),
+                   wanted = targets.contiguous();
+  at::Tensor one = at::empty({layout_.size}, at::kFloat),
+             all = at::zeros({layout_.size}, at::kFloat);
   float* memory = scratch(kernel_->scratch_floats(layout_.shape, true));
   double sum = 0;
   for (int64_t b = 0; b < in.size(0); ++b) {
     one.zero_();
     const SudokuPuzzle puzzle{in.const_data_ptr<uint8_t>() + b * kSudokuCells,
                               wanted.const_data_ptr<uint8_t>() + b * kSudokuCells};
-    sum += kernel_->loss(layout_, weights.const_data_ptr<float>(), puzzle, depths_, one.mutable_data_ptr<float>(), memory);
+    sum += kernel_->loss(layout_, weights.const_data_ptr<float>(), puzzle, depths_,
+                         one.mutable_data_ptr<float>(), memory);
     all.add_(one);
   }
   at::Tensor loss = at::scalar_tensor(sum, at::kFloat);
   if (!at::GradMode::is_enabled()) return loss;
   std::vector<at::Tensor> leaves;
   for (const NamedTensor& parameter : parameters) leaves.push_back(parameter.tensor);
-  auto node = std::shared_ptr<ReadyGradients>(new ReadyGradients(packing_, std::move(all)), torch::autograd::deleteNode);
+  auto node = std::shared_ptr<ReadyGradients>(new ReadyGradients(packing_, std::move(all)),
+                                              torch::autograd::deleteNode);
   node->set_next_edges(torch::autograd::collect_next_edges(leaves));
   torch::autograd::set_history(loss, node);
   return loss;

@@ -8,7 +8,8 @@
 
 namespace lockstep {
 
-// One network's kernel and its packed weights' places. Thread-safe: calls share nothing but constants.
+// One network's kernel and its packed weights' places. Thread-safe: calls share nothing but
+// constants.
 class FusedSudoku {
  public:
   // Null if there is no kernel for these options on this CPU (kernel_isa.h).
@@ -22,7 +23,8 @@ class FusedSudoku {
   // MaskedGridModel::loss_sum. Forward already computes the gradients, puzzle by puzzle while its
   // states are in the cache; backward only scales them. A puzzle's gradient is complete before it
   // is added, and they are added in the order of the batch.
-  at::Tensor loss_sum(const NamedTensors& parameters, const at::Tensor& cells, const at::Tensor& targets) const;
+  at::Tensor loss_sum(const NamedTensors& parameters, const at::Tensor& cells,
+                      const at::Tensor& targets) const;
 
  private:
   FusedSudoku(const SudokuKernel& kernel, const SudokuNetOptions& options);
@@ -31,7 +33,7 @@ class FusedSudoku {
   const SudokuKernel* kernel_;
   SudokuLayout layout_;
   std::shared_ptr<const std::vector<PackedParameter>> packing_;  // graphs may outlive the network
-  uint64_t depths_ = 0;  // bit k−1: loss after iteration k
+  uint64_t depths_ = 0;                                          // bit k−1: loss after iteration k
 };
 
 }  // namespace lockstep

@@ -17,7 +17,8 @@ inline constexpr int kSudokuCells = 81;
 inline constexpr int kSudokuDigits = 9;
 inline constexpr int kSudokuSites = kSudokuCells * kSudokuDigits;  // (cell, digit), digit fastest
 inline constexpr int kSudokuUnits = 4;                             // row, column, box, cell
-// Centres z: nine sites with h ~ N(0,1) have log Σ e^h ≈ 2.7 on average, and values of both signs help.
+// Centres z: nine sites with h ~ N(0,1) have log Σ e^h ≈ 2.7 on average, and values of both signs
+// help.
 inline constexpr float kLogShift = 1.5f;
 
 // Sizes the kernel needs to know. `channels` and `hidden` are multiples of 16.
@@ -33,11 +34,11 @@ struct SudokuShape {
 // which backward reads, have none (their room stays zero).
 struct SudokuLayout {
   struct Unit {
-    int64_t weight, bias, spread;           // [C][C], [C], [C][H]
+    int64_t weight, bias, spread;                  // [C][C], [C], [C][H]
     int64_t weight_transposed, spread_transposed;  // [C][C], [H][C]
   };
   struct Block {
-    int64_t norm_weight, norm_bias;         // [C]
+    int64_t norm_weight, norm_bias;  // [C]
     Unit unit[kSudokuUnits];
     int64_t site, site_bias, site_transposed;  // [C][H], [H], [H][C]
     int64_t out, out_bias, out_transposed;     // [H][C] (no gradient), [C], [C][H] (gradient)
@@ -45,9 +46,9 @@ struct SudokuLayout {
   explicit SudokuLayout(const SudokuShape& shape);
   Block block(int index) const;
 
-  int64_t embed;                              // [3][C]: is this digit, is another digit, is masked
+  int64_t embed;  // [3][C]: is this digit, is another digit, is masked
   int64_t head_norm_weight, head_norm_bias, head_weight, head_bias;  // [C], [C], [C], [1]
-  int64_t size;                               // floats
+  int64_t size;                                                      // floats
   SudokuShape shape;
 
  private:
@@ -66,12 +67,12 @@ struct SudokuKernel {
   // Floats of scratch memory; `training` also counts what backward needs.
   int64_t (*scratch_floats)(const SudokuShape& shape, bool training);
   // logits[81][9] after the last iteration.
-  void (*logits)(const SudokuLayout& layout, const float* weights, const SudokuPuzzle& puzzle, float* logits,
-                 float* scratch);
+  void (*logits)(const SudokuLayout& layout, const float* weights, const SudokuPuzzle& puzzle,
+                 float* logits, float* scratch);
   // Mean cross-entropy over the cells with a target, averaged over the depths (bit k−1 of
   // `depths`: after iteration k). Adds its gradient to `gradient`. 0 without any target.
-  double (*loss)(const SudokuLayout& layout, const float* weights, const SudokuPuzzle& puzzle, uint64_t depths,
-                 float* gradient, float* scratch);
+  double (*loss)(const SudokuLayout& layout, const float* weights, const SudokuPuzzle& puzzle,
+                 uint64_t depths, float* gradient, float* scratch);
 };
 
 // Null if there is no code for the shape: channels 16 or 32 with hidden up to 64 are there.

@@ -17,23 +17,24 @@ class SudokuNetwork {
   static int64_t scratch_floats(const SudokuShape& shape, bool training) {
     const int64_t saved = training ? shape.iterations : 1;
     // The states, what each iteration saves, the block's own, dx, normalised head inputs, logits.
-    return (saved + (training ? 1 : 0)) * kState + saved * kSavedBeside + Block::kScratch + kState + kGroup * C +
-           2 * kSudokuCells * kLaneWidth;
+    return (saved + (training ? 1 : 0)) * kState + saved * kSavedBeside + Block::kScratch + kState +
+           kGroup * C + 2 * kSudokuCells * kLaneWidth;
   }
 
-  static void logits(const SudokuLayout& layout, const float* weights, const SudokuPuzzle& puzzle, float* logits,
-                     float* scratch) {
+  static void logits(const SudokuLayout& layout, const float* weights, const SudokuPuzzle& puzzle,
+                     float* logits, float* scratch) {
     SudokuNetwork net(layout, weights, scratch, false);
     net.embed(puzzle, net.state(0));
-    for (int k = 0; k < layout.shape.iterations; ++k) net.block(k).forward(net.saved(0), net.state(0));
+    for (int k = 0; k < layout.shape.iterations; ++k)
+      net.block(k).forward(net.saved(0), net.state(0));
     net.head_forward(net.state(0), nullptr);
     for (int cell = 0; cell < kSudokuCells; ++cell)
       for (int d = 0; d < kSudokuDigits; ++d)
         logits[cell * kSudokuDigits + d] = net.logits_[cell * kLaneWidth + d];
   }
 
-  static double loss(const SudokuLayout& layout, const float* weights, const SudokuPuzzle& puzzle, uint64_t depths,
-                     float* gradient, float* scratch) {
+  static double loss(const SudokuLayout& layout, const float* weights, const SudokuPuzzle& puzzle,
+                     uint64_t depths, float* gradient, float* scratch) {
     int targets = 0;
     for (int cell = 0; cell < kSudokuCells; ++cell) targets += puzzle.targets[cell] != 0;
     if (targets == 0 || depths == 0) return 0;
@@ -45,7 +46,8 @@ class SudokuNetwork {
     const double terms = double(targets) * __builtin_popcountll(depths);
     double sum = 0;
     for (int k = iterations; k >= 1; --k) {
-      if (depths >> (k - 1) & 1) sum += net.head(net.state(k), puzzle.targets, float(1.0 / terms), gradient);
+      if (depths >> (k - 1) & 1)
+        sum += net.head(net.state(k), puzzle.targets, float(1.0 / terms), gradient);
       net.block(k - 1).backward(net.saved(k - 1), net.dx_, gradient);
     }
     net.embed_backward(puzzle, gradient);
@@ -74,12 +76,15 @@ class SudokuNetwork {
   Block block(int k) { return Block(w_, layout_.block(k % layout_.shape.blocks), block_scratch_); }
 
   // Which row of the embedding a site has: 0 the cell is this digit, 1 another one, 2 masked.
-  static int embed_row(uint8_t cell, int digit) { return cell == 0 ? 2 : cell == digit + 1 ? 0 : 1; }
+  static int embed_row(uint8_t cell, int digit) {
+    return cell == 0 ? 2 : cell == digit + 1 ? 0 : 1;
+  }
 
   void embed(const SudokuPuzzle& puzzle, float* x) const {
     for (int site = 0; site < kSudokuSites; ++site)
       for (int l = 0; l < CV; ++l)
-        V::load(w_ + layout_.embed + (embed_row(puzzle.cells[site / 9], site % 9) * CV + l) * kLaneWidth)
+        V::load(w_ + layout_.embed +
+                (embed_row(puzzle.cells[site / 9], site % 9) * CV + l) * kLaneWidth)
             .store(x + (site * CV + l) * kLaneWidth);
   }
 
@@ -158,8 +163,9 @@ class SudokuNetwork {
           gradient[layout_.head_bias] += d;
         }
         const int64_t first = cell * 9 * C;
-        norm_backward<V, CV>(x + first, mean + column * 9, rstd + column * 9, w_ + layout_.head_norm_weight, chunk_, 9,
-                             dx_ + first, gradient + layout_.head_norm_weight, gradient + layout_.head_norm_bias);
+        norm_backward<V, CV>(
+            x + first, mean + column * 9, rstd + column * 9, w_ + layout_.head_norm_weight, chunk_,
+            9, dx_ + first, gradient + layout_.head_norm_weight, gradient + layout_.head_norm_bias);
       }
     }
     return sum;
@@ -181,11 +187,16 @@ const SudokuKernel* find_sudoku_kernel(const SudokuShape& shape, const char* isa
   const bool wide = shape.channels == 32;
   if (!wide && shape.channels != 16) return nullptr;
   switch (shape.hidden / kLaneWidth) {
-    case 1: return wide ? make.template operator()<2, 1>() : make.template operator()<1, 1>();
-    case 2: return wide ? make.template operator()<2, 2>() : make.template operator()<1, 2>();
-    case 3: return wide ? make.template operator()<2, 3>() : make.template operator()<1, 3>();
-    case 4: return wide ? make.template operator()<2, 4>() : make.template operator()<1, 4>();
-    default: return nullptr;
+    case 1:
+      return wide ? make.template operator()<2, 1>() : make.template operator()<1, 1>();
+    case 2:
+      return wide ? make.template operator()<2, 2>() : make.template operator()<1, 2>();
+    case 3:
+      return wide ? make.template operator()<2, 3>() : make.template operator()<1, 3>();
+    case 4:
+      return wide ? make.template operator()<2, 4>() : make.template operator()<1, 4>();
+    default:
+      return nullptr;
   }
 }
 

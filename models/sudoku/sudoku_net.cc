@@ -16,11 +16,13 @@ namespace {
 bool is_autocast() { return at::autocast::is_autocast_enabled(at::kCPU); }
 
 void check(const SudokuNetOptions& options) {
-  if (options.loss_depths.empty()) throw ConfigError("loss_depths is empty", "list at least the last iteration");
+  if (options.loss_depths.empty())
+    throw ConfigError("loss_depths is empty", "list at least the last iteration");
   for (size_t i = 0; i < options.loss_depths.size(); ++i) {
     if (options.loss_depths[i] > options.iterations)
-      throw ConfigError("loss_depths has " + std::to_string(options.loss_depths[i]) + ", and there are only " +
-                        std::to_string(options.iterations) + " iterations");
+      throw ConfigError("loss_depths has " + std::to_string(options.loss_depths[i]) +
+                        ", and there are only " + std::to_string(options.iterations) +
+                        " iterations");
     if (i > 0 && options.loss_depths[i] <= options.loss_depths[i - 1])
       throw ConfigError("loss_depths must increase");
   }
@@ -69,18 +71,26 @@ SudokuNet::SudokuNet(const SudokuNetOptions& options, uint64_t seed) : options_(
 
 SudokuNet::~SudokuNet() = default;
 
-const char* SudokuNet::computed_by() const { return fused_ == nullptr ? "reference" : fused_->isa(); }
+const char* SudokuNet::computed_by() const {
+  return fused_ == nullptr ? "reference" : fused_->isa();
+}
 
 at::Tensor SudokuNet::logits(const at::Tensor& cells) {
   if (cells.device() != device()) return logits(cells.to(device())).to(cells.device());
-  const bool differentiable = at::GradMode::is_enabled() && parameters().front().tensor.requires_grad();
-  if (fused_ != nullptr && cells.is_cpu() && !is_autocast() && !differentiable) return fused_->logits(parameters(), cells);
-  return sudoku_reference_logits(parameters(), options_, cells, {options_.iterations}).front().to(at::kFloat);
+  const bool differentiable =
+      at::GradMode::is_enabled() && parameters().front().tensor.requires_grad();
+  if (fused_ != nullptr && cells.is_cpu() && !is_autocast() && !differentiable)
+    return fused_->logits(parameters(), cells);
+  return sudoku_reference_logits(parameters(), options_, cells, {options_.iterations})
+      .front()
+      .to(at::kFloat);
 }
 
 at::Tensor SudokuNet::loss_sum(const at::Tensor& cells, const at::Tensor& targets) {
-  if (fused_ != nullptr && cells.is_cpu() && !is_autocast()) return fused_->loss_sum(parameters(), cells, targets);
-  return sudoku_reference_loss(sudoku_reference_logits(parameters(), options_, cells, options_.loss_depths), targets);
+  if (fused_ != nullptr && cells.is_cpu() && !is_autocast())
+    return fused_->loss_sum(parameters(), cells, targets);
+  return sudoku_reference_loss(
+      sudoku_reference_logits(parameters(), options_, cells, options_.loss_depths), targets);
 }
 
 }  // namespace lockstep

@@ -10,8 +10,9 @@
 //
 // Two ways to compute it. `reference`: tensor operations, any dtype, autocast, differentiable.
 // `fused`: sudoku_kernel.h, float32 on CPUs with AVX2, several times faster. `auto` takes the
-// fused one where it exists: a CPU with AVX2 and FMA, 16 or 32 channels, hidden ≤ 64 (rounded up to a
-// multiple of 16); under autocast (precision.compute: bf16) both `auto` and `fused` use the reference.
+// fused one where it exists: a CPU with AVX2 and FMA, 16 or 32 channels, hidden ≤ 64 (rounded up to
+// a multiple of 16); under autocast (precision.compute: bf16) both `auto` and `fused` use the
+// reference.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +50,10 @@ class SudokuNet : public MaskedGridModel {
 // --- the pieces, for tests and other implementations ---
 
 // Logits after each of `depths` iterations, by tensor operations in the parameters' dtype.
-std::vector<at::Tensor> sudoku_reference_logits(const NamedTensors& parameters, const SudokuNetOptions& options,
-                                                const at::Tensor& cells, const std::vector<int64_t>& depths);
+std::vector<at::Tensor> sudoku_reference_logits(const NamedTensors& parameters,
+                                                const SudokuNetOptions& options,
+                                                const at::Tensor& cells,
+                                                const std::vector<int64_t>& depths);
 // The training loss out of such logits.
 at::Tensor sudoku_reference_loss(const std::vector<at::Tensor>& logits, const at::Tensor& targets);
 

@@ -22,8 +22,10 @@ struct SudokuNetOptions {
     visit("hidden", hidden, Range{1, 1024}, "width inside a block");
     visit("blocks", blocks, Range{1, 64}, "blocks with weights of their own, used in turn");
     visit("iterations", iterations, Range{1, 64}, "how many blocks are applied");
-    visit("loss_depths", loss_depths, Range{1, 64}, "the training loss is the mean over these iterations");
-    visit("implementation", implementation, OneOf{{"auto", "fused", "reference"}}, "auto: fused where there is a kernel");
+    visit("loss_depths", loss_depths, Range{1, 64},
+          "the training loss is the mean over these iterations");
+    visit("implementation", implementation, OneOf{{"auto", "fused", "reference"}},
+          "auto: fused where there is a kernel");
   }
 };
 

@@ -15,7 +15,8 @@ SudokuShape sudoku_shape(const SudokuNetOptions& options) {
   return shape;
 }
 
-std::vector<PackedParameter> sudoku_packing(const SudokuNetOptions& options, const SudokuLayout& layout) {
+std::vector<PackedParameter> sudoku_packing(const SudokuNetOptions& options,
+                                            const SudokuLayout& layout) {
   const int64_t channels = options.channels, hidden = options.hidden, wide = layout.shape.hidden;
   std::vector<PackedParameter> all;
   // [input][output] and, transposed, [output][input]; `width` floats from one row to the next.
@@ -24,7 +25,8 @@ std::vector<PackedParameter> sudoku_packing(const SudokuNetOptions& options, con
   auto vector = [&](const std::string& name, int64_t size, int64_t offset) {
     all.push_back({name, {size}, size, 1, {forward(offset, 0)}, {forward(offset, 0)}});
   };
-  auto matrix = [&](const std::string& name, int64_t outputs, int64_t inputs, PackedPlace one, PackedPlace other) {
+  auto matrix = [&](const std::string& name, int64_t outputs, int64_t inputs, PackedPlace one,
+                    PackedPlace other) {
     all.push_back({name, {outputs, inputs}, outputs, inputs, {one, other}, {one}});
   };
 
@@ -49,10 +51,12 @@ std::vector<PackedParameter> sudoku_packing(const SudokuNetOptions& options, con
       matrix(name + kUnits[t] + "_spread.weight", hidden, channels, forward(unit.spread, wide),
              transposed(unit.spread_transposed, channels));
     }
-    matrix(name + "site.weight", hidden, channels, forward(at.site, wide), transposed(at.site_transposed, channels));
+    matrix(name + "site.weight", hidden, channels, forward(at.site, wide),
+           transposed(at.site_transposed, channels));
     vector(name + "site.bias", hidden, at.site_bias);
     // Its gradient lies in the transposed place: a row per output there.
-    matrix(name + "out.weight", channels, hidden, transposed(at.out_transposed, wide), forward(at.out, channels));
+    matrix(name + "out.weight", channels, hidden, transposed(at.out_transposed, wide),
+           forward(at.out, channels));
     vector(name + "out.bias", channels, at.out_bias);
   }
   vector("head_norm.weight", channels, layout.head_norm_weight);
@@ -63,19 +67,21 @@ std::vector<PackedParameter> sudoku_packing(const SudokuNetOptions& options, con
   return all;
 }
 
-void pack_weights(const std::vector<PackedParameter>& packing, const NamedTensors& parameters, float* packed,
-                  int64_t size) {
+void pack_weights(const std::vector<PackedParameter>& packing, const NamedTensors& parameters,
+                  float* packed, int64_t size) {
   std::fill(packed, packed + size, 0.0f);
   for (size_t p = 0; p < packing.size(); ++p) {
     const float* from = parameters[p].tensor.const_data_ptr<float>();
     for (const PackedPlace& place : packing[p].weights)
       for (int64_t o = 0; o < packing[p].outputs; ++o)
         for (int64_t i = 0; i < packing[p].inputs; ++i)
-          packed[place.offset + o * place.output_stride + i * place.input_stride] += from[o * packing[p].inputs + i];
+          packed[place.offset + o * place.output_stride + i * place.input_stride] +=
+              from[o * packing[p].inputs + i];
   }
 }
 
-std::vector<at::Tensor> unpack_gradients(const std::vector<PackedParameter>& packing, const float* packed, float factor) {
+std::vector<at::Tensor> unpack_gradients(const std::vector<PackedParameter>& packing,
+                                         const float* packed, float factor) {
   std::vector<at::Tensor> gradients;
   gradients.reserve(packing.size());
   for (const PackedParameter& parameter : packing) {

@@ -10,7 +10,8 @@
 
 namespace lockstep {
 
-// Element (o, i) of a parameter [outputs][inputs] lies at offset + o·output_stride + i·input_stride.
+// Element (o, i) of a parameter [outputs][inputs] lies at offset + o·output_stride +
+// i·input_stride.
 struct PackedPlace {
   int64_t offset, output_stride, input_stride;
 };
@@ -27,12 +28,14 @@ struct PackedParameter {
 // The kernel's sizes: channels as they are, hidden rounded up to whole vectors.
 SudokuShape sudoku_shape(const SudokuNetOptions& options);
 // All parameters, in the model's order.
-std::vector<PackedParameter> sudoku_packing(const SudokuNetOptions& options, const SudokuLayout& layout);
+std::vector<PackedParameter> sudoku_packing(const SudokuNetOptions& options,
+                                            const SudokuLayout& layout);
 
 // `packed` has layout.size floats and is overwritten.
-void pack_weights(const std::vector<PackedParameter>& packing, const NamedTensors& parameters, float* packed,
-                  int64_t size);
+void pack_weights(const std::vector<PackedParameter>& packing, const NamedTensors& parameters,
+                  float* packed, int64_t size);
 // The gradients times `factor`: one contiguous tensor per parameter.
-std::vector<at::Tensor> unpack_gradients(const std::vector<PackedParameter>& packing, const float* packed, float factor);
+std::vector<at::Tensor> unpack_gradients(const std::vector<PackedParameter>& packing,
+                                         const float* packed, float factor);
 
 }  // namespace lockstep

@@ -21,7 +21,8 @@ class Reference {
     const at::Tensor is_hidden = cells_BRLx.eq(0).expand({-1, 9, 9, 9});
     const at::Tensor is_this = cells_BRLx.eq(digits_D);
     const at::Tensor is_other = is_this.logical_or(is_hidden).logical_not();
-    const at::Tensor facts = at::stack({is_this, is_other, is_hidden}, -1).to(get("embed.weight").scalar_type());
+    const at::Tensor facts =
+        at::stack({is_this, is_other, is_hidden}, -1).to(get("embed.weight").scalar_type());
     return linear("embed", facts);
   }
 
@@ -53,7 +54,8 @@ class Reference {
     return at::linear(x, get(name + ".weight"), get(name + ".bias"));
   }
   at::Tensor norm(const std::string& name, const at::Tensor& x) const {
-    return at::layer_norm(x, {options_.channels}, get(name + ".weight"), get(name + ".bias"), kNormEpsilon);
+    return at::layer_norm(x, {options_.channels}, get(name + ".weight"), get(name + ".bias"),
+                          kNormEpsilon);
   }
 
   const NamedTensors& parameters_;
@@ -62,8 +64,10 @@ class Reference {
 
 }  // namespace
 
-std::vector<at::Tensor> sudoku_reference_logits(const NamedTensors& parameters, const SudokuNetOptions& options,
-                                                const at::Tensor& cells, const std::vector<int64_t>& depths) {
+std::vector<at::Tensor> sudoku_reference_logits(const NamedTensors& parameters,
+                                                const SudokuNetOptions& options,
+                                                const at::Tensor& cells,
+                                                const std::vector<int64_t>& depths) {
   const Reference net(parameters, options);
   at::Tensor x = net.embed(cells);
   std::vector<at::Tensor> logits(depths.size());

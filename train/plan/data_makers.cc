@@ -31,9 +31,12 @@ class SudokuMaker : public DataMaker {
  public:
   explicit SudokuMaker(const SudokuMakerOptions& options) : options_(options) {}
   std::string describe() const override {
-    return "sudoku grids and puzzles in " + options_.folder + " (as lockstep data make sudoku does)";
+    return "sudoku grids and puzzles in " + options_.folder +
+           " (as lockstep data make sudoku does)";
   }
-  void make() const override { make_sudoku(options_.folder, options_.sudoku, /*show_progress=*/true); }
+  void make() const override {
+    make_sudoku(options_.folder, options_.sudoku, /*show_progress=*/true);
+  }
 
  private:
   SudokuMakerOptions options_;
@@ -54,7 +57,9 @@ class ShapesMaker : public DataMaker {
   std::string describe() const override {
     return "pictures of shapes in " + options_.folder + " (as lockstep data make shapes does)";
   }
-  void make() const override { make_shapes(options_.folder, options_.shapes, /*show_progress=*/true); }
+  void make() const override {
+    make_shapes(options_.folder, options_.shapes, /*show_progress=*/true);
+  }
 
  private:
   ShapesMakerOptions options_;
@@ -73,9 +78,12 @@ class SequencesMaker : public DataMaker {
  public:
   explicit SequencesMaker(const SequencesMakerOptions& options) : options_(options) {}
   std::string describe() const override {
-    return "sudoku grids with orders in " + options_.folder + " (as lockstep data make sudoku-sequences does)";
+    return "sudoku grids with orders in " + options_.folder +
+           " (as lockstep data make sudoku-sequences does)";
   }
-  void make() const override { make_sudoku_sequences(options_.folder, options_.sequences, /*show_progress=*/true); }
+  void make() const override {
+    make_sudoku_sequences(options_.folder, options_.sequences, /*show_progress=*/true);
+  }
 
  private:
   SequencesMakerOptions options_;
@@ -94,12 +102,17 @@ DataMakerTable built_in_data_makers() {
   DataMakerTable table("data maker");
   table.add<NoMakerOptions>("none", "the files must exist",
                             [](const NoMakerOptions&) { return std::make_unique<NoMaker>(); });
-  table.add<SudokuMakerOptions>("sudoku", "solved grids and puzzles by number of givens",
-                                [](const SudokuMakerOptions& options) { return std::make_unique<SudokuMaker>(options); });
-  table.add<ShapesMakerOptions>("shapes", "pictures of coloured shapes",
-                                [](const ShapesMakerOptions& options) { return std::make_unique<ShapesMaker>(options); });
-  table.add<SequencesMakerOptions>("sudoku_sequences", "solved grids with an order of their cells, for task.objective: seed",
-                                   [](const SequencesMakerOptions& options) { return std::make_unique<SequencesMaker>(options); });
+  table.add<SudokuMakerOptions>(
+      "sudoku", "solved grids and puzzles by number of givens",
+      [](const SudokuMakerOptions& options) { return std::make_unique<SudokuMaker>(options); });
+  table.add<ShapesMakerOptions>(
+      "shapes", "pictures of coloured shapes",
+      [](const ShapesMakerOptions& options) { return std::make_unique<ShapesMaker>(options); });
+  table.add<SequencesMakerOptions>(
+      "sudoku_sequences", "solved grids with an order of their cells, for task.objective: seed",
+      [](const SequencesMakerOptions& options) {
+        return std::make_unique<SequencesMaker>(options);
+      });
   return table;
 }
 

@@ -4,7 +4,7 @@
 
 #include "core/files.h"
 #include "models/diffusion/samplers.h"
-#include "train/profile.h"
+#include "train/plan/profile_steps.h"
 
 namespace lockstep {
 
@@ -13,21 +13,27 @@ void RunOptions::fields(FieldVisitor& visit) {
   visit("folder", folder, "where run folders go");
   visit("seed", seed, Range{0, 9e15}, "seed of everything random: order, masks, initial weights");
   visit("device", device, OneOf{{"auto", "cpu", "cuda"}}, "what computes");
-  visit("cpu_isa", cpu_isa, OneOf{{"native", "avx2"}}, "avx2 gives the same bits on all x86-64 CPUs since 2013");
+  visit("cpu_isa", cpu_isa, OneOf{{"native", "avx2"}},
+        "avx2 gives the same bits on all x86-64 CPUs since 2013");
   visit("plugins", plugins, "shared libraries that add kinds to the tables");
 }
 
 void InitOptions::fields(FieldVisitor& visit) {
-  visit("from", from, "run folder, checkpoint folder or .safetensors to take weights from; empty = fresh weights");
+  visit(
+      "from", from,
+      "run folder, checkpoint folder or .safetensors to take weights from; empty = fresh weights");
   visit("parts", parts, "what to take: model, ema (into the weights), optimizer");
   visit("map", map, "OLD=NEW: prefixes of tensor names to rename");
-  visit("strict", strict, "true: every tensor must be taken; false: what does not fit stays fresh, and is listed");
+  visit("strict", strict,
+        "true: every tensor must be taken; false: what does not fit stays fresh, and is listed");
 }
 
 void LaunchOptions::fields(FieldVisitor& visit) {
   visit("nodes", nodes, Range{1, 4096}, "machines");
-  visit("ranks_per_node", ranks_per_node, Range{1, 1024}, "worker processes a machine; auto: 1 on CPU");
-  visit("threads_per_rank", threads_per_rank, Range{1, 1024}, "slots that run at once in a rank; auto: cores / ranks");
+  visit("ranks_per_node", ranks_per_node, Range{1, 1024},
+        "worker processes a machine; auto: 1 on CPU");
+  visit("threads_per_rank", threads_per_rank, Range{1, 1024},
+        "slots that run at once in a rank; auto: cores / ranks");
   visit("with", with, OneOf{{"auto", "mpirun", "srun", "local", "env"}}, "what starts the ranks");
   visit("max_restarts", max_restarts, Range{0, 1000}, "restarts after a rank died");
 }
@@ -40,7 +46,8 @@ void PrecisionOptions::fields(FieldVisitor& visit) {
 }
 
 void StepOptions::fields(FieldVisitor& visit) {
-  visit("graph", graph, OneOf{{"auto", "off", "on"}}, "the whole step as one CUDA graph; CPUs have none");
+  visit("graph", graph, OneOf{{"auto", "off", "on"}},
+        "the whole step as one CUDA graph; CPUs have none");
 }
 
 void DataOptions::fields(FieldVisitor& visit) {
@@ -62,7 +69,8 @@ void TrainOptions::fields(FieldVisitor& visit) {
 }
 
 void CheckpointOptions::fields(FieldVisitor& visit) {
-  visit("every_steps", every_steps, at_least(0), "steps between checkpoints; 0 = only at the end and on a stop");
+  visit("every_steps", every_steps, at_least(0),
+        "steps between checkpoints; 0 = only at the end and on a stop");
   visit("keep", keep, at_least(1), "newest checkpoints to keep");
   visit("keep_best", keep_best, "score whose best checkpoint is kept as well; empty = none");
   visit("asynchronous", asynchronous, "write while training goes on");
@@ -70,8 +78,10 @@ void CheckpointOptions::fields(FieldVisitor& visit) {
 
 void LogOptions::fields(FieldVisitor& visit) {
   visit("every_steps", every_steps, at_least(1), "steps between lines of metrics.jsonl");
-  visit("profile_steps", profile_steps, "steps to profile: 5 (after three) or 100-104; empty = none");
-  visit("style", style, OneOf{{"lockstep", "seed", "seed_sweep"}}, "form of the lines on stderr; docs/sweeps.md");
+  visit("profile_steps", profile_steps,
+        "steps to profile: 5 (after three) or 100-104; empty = none");
+  visit("style", style, OneOf{{"lockstep", "seed", "seed_sweep"}},
+        "form of the lines on stderr; docs/sweeps.md");
   visit("every_epochs", every_epochs, at_least(1), "epochs between lines of style seed");
 }
 
@@ -111,15 +121,18 @@ void check_together(const RunConfig& c) {
     throw ConfigError("train.steps and train.epochs are both given", "keep one of them");
   for (const std::string& part : c.init.parts)
     if (part != "model" && part != "ema" && part != "optimizer")
-      throw ConfigError("init.parts names an unknown part '" + part + "'", "parts are model, ema, optimizer");
+      throw ConfigError("init.parts names an unknown part '" + part + "'",
+                        "parts are model, ema, optimizer");
   for (const std::string& rule : c.init.map)
     if (rule.find('=') == std::string::npos)
       throw ConfigError("init.map entry '" + rule + "' has no '='", "write OLD=NEW");
   parse_profile_steps(c.log.profile_steps, 0);
   if (!c.checkpoint.keep_best.empty() && c.evaluate.empty())
-    throw ConfigError("checkpoint.keep_best is '" + c.checkpoint.keep_best + "', and nothing is evaluated",
-                      "name an evaluation that gives this score in the evaluate list");
-  if (c.train.ema.decay >= 1) throw ConfigError("train.ema.decay is 1: the average would never move");
+    throw ConfigError(
+        "checkpoint.keep_best is '" + c.checkpoint.keep_best + "', and nothing is evaluated",
+        "name an evaluation that gives this score in the evaluate list");
+  if (c.train.ema.decay >= 1)
+    throw ConfigError("train.ema.decay is 1: the average would never move");
 }
 
 // Plug-ins must be open before kinds are read, so their list is looked up in the raw tree.
@@ -133,8 +146,10 @@ std::vector<std::string> plugins_of(const Node& root) {
 }
 
 // Options that do not change results (design rule 16).
-const std::vector<std::string> kNotIdentity = {
-    "run.folder", "launch", "log", "data.threads", "checkpoint", "ddp.bucket_megabytes", "ddp.overlap", "ddp.timeout_seconds"};
+const std::vector<std::string> kNotIdentity = {"run.folder",  "launch",
+                                               "log",         "data.threads",
+                                               "checkpoint",  "ddp.bucket_megabytes",
+                                               "ddp.overlap", "ddp.timeout_seconds"};
 
 }  // namespace
 
@@ -166,9 +181,11 @@ std::optional<Place> place_of_key_in(const Sources& sources, const std::string& 
     const auto found = sources.find(key);
     if (found == sources.end() || found->second == "default") continue;
     static const std::string kCommandLine = "command line: ";
-    if (found->second.starts_with(kCommandLine)) return Place{"command line", 0, 1, found->second.substr(kCommandLine.size())};
+    if (found->second.starts_with(kCommandLine))
+      return Place{"command line", 0, 1, found->second.substr(kCommandLine.size())};
     const size_t colon = found->second.rfind(':');
-    return Place{found->second.substr(0, colon), std::atoi(found->second.c_str() + colon + 1), 0, ""};
+    return Place{found->second.substr(0, colon), std::atoi(found->second.c_str() + colon + 1), 0,
+                 ""};
   }
   return std::nullopt;
 }
@@ -183,7 +200,8 @@ Place place_of_keys(const Sources& sources, const Error& error, const std::strin
   return {};
 }
 
-std::unique_ptr<Dataset> open_data(const Kinds& kinds, const RunConfig& config, const std::vector<std::string>& patterns) {
+std::unique_ptr<Dataset> open_data(const Kinds& kinds, const RunConfig& config,
+                                   const std::vector<std::string>& patterns) {
   return kinds.datasets.make(Choice(kinds.datasets, config.data.kind), patterns);
 }
 

@@ -29,9 +29,9 @@ struct RunOptions {
 };
 
 struct InitOptions {
-  std::string from;                          // run folder, checkpoint folder or .safetensors; "" = fresh weights
+  std::string from;  // run folder, checkpoint folder or .safetensors; "" = fresh weights
   std::vector<std::string> parts = {"model"};
-  std::vector<std::string> map;              // "OLD_PREFIX=NEW_PREFIX"
+  std::vector<std::string> map;  // "OLD_PREFIX=NEW_PREFIX"
   bool strict = true;
   void fields(FieldVisitor& visit);
 };
@@ -59,12 +59,12 @@ struct StepOptions {
 
 struct DataOptions {
   std::string kind = "arrays";
-  std::vector<std::string> train;       // file patterns
+  std::vector<std::string> train;  // file patterns
   std::vector<std::string> validation;
   Auto<int64_t> threads;
   int64_t prefetch_batches = 4;
-  Choice make;                          // how to make the files if they are missing
-  std::vector<std::string> known_kinds; // rows of the table of datasets
+  Choice make;                           // how to make the files if they are missing
+  std::vector<std::string> known_kinds;  // rows of the table of datasets
   void fields(FieldVisitor& visit);
 };
 
@@ -131,15 +131,17 @@ struct LoadedConfig {
 LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides);
 
 // The dataset of `patterns` (data.train or data.validation) of the config's kind. Throws DataError.
-std::unique_ptr<Dataset> open_data(const Kinds& kinds, const RunConfig& config, const std::vector<std::string>& patterns);
+std::unique_ptr<Dataset> open_data(const Kinds& kinds, const RunConfig& config,
+                                   const std::vector<std::string>& patterns);
 
 // For with_place_of_keys.
 Place place_of_keys(const Sources& sources, const Error& error, const std::string& path);
 
-// Runs `body`; an Error that leaves it without a place points to the first key in its words that the
-// config or the command line gives, a ConfigError without such a key to the file `path`.
+// Runs `body`; an Error that leaves it without a place points to the first key in its words that
+// the config or the command line gives, a ConfigError without such a key to the file `path`.
 template <class Body>
-auto with_place_of_keys(const Sources& sources, const std::string& path, Body&& body) -> decltype(body()) {
+auto with_place_of_keys(const Sources& sources, const std::string& path, Body&& body)
+    -> decltype(body()) {
   try {
     return body();
   } catch (Error& error) {

@@ -24,15 +24,18 @@ std::string choose_device(const RunConfig& config, const Machine& machine) {
   return gpu ? "cuda" : "cpu";
 }
 
-// One rank a GPU, as many as divide the global batch; on a CPU one rank, which uses its cores by threads.
-int64_t choose_ranks_per_node(const RunConfig& config, const Machine& machine, const std::string& device) {
+// One rank a GPU, as many as divide the global batch; on a CPU one rank, which uses its cores by
+// threads.
+int64_t choose_ranks_per_node(const RunConfig& config, const Machine& machine,
+                              const std::string& device) {
   const auto& asked = config.launch.ranks_per_node.value;
   if (device == "cpu") return asked.value_or(1);
   if (asked) {
     if (*asked > machine.gpus && std::getenv("LOCKSTEP_SHARE_GPU") == nullptr)
-      throw EnvironmentError(fmt::format("launch.ranks_per_node is {}, and this machine shows {} GPU{}", *asked, machine.gpus,
-                                         machine.gpus == 1 ? "" : "s"),
-                             fmt::format("set launch.ranks_per_node={} or auto, or run.device=cpu", machine.gpus));
+      throw EnvironmentError(
+          fmt::format("launch.ranks_per_node is {}, and this machine shows {} GPU{}", *asked,
+                      machine.gpus, machine.gpus == 1 ? "" : "s"),
+          fmt::format("set launch.ranks_per_node={} or auto, or run.device=cpu", machine.gpus));
     return *asked;
   }
   const int64_t rows = config.train.micro_batch.value.value_or(1) * config.launch.nodes;
@@ -49,23 +52,27 @@ void plan_ranks(RunPlan& plan, const RunConfig& config, const Machine& machine) 
   plan.max_restarts = config.launch.max_restarts;
   plan.timeout_seconds = config.ddp.timeout_seconds;
   if (plan.ranks > plan.slots)
-    throw ConfigError(fmt::format("{} ranks for {} slots: some would have nothing to do", plan.ranks, plan.slots),
-                      fmt::format("use at most {} ranks, or a global_batch that allows ddp.slots={}", plan.slots, plan.ranks));
+    throw ConfigError(
+        fmt::format("{} ranks for {} slots: some would have nothing to do", plan.ranks, plan.slots),
+        fmt::format("use at most {} ranks, or a global_batch that allows ddp.slots={}", plan.slots,
+                    plan.ranks));
   const int64_t slots_of_a_rank = (plan.slots + plan.ranks - 1) / plan.ranks;
   const int64_t cores_of_a_rank = std::max<int64_t>(1, machine.cores / plan.ranks_per_node);
   plan.threads_per_rank = config.launch.threads_per_rank.value.value_or(cores_of_a_rank);
-  plan.threads_per_rank = plan.device == "cpu" ? std::min(plan.threads_per_rank, slots_of_a_rank) : 1;
+  plan.threads_per_rank =
+      plan.device == "cpu" ? std::min(plan.threads_per_rank, slots_of_a_rank) : 1;
 }
 
 void plan_batches(RunPlan& plan, const RunConfig& config) {
   const int64_t rows = plan.global_batch / plan.slots;
   if (plan.global_batch % plan.slots != 0)
-    throw ConfigError(fmt::format("train.global_batch {} cannot be cut into {} slots", plan.global_batch, plan.slots),
+    throw ConfigError(fmt::format("train.global_batch {} cannot be cut into {} slots",
+                                  plan.global_batch, plan.slots),
                       "choose ddp.slots among the divisors of train.global_batch");
   plan.micro_batch = config.train.micro_batch.value.value_or(rows);
   if (plan.micro_batch > rows || rows % plan.micro_batch != 0)
-    throw ConfigError(fmt::format("train.global_batch {} is not slots {} x k x micro_batch {}", plan.global_batch,
-                                  plan.slots, plan.micro_batch),
+    throw ConfigError(fmt::format("train.global_batch {} is not slots {} x k x micro_batch {}",
+                                  plan.global_batch, plan.slots, plan.micro_batch),
                       fmt::format("micro_batch must divide the {} rows of a slot", rows));
   plan.micro_batches_per_slot = rows / plan.micro_batch;
 }
@@ -74,8 +81,10 @@ void plan_length(RunPlan& plan, const RunConfig& config) {
   if (config.train.steps) plan.steps = *config.train.steps;
   if (config.train.epochs) {
     if (plan.data.train_samples == 0)
-      throw ConfigError("train.epochs needs the number of training samples, and data.train names none");
-    plan.steps = SampleOrder::steps(plan.data.train_samples, *config.train.epochs, plan.global_batch);
+      throw ConfigError(
+          "train.epochs needs the number of training samples, and data.train names none");
+    plan.steps =
+        SampleOrder::steps(plan.data.train_samples, *config.train.epochs, plan.global_batch);
   }
   if (plan.data.train_samples > 0)
     plan.epochs = static_cast<double>(plan.steps) * plan.global_batch / plan.data.train_samples;
@@ -99,7 +108,8 @@ Machine probe_machine() {
   if (machine.gpus > 0 && cuda_plugin_file().empty()) {
     machine.gpus = 0;
     machine.gpu_problem = "this build of Lockstep has no CUDA plug-in";
-    machine.gpu_help = "install the CUDA 13 toolkit and run LOCKSTEP_CUDA=1 scripts/setup, or set run.device=cpu";
+    machine.gpu_help =
+        "install the CUDA 13 toolkit and run LOCKSTEP_CUDA=1 scripts/setup, or set run.device=cpu";
   }
   return machine;
 }
@@ -119,7 +129,8 @@ RunPlan make_plan(const RunConfig& config, const Machine& machine, const DataFac
   slots.ranks = config.launch.nodes * choose_ranks_per_node(config, machine, plan.device);
   slots.cpu = plan.device == "cpu";
   if (!slots.cpu && config.train.micro_batch.value)
-    slots.micro_batches = std::max<int64_t>(1, plan.global_batch / (slots.ranks * *config.train.micro_batch.value));
+    slots.micro_batches =
+        std::max<int64_t>(1, plan.global_batch / (slots.ranks * *config.train.micro_batch.value));
   plan.slots = choose_slots(config.ddp.slots, slots);
   plan.reduce = config.ddp.reduce != "auto" ? config.ddp.reduce : slots.cpu ? "tree" : "allreduce";
   plan_ranks(plan, config, machine);
@@ -194,14 +205,18 @@ RunPlan plan_from_json(const std::string& text, const std::string& file) {
       if (json.contains(key)) json.at(key).get_to(value);
     });
   } catch (const nlohmann::json::exception& error) {
-    throw DataError(std::string("not a plan: ") + error.what(), "start the run again with `lockstep train`", {file, 0, 0, ""});
+    throw DataError(std::string("not a plan: ") + error.what(),
+                    "start the run again with `lockstep train`", {file, 0, 0, ""});
   }
   return plan;
 }
 
-void keep_in_plan(const std::filesystem::path& file, const std::string& update_implementation, const std::string& update_reason) {
+void keep_in_plan(const std::filesystem::path& file, const std::string& update_implementation,
+                  const std::string& update_reason) {
   auto json = nlohmann::ordered_json::parse(read_file(file, 64 << 20), nullptr, false);
-  if (!json.is_object()) throw DataError("not a plan", "start the run again with `lockstep train`", {file.string(), 0, 0, ""});
+  if (!json.is_object())
+    throw DataError("not a plan", "start the run again with `lockstep train`",
+                    {file.string(), 0, 0, ""});
   json["update_implementation"] = update_implementation;
   json["update_reason"] = update_reason;
   write_file_atomic(file, json.dump() + "\n");
@@ -210,33 +225,42 @@ void keep_in_plan(const std::filesystem::path& file, const std::string& update_i
 namespace {
 
 std::string megabytes(int64_t bytes) {
-  return bytes < 10'000'000 ? fmt::format("{:.2f} MB", bytes / 1e6) : fmt::format("{:.0f} MB", bytes / 1e6);
+  return bytes < 10'000'000 ? fmt::format("{:.2f} MB", bytes / 1e6)
+                            : fmt::format("{:.0f} MB", bytes / 1e6);
 }
 
 }  // namespace
 
 std::string explain(const RunPlan& p, const RunConfig& config) {
   std::string out;
-  const auto line = [&](const std::string& key, const std::string& value) { out += fmt::format("{:<14}{}\n", key, value); };
+  const auto line = [&](const std::string& key, const std::string& value) {
+    out += fmt::format("{:<14}{}\n", key, value);
+  };
   line("run", fmt::format("{} in {}/{}, seed {}", p.name, p.folder, p.name, config.run.seed));
   line("task", fmt::format("{}, {} parameters", config.task.kind, p.parameters));
   line("device", fmt::format("{} ({}), compute in {}", p.device, p.isa, config.precision.compute));
-  line("ranks", fmt::format("{} on {} node{}, {} slot thread{} each", p.ranks, p.nodes, p.nodes == 1 ? "" : "s",
-                            p.threads_per_rank, p.threads_per_rank == 1 ? "" : "s"));
-  line("batch", fmt::format("{} rows = {} slots x {} micro-batch{} x {} rows", p.global_batch, p.slots,
-                            p.micro_batches_per_slot, p.micro_batches_per_slot == 1 ? "" : "es", p.micro_batch));
-  line("length", fmt::format("{} steps = {:.2f} epochs of {} samples", p.steps, p.epochs, p.data.train_samples));
-  line("gradients", fmt::format("reduced by {}, {} MiB buckets, overlap {}", p.reduce, config.ddp.bucket_megabytes,
-                                config.ddp.overlap ? "on" : "off"));
-  line("optimizer", fmt::format("{}, schedule {}, clip {}, EMA {}", config.optimizer.kind, config.schedule.kind,
-                                config.train.clip_norm, config.train.ema.decay));
+  line("ranks", fmt::format("{} on {} node{}, {} slot thread{} each", p.ranks, p.nodes,
+                            p.nodes == 1 ? "" : "s", p.threads_per_rank,
+                            p.threads_per_rank == 1 ? "" : "s"));
+  line("batch", fmt::format("{} rows = {} slots x {} micro-batch{} x {} rows", p.global_batch,
+                            p.slots, p.micro_batches_per_slot,
+                            p.micro_batches_per_slot == 1 ? "" : "es", p.micro_batch));
+  line("length", fmt::format("{} steps = {:.2f} epochs of {} samples", p.steps, p.epochs,
+                             p.data.train_samples));
+  line("gradients", fmt::format("reduced by {}, {} MiB buckets, overlap {}", p.reduce,
+                                config.ddp.bucket_megabytes, config.ddp.overlap ? "on" : "off"));
+  line("optimizer",
+       fmt::format("{}, schedule {}, clip {}, EMA {}", config.optimizer.kind, config.schedule.kind,
+                   config.train.clip_norm, config.train.ema.decay));
   if (config.ddp.shard_optimizer)
-    line("sharding", fmt::format("the optimizer's {} over {} rank{}: at most {} each, {} saved a rank",
-                                 megabytes(p.optimizer_bytes), p.ranks, p.ranks == 1 ? "" : "s",
-                                 megabytes(p.optimizer_bytes_a_rank),
-                                 megabytes(p.optimizer_bytes - p.optimizer_bytes_a_rank)));
+    line("sharding",
+         fmt::format("the optimizer's {} over {} rank{}: at most {} each, {} saved a rank",
+                     megabytes(p.optimizer_bytes), p.ranks, p.ranks == 1 ? "" : "s",
+                     megabytes(p.optimizer_bytes_a_rank),
+                     megabytes(p.optimizer_bytes - p.optimizer_bytes_a_rank)));
   const int64_t slots_of_a_rank = (p.slots + p.ranks - 1) / p.ranks;
-  const int64_t copies = 1 + (config.train.ema.decay > 0 ? 1 : 0) + slots_of_a_rank;  // weights, EMA, gradients
+  const int64_t copies =
+      1 + (config.train.ema.decay > 0 ? 1 : 0) + slots_of_a_rank;  // weights, EMA, gradients
   line("memory", fmt::format("about {} of weights, gradients and states a rank, beside activations",
                              megabytes(copies * p.parameters * 4 + p.optimizer_bytes_a_rank)));
   line("checkpoints", fmt::format("{} every {} steps, {} kept", megabytes(p.checkpoint_bytes),

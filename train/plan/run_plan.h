@@ -18,7 +18,7 @@ namespace lockstep {
 // What the plan needs to know of the machine; probed once or given on the command line.
 struct Machine {
   int64_t cores = 1;
-  int64_t gpus = 0;        // that this build can use
+  int64_t gpus = 0;         // that this build can use
   std::string gpu_problem;  // why there are none; "" if there are
   std::string gpu_help;
   std::string isa;  // what the CPU offers: "avx512", "avx2", "default"
@@ -40,20 +40,21 @@ struct RunPlan {
   int64_t max_restarts = 0;
   double timeout_seconds = 600;
 
-  int64_t slots = 1;                 // S
-  int64_t global_batch = 1;          // B rows a step
-  int64_t micro_batch = 1;           // rows a forward sees
+  int64_t slots = 1;                   // S
+  int64_t global_batch = 1;            // B rows a step
+  int64_t micro_batch = 1;             // rows a forward sees
   int64_t micro_batches_per_slot = 1;  // k
   std::string reduce = "tree";
   int64_t steps = 0;
-  double epochs = 0;                 // steps · B / N
+  double epochs = 0;  // steps · B / N
   int64_t data_threads = 1;
   DataFacts data;
-  std::string update_implementation;  // what optimizer.implementation=auto has chosen on a GPU; "": nothing yet
+  std::string update_implementation;  // what optimizer.implementation=auto has chosen on a GPU; "":
+                                      // nothing yet
   std::string update_reason;          // … and why, with the figures
-  std::vector<std::string> notes;  // what the machine does without (fallbacks.h)
+  std::vector<std::string> notes;     // what the machine does without (fallbacks.h)
   std::string config_hash;
-  int64_t parameters = 0;            // filled where a model was made
+  int64_t parameters = 0;  // filled where a model was made
   int64_t checkpoint_bytes = 0;
   int64_t optimizer_bytes = 0;         // state of the optimizer, whole
   int64_t optimizer_bytes_a_rank = 0;  // what a rank holds of it, at most (design rule 8)
@@ -70,10 +71,12 @@ RunPlan make_plan(const RunConfig& config, const Machine& machine, const DataFac
 void resolve(RunConfig& config, const RunPlan& plan);
 
 nlohmann::ordered_json to_json(const RunPlan& plan);
-// Reads what to_json wrote (plan.json of a run folder), also of a program that wrote less. Throws DataError naming `file`.
+// Reads what to_json wrote (plan.json of a run folder), also of a program that wrote less. Throws
+// DataError naming `file`.
 RunPlan plan_from_json(const std::string& text, const std::string& file);
 // Writes what was chosen for the optimizer's updates into a run's plan.json.
-void keep_in_plan(const std::filesystem::path& file, const std::string& update_implementation, const std::string& update_reason);
+void keep_in_plan(const std::filesystem::path& file, const std::string& update_implementation,
+                  const std::string& update_reason);
 // The text of `lockstep plan`.
 std::string explain(const RunPlan& plan, const RunConfig& config);
 
