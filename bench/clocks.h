@@ -44,8 +44,8 @@ StepSeconds timed_steps(int64_t steps, Step&& step) {
   return out;
 }
 
-// Runs step(0), which is not counted, then step(1) … step(steps). Prints one line of JSON: "wall" and "cpu",
-// the seconds of each counted step, and the last "loss".
+// Runs step(0), which is not counted, then step(1) … step(steps). Prints one line of JSON: "wall"
+// and "cpu", the seconds of each counted step, and the last "loss".
 template <class Step>
 void print_step_seconds(int64_t steps, Step&& step) {
   step(int64_t{0});

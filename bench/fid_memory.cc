@@ -1,10 +1,12 @@
-// Memory of FID's statistics against the number of pictures (S7): features come in chunks of 64, as from Inception.
+// Memory of FID's statistics against the number of pictures (S7): features come in chunks of 64, as
+// from Inception.
 //
 //   build/bin/fid_memory_bench --images 10000 [--features 2048]
 //
-// The features are Philox numbers instead of a network's; everything behind them is what `lockstep fid` runs: moments of
-// a chunk, the tree over chunks, the features that KID keeps (10,000 at most), mean and covariance. Prints one line of JSON: the
-// process's highest resident memory above that before the first chunk, its seconds, and a trace of the covariance.
+// The features are Philox numbers instead of a network's; everything behind them is what `lockstep
+// fid` runs: moments of a chunk, the tree over chunks, the features that KID keeps (10,000 at
+// most), mean and covariance. Prints one line of JSON: the process's highest resident memory above
+// that before the first chunk, its seconds, and a trace of the covariance.
 // bench/peers/fid_memory.py has the peer.
 #include <cstdio>
 #include <fstream>
@@ -37,14 +39,16 @@ int64_t status_kilobytes(const std::string& name) {
 
 class RandomFeatures : public Evaluation {
  public:
-  RandomFeatures(int64_t images, int64_t features) : images_(images), features_(features), pool_(kid_pool(images)) {}
+  RandomFeatures(int64_t images, int64_t features)
+      : images_(images), features_(features), pool_(kid_pool(images)) {}
   std::vector<std::string> score_names() const override { return {}; }
   int64_t num_chunks() const override { return (images_ + kFeatureChunk - 1) / kFeatureChunk; }
   EvaluationChunk chunk(Model&, int64_t index) const override {
     const int64_t first = index * kFeatureChunk, count = std::min(kFeatureChunk, images_ - first);
     std::vector<int64_t> ids;
     for (int64_t i = 0; i < count; ++i) ids.push_back(first + i);
-    return feature_chunk(random_normal(Stream(1, Purpose::kTest), ids, 0, {features_}), first, pool_);
+    return feature_chunk(random_normal(Stream(1, Purpose::kTest), ids, 0, {features_}), first,
+                         pool_);
   }
   Scores scores(const std::vector<double>&) const override { return {}; }
 
@@ -69,10 +73,13 @@ int main(int argc, char** argv) {
     const int64_t before = status_kilobytes("VmRSS");
     const double begin = cpu_seconds();
     const EvaluationResult result = evaluate_on_ranks(evaluation, {model.get()}, "fp32", *alone);
-    const FeatureStatistics statistics = statistics_from("random features", result.sums, result.chunks, flags.number("features", 2048));
-    std::printf("{\"images\": %ld, \"peak_megabytes\": %.1f, \"cpu_seconds\": %.2f, \"trace\": %.9g}\n",
-                static_cast<long>(flags.number("images", 1000)), static_cast<double>(status_kilobytes("VmHWM") - before) / 1024,
-                cpu_seconds() - begin, statistics.gaussian.covariance.trace().item<double>());
+    const FeatureStatistics statistics = statistics_from(
+        "random features", result.sums, result.chunks, flags.number("features", 2048));
+    std::printf(
+        "{\"images\": %ld, \"peak_megabytes\": %.1f, \"cpu_seconds\": %.2f, \"trace\": %.9g}\n",
+        static_cast<long>(flags.number("images", 1000)),
+        static_cast<double>(status_kilobytes("VmHWM") - before) / 1024, cpu_seconds() - begin,
+        statistics.gaussian.covariance.trace().item<double>());
     return 0;
   } catch (const Error& error) {
     std::fprintf(stderr, "%s\n", error.message().c_str());

@@ -20,11 +20,16 @@ class BenchFlags {
     }
   }
   bool has(const std::string& name) const { return values_.contains(name); }
-  std::string text(const std::string& name, const std::string& otherwise = "") const { return has(name) ? values_.at(name) : otherwise; }
-  int64_t number(const std::string& name, int64_t otherwise) const { return has(name) ? whole_number(values_.at(name)) : otherwise; }
+  std::string text(const std::string& name, const std::string& otherwise = "") const {
+    return has(name) ? values_.at(name) : otherwise;
+  }
+  int64_t number(const std::string& name, int64_t otherwise) const {
+    return has(name) ? whole_number(values_.at(name)) : otherwise;
+  }
 
   static int64_t whole_number(const std::string& text) {
-    if (text.empty() || text.size() > 15 || text.find_first_not_of("0123456789") != std::string::npos)
+    if (text.empty() || text.size() > 15 ||
+        text.find_first_not_of("0123456789") != std::string::npos)
       throw ConfigError("not a number: '" + text + "'");
     return std::stoll(text);
   }

@@ -1,11 +1,13 @@
-// CPU seconds that the host spends on a step's inputs of an image run on a GPU: reading pictures, mirroring, drawing noise
-// and times, and the copy into pinned memory (train/step/input_feeder.h, train/step/input_buffers.h). All but the copy runs on
-// threads of its own, four steps ahead.
+// CPU seconds that the host spends on a step's inputs of an image run on a GPU: reading pictures,
+// mirroring, drawing noise and times, and the copy into pinned memory (train/step/input_feeder.h,
+// train/step/input_buffers.h). All but the copy runs on threads of its own, four steps ahead.
 //
-//   build/bin/image_inputs_bench --shard datasets/cifar10/train-00000.h5 [--batch 128] [--rounds 20] [--immiscible] [--dropout]
+//   build/bin/image_inputs_bench --shard datasets/cifar10/train-00000.h5 [--batch 128] [--rounds
+//   20] [--immiscible] [--dropout]
 //
-// A step's pictures are scattered over the shard, as the sample order has them. One thread; one line of JSON. A loader
-// keeps up with a GPU whose step takes longer than "inputs" divided by the threads that make them, and than "copy".
+// A step's pictures are scattered over the shard, as the sample order has them. One thread; one
+// line of JSON. A loader keeps up with a GPU whose step takes longer than "inputs" divided by the
+// threads that make them, and than "copy".
 #include <cstdio>
 
 #include <ATen/ATen.h>
@@ -58,8 +60,9 @@ int run(const BenchFlags& flags) {
     copy += cpu_seconds() - drawn;
   }
   const auto each = [&](double seconds) { return seconds / static_cast<double>(rounds); };
-  std::printf("{\"batch\": %ld, \"reading\": %.6f, \"drawing\": %.6f, \"inputs\": %.6f, \"copy\": %.6f}\n", static_cast<long>(batch),
-              each(reading), each(inputs), each(reading + inputs), each(copy));
+  std::printf(
+      "{\"batch\": %ld, \"reading\": %.6f, \"drawing\": %.6f, \"inputs\": %.6f, \"copy\": %.6f}\n",
+      static_cast<long>(batch), each(reading), each(inputs), each(reading + inputs), each(copy));
   return 0;
 }
 

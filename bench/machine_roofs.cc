@@ -1,10 +1,11 @@
-// What one thread of this machine can do at most: multiplications and additions a second, bytes a second.
+// What one thread of this machine can do at most: multiplications and additions a second, bytes a
+// second.
 //
 //   build/bin/machine_roofs_bench
 //
-// One line of JSON: "fp32_gflops" (fused multiply-add), "bf16_gflops" (vdpbf16ps; 0 if this CPU lacks it, AMX
-// is not asked), "copy_gbytes_per_second" (64 MiB to 64 MiB, read and written bytes). Benchmarks put their own
-// figures beside these.
+// One line of JSON: "fp32_gflops" (fused multiply-add), "bf16_gflops" (vdpbf16ps; 0 if this CPU
+// lacks it, AMX is not asked), "copy_gbytes_per_second" (64 MiB to 64 MiB, read and written bytes).
+// Benchmarks put their own figures beside these.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -99,7 +100,9 @@ int main() {
   const double fp32 = __builtin_cpu_supports("avx512f") ? gigaflops(16 * operations, fma_512)
                       : __builtin_cpu_supports("avx2")  ? gigaflops(8 * operations, fma_256)
                                                         : 0;
-  const double bf16 = __builtin_cpu_supports("avx512bf16") ? gigaflops(32 * operations, bf16_512) : 0;
-  std::printf("{\"fp32_gflops\": %.1f, \"bf16_gflops\": %.1f, \"copy_gbytes_per_second\": %.1f}\n", fp32, bf16, copy_gigabytes());
+  const double bf16 =
+      __builtin_cpu_supports("avx512bf16") ? gigaflops(32 * operations, bf16_512) : 0;
+  std::printf("{\"fp32_gflops\": %.1f, \"bf16_gflops\": %.1f, \"copy_gbytes_per_second\": %.1f}\n",
+              fp32, bf16, copy_gigabytes());
   return 0;
 }

@@ -23,7 +23,8 @@ double seconds_of(int rounds, const std::function<void()>& body) {
   for (int i = 0; i < rounds; ++i) {
     const auto start = std::chrono::steady_clock::now();
     body();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    best = std::min(
+        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return best;
 }
@@ -44,10 +45,13 @@ void measure(const std::string& what, const NamedTensors& parameters, int rounds
     options.implementation = implementation;
     const auto optimizer = make_adam(options, true, layout);
     const UpdateTerms plain{.lr = 1e-3};
-    UpdateTerms all{.lr = 1e-3, .gradient = {0.5f, 0.5f}, .ema = &ema, .ema_move = EmaMove{false, 0.005f}};
-    fmt::print("{:<24} {:<10} update {:6.3f} ns/parameter   with scaling, clipping, EMA {:6.3f}\n", what, implementation,
-               per_parameter * seconds_of(rounds, [&] { optimizer->step(weights, gradients, plain); }),
-               per_parameter * seconds_of(rounds, [&] { optimizer->step(weights, gradients, all); }));
+    UpdateTerms all{
+        .lr = 1e-3, .gradient = {0.5f, 0.5f}, .ema = &ema, .ema_move = EmaMove{false, 0.005f}};
+    fmt::print(
+        "{:<24} {:<10} update {:6.3f} ns/parameter   with scaling, clipping, EMA {:6.3f}\n", what,
+        implementation,
+        per_parameter * seconds_of(rounds, [&] { optimizer->step(weights, gradients, plain); }),
+        per_parameter * seconds_of(rounds, [&] { optimizer->step(weights, gradients, all); }));
   }
   fmt::print("{:<24} {:<10} {:6.3f} ns/parameter\n", what, "norm",
              per_parameter * seconds_of(rounds, [&] { gradient_norm(gradients); }));

@@ -2,10 +2,10 @@
 //
 //     sampler_exact_bench INPUT.safetensors OUTPUT.safetensors KIND STEPS OPTION=VALUE…
 //
-// INPUT: `x` f32 [B, C, H, W], the start. Data are a mixture in every element by itself: half N(-0.6, 0.2²),
-// half N(0.5, 0.3²), so the noise that a perfect network predicts is a formula. OUTPUT: `x` at the end.
-// Prints one line of JSON: seconds of each step without the network. bench/peers/sampler_exact.py runs it and
-// its peer in turn.
+// INPUT: `x` f32 [B, C, H, W], the start. Data are a mixture in every element by itself: half
+// N(-0.6, 0.2²), half N(0.5, 0.3²), so the noise that a perfect network predicts is a formula.
+// OUTPUT: `x` at the end. Prints one line of JSON: seconds of each step without the network.
+// bench/peers/sampler_exact.py runs it and its peer in turn.
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -42,7 +42,9 @@ at::Tensor perfect_noise(const at::Tensor& x_f32, double alpha_bar) {
 
 int main(int argc, char** argv) {
   if (argc < 5) {
-    std::fprintf(stderr, "usage: %s INPUT.safetensors OUTPUT.safetensors KIND STEPS [OPTION=VALUE…]\n", argv[0]);
+    std::fprintf(stderr,
+                 "usage: %s INPUT.safetensors OUTPUT.safetensors KIND STEPS [OPTION=VALUE…]\n",
+                 argv[0]);
     return 2;
   }
   const at::NoGradGuard no_grad;
@@ -53,7 +55,8 @@ int main(int argc, char** argv) {
   } section;
   Node root;
   root.type = Node::Type::kMap;
-  std::vector<std::string> words = {std::string("sampler={kind: ") + argv[3] + "}", std::string("sampler.steps=") + argv[4]};
+  std::vector<std::string> words = {std::string("sampler={kind: ") + argv[3] + "}",
+                                    std::string("sampler.steps=") + argv[4]};
   for (int i = 5; i < argc; ++i) words.push_back(std::string("sampler.") + argv[i]);
   apply_overrides(root, words);
   read_fields(root, section);
@@ -65,7 +68,8 @@ int main(int argc, char** argv) {
   SamplerState state{find_tensor(load_safetensors(argv[1]), "x")->clone(), {}};
   std::string wall;
   for (const SamplerStep& step : plan->steps) {
-    const at::Tensor output = perfect_noise(state.x, schedule.abar.at(static_cast<size_t>(step.time)));
+    const at::Tensor output =
+        perfect_noise(state.x, schedule.abar.at(static_cast<size_t>(step.time)));
     const double start = wall_seconds();
     sampler_update(step, output, {}, state);
     wall += (wall.empty() ? "" : ", ") + std::to_string(1e6 * (wall_seconds() - start));

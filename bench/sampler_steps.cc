@@ -6,9 +6,10 @@
 //   --serve                 the same for each number that comes on stdin
 //   --check IN --output OUT the pictures for `noise` of IN, as tensor `images`
 //
-// The network is exact: for data N(0, 0.25) the picture that x means is c(t)·x, one multiplication, whose time is taken
-// off. A case names sampler (ddim: lucidrains' times; leading: diffusers'; dpmpp; ddpm) with its passes, size and batch. Of 1,000
-// timesteps, linear betas; ddpm's passes are its timesteps. One thread. bench/peers/sampler_steps.py has the peers.
+// The network is exact: for data N(0, 0.25) the picture that x means is c(t)·x, one multiplication,
+// whose time is taken off. A case names sampler (ddim: lucidrains' times; leading: diffusers';
+// dpmpp; ddpm) with its passes, size and batch. Of 1,000 timesteps, linear betas; ddpm's passes are
+// its timesteps. One thread. bench/peers/sampler_steps.py has the peers.
 #include <ATen/ATen.h>
 
 #include "bench/serve.h"
@@ -29,18 +30,23 @@ struct SamplerCase {
     SamplerCase out;
     char sampler[16] = "";
     int used = 0;
-    const int read = std::sscanf(name.c_str(), "%15[a-z]%ld-s%ld-b%ld%n", sampler, &out.steps, &out.size, &out.batch, &used);
+    const int read = std::sscanf(name.c_str(), "%15[a-z]%ld-s%ld-b%ld%n", sampler, &out.steps,
+                                 &out.size, &out.batch, &used);
     out.sampler = sampler;
-    if (read != 4 || used != static_cast<int>(name.size()) || out.steps < 1 || out.size < 1 || out.batch < 1)
-      throw ConfigError("no case: '" + name + "'", "write ddim50-s32-b8: sampler and passes, size, batch");
+    if (read != 4 || used != static_cast<int>(name.size()) || out.steps < 1 || out.size < 1 ||
+        out.batch < 1)
+      throw ConfigError("no case: '" + name + "'",
+                        "write ddim50-s32-b8: sampler and passes, size, batch");
     return out;
   }
 
   std::unique_ptr<SamplerPlan> plan(const DiffusionSchedule& schedule) const {
     if (sampler == "ddpm") return make_ddpm({}, schedule);
     if (sampler == "dpmpp") return make_dpmpp_2m({.steps = steps}, schedule);
-    if (sampler != "ddim" && sampler != "leading") throw ConfigError("no sampler '" + sampler + "'", "ddim, leading, dpmpp, ddpm");
-    return make_ddim({.steps = steps, .spacing = sampler == "ddim" ? "lucidrains" : "leading"}, schedule);
+    if (sampler != "ddim" && sampler != "leading")
+      throw ConfigError("no sampler '" + sampler + "'", "ddim, leading, dpmpp, ddpm");
+    return make_ddim({.steps = steps, .spacing = sampler == "ddim" ? "lucidrains" : "leading"},
+                     schedule);
   }
 };
 
@@ -48,7 +54,8 @@ struct SamplerCase {
 class ExactDenoiser : public Denoiser {
  public:
   explicit ExactDenoiser(const DiffusionSchedule& schedule) {
-    for (const double a : schedule.abar) factors_.push_back(std::sqrt(a) * 0.25 / (0.25 * a + 1 - a));
+    for (const double a : schedule.abar)
+      factors_.push_back(std::sqrt(a) * 0.25 / (0.25 * a + 1 - a));
   }
   at::Tensor predict(const DenoiserInput& input) override {
     const double begin = wall_seconds();
@@ -65,7 +72,10 @@ class ExactDenoiser : public Denoiser {
 class Bench {
  public:
   explicit Bench(const SamplerCase& sizes)
-      : sizes_(sizes), schedule_(diffusion(sizes)), plan_(sizes.plan(schedule_.schedule())), network_(schedule_.schedule()) {
+      : sizes_(sizes),
+        schedule_(diffusion(sizes)),
+        plan_(sizes.plan(schedule_.schedule())),
+        network_(schedule_.schedule()) {
     for (int64_t id = 0; id < sizes.batch; ++id) ids_.push_back(id);
   }
 
@@ -86,7 +96,8 @@ class Bench {
     network_.seconds = 0;
     const double begin = wall_seconds();
     draw(start);
-    return 1e6 * (wall_seconds() - begin - network_.seconds) / static_cast<double>(plan_->steps.size());
+    return 1e6 * (wall_seconds() - begin - network_.seconds) /
+           static_cast<double>(plan_->steps.size());
   }
 
  private:
@@ -110,13 +121,15 @@ int run(const BenchFlags& flags) {
   Bench bench(SamplerCase::named(flags.text("case", "ddim50-s32-b8")));
   if (flags.has("check")) {
     const NamedTensors inputs = load_safetensors(flags.text("check"));
-    save_safetensors(flags.text("output"), {{"images", (bench.draw(*find_tensor(inputs, "noise")) + 1) * 0.5}});
+    save_safetensors(flags.text("output"),
+                     {{"images", (bench.draw(*find_tensor(inputs, "noise")) + 1) * 0.5}});
     return 0;
   }
   bench.measure();
   return rounds_or_serve(flags, [&](int64_t count) {
     std::string text;
-    for (int64_t i = 0; i < count; ++i) text += (i == 0 ? "" : ", ") + std::to_string(bench.measure());
+    for (int64_t i = 0; i < count; ++i)
+      text += (i == 0 ? "" : ", ") + std::to_string(bench.measure());
     return "{\"step_us\": [" + text + "]}";
   });
 }

@@ -1,17 +1,23 @@
-// Time of one training step of the Sudoku seed's network: states, forward, loss, backward, clipping, AdamW.
+// Time of one training step of the Sudoku seed's network: states, forward, loss, backward,
+// clipping, AdamW.
 //
-//   build/bin/seed_step_bench --case c64-l9-e15-k6-b64 [--compute fp32|bf16|…] [--slots N] [--device cpu|cuda] MODE
+//   build/bin/seed_step_bench --case c64-l9-e15-k6-b64 [--compute fp32|bf16|…] [--slots N]
+//   [--device cpu|cuda] MODE
 //
 //   --rounds N     one step that is not counted, then N that are; one line of JSON
-//   --serve        the same for each number that comes on stdin: a program that compares runs peers in between
+//   --serve        the same for each number that comes on stdin: a program that compares runs peers
+//   in between
 //   --until N      N steps from the start of the process, one line of JSON: time to step N
-//   --check FILE   loss and gradient norm for the weights and sequences of a safetensors file, no step
+//   --check FILE   loss and gradient norm for the weights and sequences of a safetensors file, no
+//   step
 //
-// One thread. Seconds are wall clock and CPU time of this process, which other work on the machine disturbs
-// less. --device cuda: the network and the update of a device's steps on the first GPU, operation by operation; a whole run
+// One thread. Seconds are wall clock and CPU time of this process, which other work on the machine
+// disturbs less. --device cuda: the network and the update of a device's steps on the first GPU,
+// operation by operation; a whole run
 // (`lockstep train`) replays them as one graph.
-// The batch is cut into --slots forwards as a run cuts it (`lockstep plan`: 8 where they divide it),
-// whose gradients add up. K 1 is one forward a grid (C18). bench/peers/seed_step.py runs it with its peers.
+// The batch is cut into --slots forwards as a run cuts it (`lockstep plan`: 8 where they divide
+// it), whose gradients add up. K 1 is one forward a grid (C18). bench/peers/seed_step.py runs it
+// with its peers.
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -43,8 +49,14 @@ Grid made_grid(int64_t id) {
 
 class Training {
  public:
-  Training(const SeedCase& sizes, int64_t slots, const std::string& compute, std::unique_ptr<Device> device)
-      : sizes_(sizes), slots_(slots), compute_(compute), device_(std::move(device)), queue_(device_->make_queue()), model_(sizes.net, 1) {
+  Training(const SeedCase& sizes, int64_t slots, const std::string& compute,
+           std::unique_ptr<Device> device)
+      : sizes_(sizes),
+        slots_(slots),
+        compute_(compute),
+        device_(std::move(device)),
+        queue_(device_->make_queue()),
+        model_(sizes.net, 1) {
     queue_->run([&] {
       if (!device_->is_cpu()) model_.to(device_->where());
       arenas_ = std::make_unique<TrainedArenas>(model_, "adamw", device_->where());
@@ -86,10 +98,13 @@ class Training {
     const NamedTensors inputs = load_safetensors(file);
     NamedTensors weights;
     for (const NamedTensor& entry : inputs)
-      if (entry.name.starts_with("weight.")) weights.push_back({entry.name.substr(7), entry.tensor});
+      if (entry.name.starts_with("weight."))
+        weights.push_back({entry.name.substr(7), entry.tensor});
     queue_->run([&] { model_.load(weights, file); });
-    const at::Tensor sequences = find_tensor(inputs, "sequences")->flatten(2).to(at::kByte).contiguous();
-    const at::Tensor start = find_tensor(inputs, "start")->to(at::kLong), count = find_tensor(inputs, "count")->to(at::kLong);
+    const at::Tensor sequences =
+        find_tensor(inputs, "sequences")->flatten(2).to(at::kByte).contiguous();
+    const at::Tensor start = find_tensor(inputs, "start")->to(at::kLong),
+                     count = find_tensor(inputs, "count")->to(at::kLong);
     std::vector<SeedWindow> windows;
     for (int64_t row = 0; row < start.numel(); ++row)
       windows.push_back({start.data_ptr<int64_t>()[row], count.data_ptr<int64_t>()[row]});
@@ -98,7 +113,8 @@ class Training {
     queue_->run([&] {
       arenas_->clear_gradients();
       const double loss = backward(states, states.steps).item<double>();
-      std::snprintf(line, sizeof line, "{\"loss\": %.9g, \"gradient_norm\": %.9g}", loss, arenas_->norm());
+      std::snprintf(line, sizeof line, "{\"loss\": %.9g, \"gradient_norm\": %.9g}", loss,
+                    arenas_->norm());
     });
     return line;
   }
@@ -118,8 +134,11 @@ class Training {
   }
 
   at::Tensor backward(const SeedStates& host, double steps) {
-    const auto there = [&](const at::Tensor& tensor) { return tensor.defined() ? tensor.to(device_->where()) : tensor; };
-    const SeedStates states{there(host.cells), there(host.times), there(host.position), there(host.value), there(host.counts), host.steps};
+    const auto there = [&](const at::Tensor& tensor) {
+      return tensor.defined() ? tensor.to(device_->where()) : tensor;
+    };
+    const SeedStates states{there(host.cells), there(host.times),  there(host.position),
+                            there(host.value), there(host.counts), host.steps};
     at::Tensor loss;
     {
       const AutocastGuard autocast(compute_, /*keep_casts=*/false, device_->where().type());
@@ -142,8 +161,8 @@ class Training {
 
 int run(const BenchFlags& flags) {
   const SeedCase sizes = SeedCase::named(flags.text("case"));
-  Training training(sizes, flags.number("slots", sizes.batch % 8 == 0 ? 8 : 1), flags.text("compute", "fp32"),
-                    device_of_process(flags.text("device", "cpu")));
+  Training training(sizes, flags.number("slots", sizes.batch % 8 == 0 ? 8 : 1),
+                    flags.text("compute", "fp32"), device_of_process(flags.text("device", "cpu")));
   if (flags.has("check")) {
     std::puts(training.check(flags.text("check")).c_str());
     return 0;
@@ -151,13 +170,16 @@ int run(const BenchFlags& flags) {
   int64_t number = 0;
   if (flags.has("until")) {
     double loss = 0;
-    for (const int64_t last = flags.number("until", 0); number < last;) loss = training.step(number++);
-    std::printf("{\"steps\": %ld, \"cpu\": %.6f, \"loss\": %f}\n", long(number), cpu_seconds(), loss);
+    for (const int64_t last = flags.number("until", 0); number < last;)
+      loss = training.step(number++);
+    std::printf("{\"steps\": %ld, \"cpu\": %.6f, \"loss\": %f}\n", long(number), cpu_seconds(),
+                loss);
     return 0;
   }
   training.step(number++);
   const auto rounds = [&](int64_t steps) {
-    const StepSeconds seconds = timed_steps(steps, [&](int64_t) { return training.step(number++); });
+    const StepSeconds seconds =
+        timed_steps(steps, [&](int64_t) { return training.step(number++); });
     std::printf("{%s, \"flops\": %.0f}\n", seconds.text().c_str(), training.flops());
     std::fflush(stdout);
   };
@@ -175,7 +197,8 @@ int main(int argc, char** argv) {
   try {
     const BenchFlags flags(argc, argv);
     const std::string device = flags.text("device", "cpu");
-    if (device != "cpu" && device != "cuda") throw ConfigError("--device is '" + device + "'", "cpu or cuda");
+    if (device != "cpu" && device != "cuda")
+      throw ConfigError("--device is '" + device + "'", "cpu or cuda");
     open_cuda_for(device);  // before any call into LibTorch
     at::set_num_threads(1);
     return run(flags);

@@ -1,4 +1,5 @@
-// What the benchmark programs share: one thread, errors as exit codes, and the modes --until, --rounds and --serve.
+// What the benchmark programs share: one thread, errors as exit codes, and the modes --until,
+// --rounds and --serve.
 #pragma once
 
 #include <cstdio>
@@ -26,7 +27,8 @@ int bench_main(int argc, char** argv, Run&& run) {
   }
 }
 
-// --rounds N (otherwise 5): rounds(N) once; --serve: for each number that comes on stdin. rounds returns a line of JSON.
+// --rounds N (otherwise 5): rounds(N) once; --serve: for each number that comes on stdin. rounds
+// returns a line of JSON.
 template <class Rounds>
 int rounds_or_serve(const BenchFlags& flags, Rounds&& rounds) {
   const auto say = [&](int64_t count) {
@@ -41,15 +43,17 @@ int rounds_or_serve(const BenchFlags& flags, Rounds&& rounds) {
   return 0;
 }
 
-// The modes of a training step: step(n) for n = 0, 1, … gives the loss. --until N: time to step N; else one step that is
-// not counted, then rounds. `more()`: further members of the line of JSON, each behind ", ".
+// The modes of a training step: step(n) for n = 0, 1, … gives the loss. --until N: time to step N;
+// else one step that is not counted, then rounds. `more()`: further members of the line of JSON,
+// each behind ", ".
 template <class Step, class More>
 int run_steps(const BenchFlags& flags, Step&& step, More&& more) {
   int64_t number = 0;
   if (flags.has("until")) {
     double loss = 0;
     for (const int64_t last = flags.number("until", 0); number < last;) loss = step(number++);
-    std::printf("{\"steps\": %ld, \"cpu\": %.6f, \"loss\": %f}\n", static_cast<long>(number), cpu_seconds(), loss);
+    std::printf("{\"steps\": %ld, \"cpu\": %.6f, \"loss\": %f}\n", static_cast<long>(number),
+                cpu_seconds(), loss);
     return 0;
   }
   step(number++);

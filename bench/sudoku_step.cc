@@ -48,8 +48,9 @@ void measure(const char* isa, const char* implementation, int64_t hidden, const 
   });
   const at::NoGradGuard no_grad;
   const double forward = milliseconds(repeats, [&] { net.logits(cells); });
-  std::printf("%-10s %-7s hidden %2lld   step %7.3f ms a puzzle   forward %7.3f ms a puzzle\n", implementation, isa,
-              static_cast<long long>(hidden), step / puzzles, forward / puzzles);
+  std::printf("%-10s %-7s hidden %2lld   step %7.3f ms a puzzle   forward %7.3f ms a puzzle\n",
+              implementation, isa, static_cast<long long>(hidden), step / puzzles,
+              forward / puzzles);
 }
 
 }  // namespace

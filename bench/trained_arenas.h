@@ -18,12 +18,16 @@ class TrainedArenas {
  public:
   // `model` outlives this and lies on `device`; its parameters come to lie in the arena.
   TrainedArenas(Model& model, const std::string& optimizer, at::Device device = at::kCPU)
-      : layout_(ArenaLayout::of(model.parameters())), weights_(layout_, device), gradients_(layout_, device), kinds_(optimizers()),
+      : layout_(ArenaLayout::of(model.parameters())),
+        weights_(layout_, device),
+        gradients_(layout_, device),
+        kinds_(optimizers()),
         optimizer_(kinds_.make(Choice(kinds_, optimizer), layout_)) {
     weights_.load(model.parameters(), "", "the initial weights");
     model.alias_parameters(weights_.views());
     if (!device.is_cpu()) prepare(device);
-    for (size_t i = 0; i < layout_.entries.size(); ++i) model.parameters()[i].tensor.mutable_grad() = gradients_.views()[i];
+    for (size_t i = 0; i < layout_.entries.size(); ++i)
+      model.parameters()[i].tensor.mutable_grad() = gradients_.views()[i];
   }
 
   // Backward, clipping to a norm of 1, update.
@@ -34,7 +38,8 @@ class TrainedArenas {
   // Clipping to a norm of 1, update.
   void update(double lr) {
     if (!device_update_) return update(lr, {}, 0);
-    DeviceUpdate::Rows rows = device_update_->rows(device_updates_++, [&](int64_t) { return PlannedUpdate{lr, std::nullopt}; });
+    DeviceUpdate::Rows rows = device_update_->rows(
+        device_updates_++, [&](int64_t) { return PlannedUpdate{lr, std::nullopt}; });
     for (auto& [name, tensor] : rows) tensor = tensor.to(totals_.device());
     device_update_->run(rows, totals_, report_);
   }
@@ -65,7 +70,8 @@ class TrainedArenas {
     setup.clip_norm = 1;
     setup.device = device;
     device_update_ = make_device_update(setup);
-    totals_ = at::tensor({0.0, 1.0}, at::kDouble).to(device);  // a finite loss, gradients that count once
+    totals_ =
+        at::tensor({0.0, 1.0}, at::kDouble).to(device);  // a finite loss, gradients that count once
     report_ = at::zeros({DeviceUpdate::kReportSize}, totals_.options());
   }
 

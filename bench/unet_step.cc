@@ -1,16 +1,20 @@
-// Time of one training step of the image UNet: noise, forward, loss, backward, clipping, Adam, moving average.
+// Time of one training step of the image UNet: noise, forward, loss, backward, clipping, Adam,
+// moving average.
 //
 //   build/bin/unet_step_bench --case d64-s32-b8 [--compute fp32|bf16|fp16] [--device cpu] MODE
 //
 //   --rounds N     one step that is not counted, then N that are; one line of JSON
-//   --serve        the same for each number that comes on stdin: a program that compares runs peers in between
+//   --serve        the same for each number that comes on stdin: a program that compares runs peers
+//   in between
 //   --until N      N steps from the start of the process, one line of JSON: time to step N
-//   --check FILE   loss and gradient norm for the weights, pictures, times and noise of a safetensors file, no step
+//   --check FILE   loss and gradient norm for the weights, pictures, times and noise of a
+//   safetensors file, no step
 //
-// A case names dim, size of the pictures, batch, and with -aN the micro-batches of a step (d64-s32-b16-a2 is G2's:
-// two forwards of 16). The average moves at every tenth step by 0.995, as the peer's trainer does. One thread. Seconds
-// are wall clock and CPU time of this process, which other work on the machine disturbs less.
-// bench/peers/unet_step.py and unet_step_gpu.py are the peers.
+// A case names dim, size of the pictures, batch, and with -aN the micro-batches of a step
+// (d64-s32-b16-a2 is G2's: two forwards of 16). The average moves at every tenth step by 0.995, as
+// the peer's trainer does. One thread. Seconds are wall clock and CPU time of this process, which
+// other work on the machine disturbs less. bench/peers/unet_step.py and unet_step_gpu.py are the
+// peers.
 #include <cstdio>
 #include <numeric>
 #include <string>
@@ -37,9 +41,12 @@ struct UnetCase {
   static UnetCase named(const std::string& name) {
     UnetCase out;
     int used = 0;
-    const int read = std::sscanf(name.c_str(), "d%ld-s%ld-b%ld%n-a%ld%n", &out.dim, &out.size, &out.batch, &used, &out.accumulate, &used);
-    if (read < 3 || used != static_cast<int>(name.size()) || out.dim < 4 || out.size < 8 || out.batch < 1 || out.accumulate < 1)
-      throw ConfigError("no case: '" + name + "'", "write d64-s32-b16-a2: dim, size, batch, micro-batches");
+    const int read = std::sscanf(name.c_str(), "d%ld-s%ld-b%ld%n-a%ld%n", &out.dim, &out.size,
+                                 &out.batch, &used, &out.accumulate, &used);
+    if (read < 3 || used != static_cast<int>(name.size()) || out.dim < 4 || out.size < 8 ||
+        out.batch < 1 || out.accumulate < 1)
+      throw ConfigError("no case: '" + name + "'",
+                        "write d64-s32-b16-a2: dim, size, batch, micro-batches");
     return out;
   }
 };
@@ -47,7 +54,11 @@ struct UnetCase {
 class Training {
  public:
   Training(const UnetCase& sizes, const std::string& compute)
-      : sizes_(sizes), compute_(compute), model_(make_unet(options(sizes), 1)), arenas_(*model_, "adam"), diffusion_({}, 0.001),
+      : sizes_(sizes),
+        compute_(compute),
+        model_(make_unet(options(sizes), 1)),
+        arenas_(*model_, "adam"),
+        diffusion_({}, 0.001),
         ids_(static_cast<size_t>(sizes.batch)) {
     std::iota(ids_.begin(), ids_.end(), 0);
   }
@@ -58,9 +69,11 @@ class Training {
     for (int64_t part = 0; part < sizes_.accumulate; ++part) {
       const auto now = static_cast<uint32_t>(number * sizes_.accumulate + part);
       const std::vector<int64_t> shape = {3, sizes_.size, sizes_.size};
-      const at::Tensor images = random_uniform(Stream(1, Purpose::kTest), ids_, now, shape).mul_(2).sub_(1);
+      const at::Tensor images =
+          random_uniform(Stream(1, Purpose::kTest), ids_, now, shape).mul_(2).sub_(1);
       const at::Tensor noise = random_normal(Stream(1, Purpose::kNoise), ids_, now, shape);
-      loss += backward(diffusion_.noised(images, (at::tensor(ids_) * 97 + static_cast<int64_t>(now) * 31).remainder(1000), noise));
+      loss += backward(diffusion_.noised(
+          images, (at::tensor(ids_) * 97 + static_cast<int64_t>(now) * 31).remainder(1000), noise));
     }
     arenas_.update(1e-4, ema_, number);
     return loss;
@@ -71,13 +84,16 @@ class Training {
     const NamedTensors inputs = load_safetensors(file);
     NamedTensors weights;
     for (const NamedTensor& entry : inputs)
-      if (entry.name.starts_with("weight.")) weights.push_back({entry.name.substr(7), entry.tensor});
+      if (entry.name.starts_with("weight."))
+        weights.push_back({entry.name.substr(7), entry.tensor});
     model_->load(weights, file);
     arenas_.clear_gradients();
     const auto input = [&](const char* name) { return *find_tensor(inputs, name); };
-    const double loss = backward(diffusion_.noised(input("x"), input("t").to(at::kLong), input("noise")));
+    const double loss =
+        backward(diffusion_.noised(input("x"), input("t").to(at::kLong), input("noise")));
     char line[128];
-    std::snprintf(line, sizeof line, "{\"loss\": %.9g, \"gradient_norm\": %.9g}", loss * static_cast<double>(sizes_.accumulate), arenas_.norm());
+    std::snprintf(line, sizeof line, "{\"loss\": %.9g, \"gradient_norm\": %.9g}",
+                  loss * static_cast<double>(sizes_.accumulate), arenas_.norm());
     return line;
   }
 
@@ -93,7 +109,8 @@ class Training {
     at::Tensor loss;
     {
       const AutocastGuard autocast(compute_);
-      loss = diffusion_.losses(model_->predict({batch.x, batch.t, {}, {}, {}}), batch).mean() / static_cast<double>(sizes_.accumulate);
+      loss = diffusion_.losses(model_->predict({batch.x, batch.t, {}, {}, {}}), batch).mean() /
+             static_cast<double>(sizes_.accumulate);
     }
     loss.backward();
     return loss.item<double>();
@@ -110,13 +127,16 @@ class Training {
 
 int run(const BenchFlags& flags) {
   if (flags.text("device", "cpu") != "cpu")
-    throw EnvironmentError("this benchmark computes on a CPU, not on '" + flags.text("device") + "'");
-  Training training(UnetCase::named(flags.text("case", "d64-s32-b8")), flags.text("compute", "fp32"));
+    throw EnvironmentError("this benchmark computes on a CPU, not on '" + flags.text("device") +
+                           "'");
+  Training training(UnetCase::named(flags.text("case", "d64-s32-b8")),
+                    flags.text("compute", "fp32"));
   if (flags.has("check")) {
     std::puts(training.check(flags.text("check")).c_str());
     return 0;
   }
-  return run_steps(flags, [&](int64_t number) { return training.step(number); }, [] { return std::string(); });
+  return run_steps(
+      flags, [&](int64_t number) { return training.step(number); }, [] { return std::string(); });
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
-// Two normal numbers from two of 24 random bits, in double, without branches and library calls: what loops over many
-// of them vectorise.
+// Two normal numbers from two of 24 random bits, in double, without branches and library calls:
+// what loops over many of them vectorise.
 //
-// Box and Muller, Annals of Mathematical Statistics 29 (1958): r = √(−2 ln(1 − u)), then r·cos 2πv and r·sin 2πv. Each
-// operation rounds by itself, so that a loop of any width gives the bits of a single call. Errors lie below 3e-16
-// relative to the radius; a float of it is the correctly rounded one but for about one in 10^8.
+// Box and Muller, Annals of Mathematical Statistics 29 (1958): r = √(−2 ln(1 − u)), then r·cos 2πv
+// and r·sin 2πv. Each operation rounds by itself, so that a loop of any width gives the bits of a
+// single call. Errors lie below 3e-16 relative to the radius; a float of it is the correctly
+// rounded one but for about one in 10^8.
 #pragma once
 
 #include <bit>
@@ -16,10 +17,12 @@ struct TwoDoubles {
   double first, second;
 };
 
-// ln(k / 2^24) for k in 1 … 2^24. With k = f·2^e, f in [√½, √2) and s = (f−1)/(f+1): ln f = 2·artanh s, a series in s².
+// ln(k / 2^24) for k in 1 … 2^24. With k = f·2^e, f in [√½, √2) and s = (f−1)/(f+1): ln f =
+// 2·artanh s, a series in s².
 inline double log_of_share(int32_t k) {
-  const auto bits = std::bit_cast<int32_t>(static_cast<float>(k));  // exact: k has at most 24 digits
-  const int32_t exponent = (bits - 0x3F3504F3) >> 23;               // of √½ upwards
+  const auto bits =
+      std::bit_cast<int32_t>(static_cast<float>(k));   // exact: k has at most 24 digits
+  const int32_t exponent = (bits - 0x3F3504F3) >> 23;  // of √½ upwards
   const double f = std::bit_cast<float>(bits - exponent * (1 << 23));
   const double s = (f - 1) / (f + 1), z = s * s;
   double series = 1.0 / 23;
@@ -38,7 +41,8 @@ inline double log_of_share(int32_t k) {
   return e * kLn2High + (e * kLn2Low + 2 * (s + s * (z * series)));
 }
 
-// cos and sin of 2π·m/2^24 for m in 0 … 2^24−1: Taylor series in the nearest quarter turn, |x| ≤ π/4.
+// cos and sin of 2π·m/2^24 for m in 0 … 2^24−1: Taylor series in the nearest quarter turn, |x| ≤
+// π/4.
 inline TwoDoubles cos_sin_of_share(int32_t m) {
   const int32_t quarter = (m + (1 << 21)) >> 22;
   const double x = (m - quarter * (1 << 22)) * (6.283185307179586 / 16777216), z = x * x;

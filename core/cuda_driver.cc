@@ -38,10 +38,13 @@ bool find(void* library, const char* name, Function& function) {
 }
 
 bool find_all(void* library, DriverCalls& calls) {
-  return find(library, "cuInit", calls.init) && find(library, "cuDriverGetVersion", calls.version) &&
-         find(library, "cuDeviceGetCount", calls.count) && find(library, "cuDeviceGet", calls.get) &&
-         find(library, "cuDeviceGetName", calls.name) && find(library, "cuDeviceTotalMem_v2", calls.memory) &&
-         find(library, "cuDeviceGetAttribute", calls.attribute) && find(library, "cuDeviceGetPCIBusId", calls.pci) &&
+  return find(library, "cuInit", calls.init) &&
+         find(library, "cuDriverGetVersion", calls.version) &&
+         find(library, "cuDeviceGetCount", calls.count) &&
+         find(library, "cuDeviceGet", calls.get) && find(library, "cuDeviceGetName", calls.name) &&
+         find(library, "cuDeviceTotalMem_v2", calls.memory) &&
+         find(library, "cuDeviceGetAttribute", calls.attribute) &&
+         find(library, "cuDeviceGetPCIBusId", calls.pci) &&
          find(library, "cuGetErrorName", calls.error_name);
 }
 
@@ -83,7 +86,8 @@ CudaDriver probe() {
   if (error != 0) {
     const char* name = nullptr;
     calls.error_name(error, &name);
-    driver.problem = fmt::format("NVIDIA's driver reports {}", name == nullptr ? std::to_string(error) : name);
+    driver.problem =
+        fmt::format("NVIDIA's driver reports {}", name == nullptr ? std::to_string(error) : name);
     driver.help = kGetDriver;
     return driver;
   }
@@ -103,7 +107,8 @@ const CudaDriver& cuda_driver() {
 }
 
 int local_rank(const char* (*lookup)(const char*)) {
-  for (const char* name : {"LOCKSTEP_LOCAL_RANK", "LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"})
+  for (const char* name : {"LOCKSTEP_LOCAL_RANK", "LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK",
+                           "MPI_LOCALRANKID", "SLURM_LOCALID"})
     if (const char* text = lookup(name)) return std::max(0, std::atoi(text));
   return 0;
 }
@@ -114,8 +119,11 @@ int device_of_rank(int local_rank, const CudaDriver& driver, bool share) {
   if (local_rank < count) return local_rank;
   if (share) return local_rank % count;
   throw EnvironmentError(
-      fmt::format("rank {} of this machine has no GPU of its own: {} visible", local_rank, count == 1 ? "1 is" : fmt::format("{} are", count)),
-      fmt::format("start at most {} rank{} on a machine (launch.ranks_per_node), or set run.device=cpu", count, count == 1 ? "" : "s"));
+      fmt::format("rank {} of this machine has no GPU of its own: {} visible", local_rank,
+                  count == 1 ? "1 is" : fmt::format("{} are", count)),
+      fmt::format(
+          "start at most {} rank{} on a machine (launch.ranks_per_node), or set run.device=cpu",
+          count, count == 1 ? "" : "s"));
 }
 
 std::vector<int> parse_core_list(const std::string& text) {
@@ -142,8 +150,11 @@ std::vector<int> parse_core_list(const std::string& text) {
 
 std::string bind_to_device_node(const CudaDevice& device) {
   const fs::path folder = fs::path("/sys/bus/pci/devices") / device.pci;
-  if (device.pci.empty() || !fs::exists(folder / "numa_node") || !fs::exists(folder / "local_cpulist")) return "";
-  const std::string node = read_file(folder / "numa_node", 64), list = read_file(folder / "local_cpulist", 1 << 16);
+  if (device.pci.empty() || !fs::exists(folder / "numa_node") ||
+      !fs::exists(folder / "local_cpulist"))
+    return "";
+  const std::string node = read_file(folder / "numa_node", 64),
+                    list = read_file(folder / "local_cpulist", 1 << 16);
   if (std::atoi(node.c_str()) < 0) return "";
   cpu_set_t allowed, wanted;
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return "";

@@ -11,7 +11,7 @@
 namespace lockstep {
 
 struct CudaDevice {
-  std::string name;          // "NVIDIA H200"
+  std::string name;  // "NVIDIA H200"
   int64_t memory_bytes = 0;
   int major = 0, minor = 0;  // compute capability
   std::string pci;           // "0000:1b:00.0", as /sys/bus/pci/devices has it
@@ -31,16 +31,16 @@ const CudaDriver& cuda_driver();
 // into the environment, else 0. `lookup` gives a variable's value or nullptr.
 int local_rank(const char* (*lookup)(const char*));
 
-// Which visible device the rank computes on: the local_rank-th. Throws EnvironmentError if there are
-// fewer devices than ranks; LOCKSTEP_SHARE_GPU=1 (tests) lets ranks share the devices in turn.
+// Which visible device the rank computes on: the local_rank-th. Throws EnvironmentError if there
+// are fewer devices than ranks; LOCKSTEP_SHARE_GPU=1 (tests) lets ranks share the devices in turn.
 int device_of_rank(int local_rank, const CudaDriver& driver, bool share);
 
 // "0-3,8" → {0, 1, 2, 3, 8}: how /sys writes sets of cores. Throws DataError for anything else.
 std::vector<int> parse_core_list(const std::string& text);
 
-// Binds the calling thread, and threads that it starts later, to the cores of the NUMA node that the
-// device hangs on. Does nothing and returns "" where /sys names no node or the cores are taken away
-// from this process; else returns "NUMA node 1, cores 32-63" for the log.
+// Binds the calling thread, and threads that it starts later, to the cores of the NUMA node that
+// the device hangs on. Does nothing and returns "" where /sys names no node or the cores are taken
+// away from this process; else returns "NUMA node 1, cores 32-63" for the log.
 std::string bind_to_device_node(const CudaDevice& device);
 
 }  // namespace lockstep

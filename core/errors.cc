@@ -56,7 +56,8 @@ std::string Error::message() const {
     const std::string before = place_.skipped > 0 ? "..." : "";
     out += "\n" + number + " | " + before + printable(place_.text);
     const int indent = place_.column - 1 - place_.skipped + static_cast<int>(before.size());
-    if (place_.column > 0 && indent >= 0) out += "\n" + gutter + " | " + std::string(indent, ' ') + "^";
+    if (place_.column > 0 && indent >= 0)
+      out += "\n" + gutter + " | " + std::string(indent, ' ') + "^";
   }
   if (!help_.empty()) out += "\nhelp: " + printable(help_);
   return out;

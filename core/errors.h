@@ -70,20 +70,20 @@ class Error : public std::exception {
 };
 
 // Each class: Error(fact, help = "", place = {}).
-#define LOCKSTEP_ERROR_CLASS(Name, exit_code)                                  \
-  class Name : public Error {                                                  \
-   public:                                                                     \
-    explicit Name(std::string fact, std::string help = "", Place place = {})   \
+#define LOCKSTEP_ERROR_CLASS(Name, exit_code)                                               \
+  class Name : public Error {                                                               \
+   public:                                                                                  \
+    explicit Name(std::string fact, std::string help = "", Place place = {})                \
         : Error(ExitCode::exit_code, std::move(fact), std::move(help), std::move(place)) {} \
   };
-LOCKSTEP_ERROR_CLASS(ConfigError, kUsage)            // command line, YAML, overrides
-LOCKSTEP_ERROR_CLASS(EnvironmentError, kEnvironment) // the machine lacks something
-LOCKSTEP_ERROR_CLASS(DataError, kData)               // shard, tensor file, puzzle …
-LOCKSTEP_ERROR_CLASS(CheckpointError, kCheckpoint)   // nothing to resume from
-LOCKSTEP_ERROR_CLASS(CommError, kRanks)              // a peer is gone, late, or differs
-LOCKSTEP_ERROR_CLASS(NumericError, kNumeric)         // NaN, loss scale at its floor
-LOCKSTEP_ERROR_CLASS(LockedError, kLocked)           // another run holds the folder
-LOCKSTEP_ERROR_CLASS(InternalError, kBug)            // a bug of ours
+LOCKSTEP_ERROR_CLASS(ConfigError, kUsage)             // command line, YAML, overrides
+LOCKSTEP_ERROR_CLASS(EnvironmentError, kEnvironment)  // the machine lacks something
+LOCKSTEP_ERROR_CLASS(DataError, kData)                // shard, tensor file, puzzle …
+LOCKSTEP_ERROR_CLASS(CheckpointError, kCheckpoint)    // nothing to resume from
+LOCKSTEP_ERROR_CLASS(CommError, kRanks)               // a peer is gone, late, or differs
+LOCKSTEP_ERROR_CLASS(NumericError, kNumeric)          // NaN, loss scale at its floor
+LOCKSTEP_ERROR_CLASS(LockedError, kLocked)            // another run holds the folder
+LOCKSTEP_ERROR_CLASS(InternalError, kBug)             // a bug of ours
 #undef LOCKSTEP_ERROR_CLASS
 
 // Runs `body`; an Error that leaves it has "while `what`" added.

@@ -23,26 +23,35 @@ std::string reason(int problem) { return std::generic_category().message(problem
 
 std::string help_for(int problem) {
   switch (problem) {
-    case ENOSPC: return "the disk is full: free some space, or write to another folder";
-    case EDQUOT: return "the disk quota is used up: free some space, or write to another folder";
-    case EROFS: return "the file system is read-only: write to another folder";
+    case ENOSPC:
+      return "the disk is full: free some space, or write to another folder";
+    case EDQUOT:
+      return "the disk quota is used up: free some space, or write to another folder";
+    case EROFS:
+      return "the file system is read-only: write to another folder";
     case EACCES:
-    case EPERM: return "check who owns the folder and its permissions (ls -ld)";
+    case EPERM:
+      return "check who owns the folder and its permissions (ls -ld)";
     case EMFILE:
-    case ENFILE: return "too many files are open: raise the limit (ulimit -n)";
-    case EIO: return "the disk reports a fault: look into the system's log";
-    default: return "";
+    case ENFILE:
+      return "too many files are open: raise the limit (ulimit -n)";
+    case EIO:
+      return "the disk reports a fault: look into the system's log";
+    default:
+      return "";
   }
 }
 
 [[noreturn]] void fail(const std::string& what, const fs::path& path, int problem) {
-  throw EnvironmentError(fmt::format("cannot {} '{}': {}", what, path.string(), reason(problem)), help_for(problem));
+  throw EnvironmentError(fmt::format("cannot {} '{}': {}", what, path.string(), reason(problem)),
+                         help_for(problem));
 }
 
 // An open descriptor, closed at the end of its scope.
 class Descriptor {
  public:
-  Descriptor(const fs::path& path, int flags, mode_t mode = 0666) : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
+  Descriptor(const fs::path& path, int flags, mode_t mode = 0666)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -57,15 +66,19 @@ class Descriptor {
   int fd_;
 };
 
-// Opens a regular file for reading. O_NONBLOCK: a FIFO must not make us wait before fstat refuses it.
+// Opens a regular file for reading. O_NONBLOCK: a FIFO must not make us wait before fstat refuses
+// it.
 Descriptor open_regular(const fs::path& path, struct stat& info) {
   Descriptor file(path, O_RDONLY | O_NONBLOCK);
   if (!file.is_open()) {
     const int problem = errno;
-    throw DataError(fmt::format("cannot read '{}': {}", path.string(), reason(problem)), help_for(problem));
+    throw DataError(fmt::format("cannot read '{}': {}", path.string(), reason(problem)),
+                    help_for(problem));
   }
-  if (::fstat(file.get(), &info) != 0) throw DataError(fmt::format("cannot read '{}': {}", path.string(), reason(errno)));
-  if (!S_ISREG(info.st_mode)) throw DataError(fmt::format("'{}' is no regular file", path.string()));
+  if (::fstat(file.get(), &info) != 0)
+    throw DataError(fmt::format("cannot read '{}': {}", path.string(), reason(errno)));
+  if (!S_ISREG(info.st_mode))
+    throw DataError(fmt::format("'{}' is no regular file", path.string()));
   return file;
 }
 
@@ -73,11 +86,15 @@ size_t read_some(const Descriptor& file, const fs::path& path, char* into, size_
   for (;;) {
     const ssize_t got = ::read(file.get(), into, size);
     if (got >= 0) return static_cast<size_t>(got);
-    if (errno != EINTR) throw DataError(fmt::format("cannot read '{}': {}", path.string(), reason(errno)), help_for(errno));
+    if (errno != EINTR)
+      throw DataError(fmt::format("cannot read '{}': {}", path.string(), reason(errno)),
+                      help_for(errno));
   }
 }
 
-std::string hex(const XXH128_hash_t& hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
+std::string hex(const XXH128_hash_t& hash) {
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
 
 void write_all(const fs::path& path, std::string_view content) {
   Descriptor file(path, O_WRONLY | O_CREAT | O_TRUNC);
@@ -94,7 +111,7 @@ void write_all(const fs::path& path, std::string_view content) {
 }  // namespace
 
 std::string read_file(const fs::path& path, size_t limit) {
-  struct stat info {};
+  struct stat info{};
   const Descriptor file = open_regular(path, info);
   const auto too_long = [&] {
     return DataError(fmt::format("'{}' is longer than {} bytes", path.string(), limit));
@@ -103,7 +120,8 @@ std::string read_file(const fs::path& path, size_t limit) {
   std::string content(static_cast<size_t>(info.st_size), '\0');
   size_t size = 0;
   for (;;) {
-    if (size == content.size()) content.resize(size + 4096);  // grown, or a file of /proc without a size
+    if (size == content.size())
+      content.resize(size + 4096);  // grown, or a file of /proc without a size
     const size_t got = read_some(file, path, content.data() + size, content.size() - size);
     if (got == 0) break;
     size += got;
@@ -117,7 +135,8 @@ void write_file_atomic(const fs::path& path, std::string_view content) {
   write_atomic(path, [&](const fs::path& temporary) { write_all(temporary, content); });
 }
 
-void write_atomic(const fs::path& path, const std::function<void(const fs::path& temporary)>& write) {
+void write_atomic(const fs::path& path,
+                  const std::function<void(const fs::path& temporary)>& write) {
   static std::atomic<unsigned> counter{0};
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   // The extension stays, since some writers choose the format by it.
@@ -160,9 +179,10 @@ bool is_safe_relative(const std::string& relative) {
 std::string hash_bytes(const void* data, size_t size) { return hex(XXH3_128bits(data, size)); }
 
 std::string hash_file(const fs::path& path) {
-  struct stat info {};
+  struct stat info{};
   const Descriptor file = open_regular(path, info);
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
+  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                              XXH3_freeState);
   XXH3_128bits_reset(state.get());
   std::string block(size_t{1} << 20, '\0');
   while (const size_t got = read_some(file, path, block.data(), block.size()))
@@ -174,7 +194,7 @@ std::string hash_file(const fs::path& path) {
 FileLock::FileLock(const fs::path& path, const std::string& help)
     : descriptor_(::open(path.c_str(), O_RDWR | O_CREAT, 0666)) {
   if (descriptor_ < 0) fail("open the lock", path, errno);
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   if (::fcntl(descriptor_, F_OFD_SETLK, &lock) == 0) return;

@@ -20,7 +20,8 @@ std::string read_file(const fs::path& path, size_t limit = size_t{1} << 30);
 void write_file_atomic(const fs::path& path, std::string_view content);
 
 // The same for content that a function writes to a temporary path (HDF5, safetensors, PNG).
-void write_atomic(const fs::path& path, const std::function<void(const fs::path& temporary)>& write);
+void write_atomic(const fs::path& path,
+                  const std::function<void(const fs::path& temporary)>& write);
 
 // fsync of a file or folder. Throws EnvironmentError.
 void sync_path(const fs::path& path);

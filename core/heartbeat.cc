@@ -51,21 +51,23 @@ int64_t resident_bytes() {
 }
 
 [[noreturn]] void fail(const std::string& path, int problem) {
-  throw EnvironmentError(
-      fmt::format("cannot use the heartbeat page '{}': {}", path, std::generic_category().message(problem)));
+  throw EnvironmentError(fmt::format("cannot use the heartbeat page '{}': {}", path,
+                                     std::generic_category().message(problem)));
 }
 
 void* map_page(const std::string& path, bool create) {
   const int file = ::open(path.c_str(), (create ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC, 0666);
   if (file < 0) fail(path, errno);
   int problem = 0;
-  struct stat info {};
-  if (create) problem = ::posix_fallocate(file, 0, kPageBytes);  // a full disk shows here, not as SIGBUS
+  struct stat info{};
+  if (create)
+    problem = ::posix_fallocate(file, 0, kPageBytes);  // a full disk shows here, not as SIGBUS
   if (problem == 0 && ::fstat(file, &info) != 0) problem = errno;
   if (problem == 0 && info.st_size < static_cast<off_t>(kPageBytes)) problem = ENODATA;
   void* page = MAP_FAILED;
   if (problem == 0) {
-    page = ::mmap(nullptr, kPageBytes, create ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, file, 0);
+    page = ::mmap(nullptr, kPageBytes, create ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED,
+                  file, 0);
     if (page == MAP_FAILED) problem = errno;
   }
   ::close(file);
@@ -76,7 +78,8 @@ void* map_page(const std::string& path, bool create) {
 }  // namespace
 
 const char* phase_name(Phase phase) {
-  static const char* const kNames[] = {"start", "data", "compute", "communicate", "checkpoint", "evaluate", "done"};
+  static const char* const kNames[] = {"start",      "data",     "compute", "communicate",
+                                       "checkpoint", "evaluate", "done"};
   const auto index = static_cast<size_t>(phase);
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }
@@ -117,9 +120,10 @@ void HeartbeatPage::write(int64_t step, Phase phase) {
 Heartbeat HeartbeatPage::read() const {
   const auto* page = static_cast<const Page*>(page_);
   Heartbeat beat;
-  if (page->magic.load(std::memory_order_acquire) != kMagic || page->version.load() != kVersion) return beat;
-  // A rank killed inside write() leaves the sequence odd for ever; one that only lost its core there goes
-  // on within milliseconds, also on a crowded machine.
+  if (page->magic.load(std::memory_order_acquire) != kMagic || page->version.load() != kVersion)
+    return beat;
+  // A rank killed inside write() leaves the sequence odd for ever; one that only lost its core
+  // there goes on within milliseconds, also on a crowded machine.
   constexpr int kAttempts = 500, kSpins = 100;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (attempt >= kSpins) std::this_thread::sleep_for(std::chrono::microseconds(100));

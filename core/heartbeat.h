@@ -10,7 +10,15 @@
 
 namespace lockstep {
 
-enum class Phase : uint32_t { kStart, kData, kCompute, kCommunicate, kCheckpoint, kEvaluate, kDone };
+enum class Phase : uint32_t {
+  kStart,
+  kData,
+  kCompute,
+  kCommunicate,
+  kCheckpoint,
+  kEvaluate,
+  kDone
+};
 const char* phase_name(Phase phase);
 
 struct Heartbeat {

@@ -15,7 +15,8 @@ std::string format_double(double value) {
   std::string text(buffer, end);
   const size_t e = text.find('e');
   std::string mantissa = text.substr(0, e), exponent = e == std::string::npos ? "" : text.substr(e);
-  if (mantissa.find('.') == std::string::npos) mantissa += ".0";  // a number with a point in every YAML version
+  if (mantissa.find('.') == std::string::npos)
+    mantissa += ".0";  // a number with a point in every YAML version
   if (exponent.size() == 4 && exponent[2] == '0') exponent.erase(2, 1);
   return mantissa + exponent;
 }
@@ -24,9 +25,12 @@ std::string quote_json(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') (out += '\\') += c;
-    else if (byte < 0x20 || byte == 0x7F) out += fmt::format("\\u{:04x}", byte);
-    else out += c;
+    if (c == '"' || c == '\\')
+      (out += '\\') += c;
+    else if (byte < 0x20 || byte == 0x7F)
+      out += fmt::format("\\u{:04x}", byte);
+    else
+      out += c;
   }
   return out + '"';
 }

@@ -27,7 +27,8 @@ class TerminalSink final : public spdlog::sinks::base_sink<std::mutex> {
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    print_line(rank_ + prefix(message.level) + std::string(message.payload.data(), message.payload.size()));
+    print_line(rank_ + prefix(message.level) +
+               std::string(message.payload.data(), message.payload.size()));
   }
   void flush_() override {}
 
@@ -37,15 +38,20 @@ class TerminalSink final : public spdlog::sinks::base_sink<std::mutex> {
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
 
-// Made by set_up_log and never destroyed while a thread may log: a new set-up leaves the old logger alive.
+// Made by set_up_log and never destroyed while a thread may log: a new set-up leaves the old logger
+// alive.
 std::atomic<spdlog::logger*> current{nullptr};
 
 void log(LogLevel level, const std::string& line) {

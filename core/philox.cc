@@ -11,7 +11,8 @@ float unit(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
 
 PhiloxCounter philox4x32(PhiloxCounter c, PhiloxKey k, int rounds) {
   for (int round = 0; round < rounds; ++round) {
-    const uint64_t p0 = uint64_t{kPhiloxMultiplier0} * c[0], p1 = uint64_t{kPhiloxMultiplier1} * c[2];
+    const uint64_t p0 = uint64_t{kPhiloxMultiplier0} * c[0],
+                   p1 = uint64_t{kPhiloxMultiplier1} * c[2];
     c = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(p1),
          static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(p0)};
     k[0] += kPhiloxWeyl0;
@@ -33,7 +34,8 @@ Stream::Stream(uint64_t seed, Purpose purpose) {
 }
 
 PhiloxCounter Stream::block(uint64_t id, uint32_t step, uint32_t block) const {
-  return philox4x32({block, step, static_cast<uint32_t>(id), static_cast<uint32_t>(id >> 32)}, key_);
+  return philox4x32({block, step, static_cast<uint32_t>(id), static_cast<uint32_t>(id >> 32)},
+                    key_);
 }
 
 uint32_t Stream::bits(uint64_t id, uint32_t step, uint64_t element) const {

@@ -26,15 +26,15 @@ uint64_t splitmix64(uint64_t x);
 // What a stream is for. The numbers are part of the promise "same config, same
 // bits": never change one, only add.
 enum class Purpose : uint64_t {
-  kOrder = 1,          // sample order
-  kMixture = 2,        // which source a sample comes from
-  kMask = 3,           // which cells are hidden (sudoku)
-  kSymmetry = 4,       // symmetry shuffles, flips
+  kOrder = 1,     // sample order
+  kMixture = 2,   // which source a sample comes from
+  kMask = 3,      // which cells are hidden (sudoku)
+  kSymmetry = 4,  // symmetry shuffles, flips
   kDropout = 5,
-  kTimestep = 6,       // diffusion time
-  kNoise = 7,          // diffusion noise
-  kSampling = 8,       // drawing from a model
-  kEvaluation = 9,     // what evaluation hides or draws
+  kTimestep = 6,    // diffusion time
+  kNoise = 7,       // diffusion noise
+  kSampling = 8,    // drawing from a model
+  kEvaluation = 9,  // what evaluation hides or draws
   kPacking = 10,
   kDataMaking = 11,    // synthetic data
   kVerification = 12,  // random half-splits of the guess-and-check decoder
@@ -55,7 +55,8 @@ class Stream {
   uint32_t bits(uint64_t id, uint32_t step, uint64_t element) const;
   // [0, 1): (u >> 8) * 2^-24, exactly representable in float.
   float uniform(uint64_t id, uint32_t step, uint64_t element) const;
-  // Standard normal by Box-Muller (core/box_muller.h) in double from elements 2k, 2k+1; rounded once.
+  // Standard normal by Box-Muller (core/box_muller.h) in double from elements 2k, 2k+1; rounded
+  // once.
   float normal(uint64_t id, uint32_t step, uint64_t element) const;
   // Integer in [0, n), n >= 1: ⌊u·n / 2^32⌋ (bias below n/2^32).
   uint32_t below(uint64_t id, uint32_t step, uint64_t element, uint32_t n) const;
@@ -67,8 +68,8 @@ class Stream {
   PhiloxKey key_;
 };
 
-// Elements 0 … count−1 of (id, step): what Stream::uniform and Stream::normal give one by one, many at a time.
-// count < 2^34.
+// Elements 0 … count−1 of (id, step): what Stream::uniform and Stream::normal give one by one, many
+// at a time. count < 2^34.
 void uniform_row(const Stream& stream, uint64_t id, uint32_t step, float* out, int64_t count);
 void normal_row(const Stream& stream, uint64_t id, uint32_t step, float* out, int64_t count);
 

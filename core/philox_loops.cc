@@ -15,7 +15,8 @@ struct Words {
   uint32_t c[4][kBlocks];
 };
 
-[[gnu::always_inline]] inline void philox_blocks(PhiloxKey key, uint64_t id, uint32_t step, uint32_t first, Words& w) {
+[[gnu::always_inline]] inline void philox_blocks(PhiloxKey key, uint64_t id, uint32_t step,
+                                                 uint32_t first, Words& w) {
   for (int64_t i = 0; i < kBlocks; ++i) {
     w.c[0][i] = first + static_cast<uint32_t>(i);
     w.c[1][i] = step;
@@ -24,7 +25,8 @@ struct Words {
   }
   for (int round = 0; round < 10; ++round) {
     for (int64_t i = 0; i < kBlocks; ++i) {
-      const uint64_t p0 = uint64_t{kPhiloxMultiplier0} * w.c[0][i], p1 = uint64_t{kPhiloxMultiplier1} * w.c[2][i];
+      const uint64_t p0 = uint64_t{kPhiloxMultiplier0} * w.c[0][i],
+                     p1 = uint64_t{kPhiloxMultiplier1} * w.c[2][i];
       w.c[0][i] = static_cast<uint32_t>(p1 >> 32) ^ w.c[1][i] ^ key[0];
       w.c[1][i] = static_cast<uint32_t>(p1);
       w.c[2][i] = static_cast<uint32_t>(p0 >> 32) ^ w.c[3][i] ^ key[1];
@@ -37,7 +39,8 @@ struct Words {
 
 }  // namespace
 
-LOCKSTEP_CLONES void normal_row(const Stream& stream, uint64_t id, uint32_t step, float* out, int64_t count) {
+LOCKSTEP_CLONES void normal_row(const Stream& stream, uint64_t id, uint32_t step, float* out,
+                                int64_t count) {
   Words words;
   float normals[4][kBlocks];
   for (int64_t done = 0; done < count; done += 4 * kBlocks) {
@@ -54,12 +57,14 @@ LOCKSTEP_CLONES void normal_row(const Stream& stream, uint64_t id, uint32_t step
   }
 }
 
-LOCKSTEP_CLONES void uniform_row(const Stream& stream, uint64_t id, uint32_t step, float* out, int64_t count) {
+LOCKSTEP_CLONES void uniform_row(const Stream& stream, uint64_t id, uint32_t step, float* out,
+                                 int64_t count) {
   Words words;
   for (int64_t done = 0; done < count; done += 4 * kBlocks) {
     philox_blocks(stream.key(), id, step, static_cast<uint32_t>(done / 4), words);
     const int64_t some = std::min<int64_t>(4 * kBlocks, count - done);
-    for (int64_t i = 0; i < some; ++i) out[done + i] = static_cast<float>(words.c[i % 4][i / 4] >> 8) * 0x1p-24f;
+    for (int64_t i = 0; i < some; ++i)
+      out[done + i] = static_cast<float>(words.c[i % 4][i / 4] >> 8) * 0x1p-24f;
   }
 }
 

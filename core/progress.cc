@@ -11,7 +11,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 // "02:11", "1:31:02".
 std::string format_time(double seconds) {
@@ -34,14 +36,17 @@ struct Progress::State {
     const double elapsed = seconds_since(begin);
     const double rate = elapsed > 0 ? static_cast<double>(done - start) / elapsed : 0;
     const std::string left = rate > 0 ? format_time(static_cast<double>(total - done) / rate) : "?";
-    return fmt::format("{} {}/{} [{}<{}, {:.{}f} {}/s]{}{}", what, done, total, format_time(elapsed), left, rate,
-                       rate < 10 ? 2 : 1, unit, note.empty() ? "" : " ", note);
+    return fmt::format("{} {}/{} [{}<{}, {:.{}f} {}/s]{}{}", what, done, total,
+                       format_time(elapsed), left, rate, rate < 10 ? 2 : 1, unit,
+                       note.empty() ? "" : " ", note);
   }
 };
 
-Progress::Progress(std::string what, int64_t total, std::string unit, bool enabled, int64_t start, double line_seconds) {
+Progress::Progress(std::string what, int64_t total, std::string unit, bool enabled, int64_t start,
+                   double line_seconds) {
   if (!enabled) return;
-  state_ = std::make_unique<State>(State{std::move(what), std::move(unit), "", total, start, start, line_seconds});
+  state_ = std::make_unique<State>(
+      State{std::move(what), std::move(unit), "", total, start, start, line_seconds});
   if (state_->terminal) draw_bar(state_->line());
 }
 
@@ -57,8 +62,10 @@ void Progress::update(int64_t done, const std::string& note) {
   const double wait = state_->terminal ? kRedrawSeconds : state_->line_seconds;
   if (seconds_since(state_->shown) < wait) return;
   state_->shown = Clock::now();
-  if (state_->terminal) draw_bar(state_->line());
-  else print_line(state_->line());
+  if (state_->terminal)
+    draw_bar(state_->line());
+  else
+    print_line(state_->line());
 }
 
 void Progress::print(const std::string& line) {

@@ -15,8 +15,8 @@ namespace lockstep {
 class Progress {
  public:
   // `enabled` false: does nothing (ranks other than 0). `start` counts as already done.
-  Progress(std::string what, int64_t total, std::string unit, bool enabled = true, int64_t start = 0,
-           double line_seconds = 10);
+  Progress(std::string what, int64_t total, std::string unit, bool enabled = true,
+           int64_t start = 0, double line_seconds = 10);
   ~Progress();
   // `done` so far out of `total`; `note` is shown behind the rate.
   void update(int64_t done, const std::string& note = "");

@@ -34,12 +34,15 @@ std::pair<std::string, int> age_key(const fs::path& run) {
   const std::string name = run.filename().string();
   constexpr size_t kStamp = 15;
   bool is_stamp = name.size() >= kStamp && name[8] == '-';
-  for (size_t i = 0; is_stamp && i < kStamp; ++i) is_stamp = i == 8 || (name[i] >= '0' && name[i] <= '9');
+  for (size_t i = 0; is_stamp && i < kStamp; ++i)
+    is_stamp = i == 8 || (name[i] >= '0' && name[i] <= '9');
   const std::string rest = is_stamp ? name.substr(kStamp) : "";
-  const bool is_number = rest.size() > 1 && rest.size() < 8 && rest[0] == '-' &&
-                         std::all_of(rest.begin() + 1, rest.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (is_stamp && (rest.empty() || is_number)) return {name.substr(0, kStamp), rest.empty() ? 1 : std::stoi(rest.substr(1))};
-  struct stat info {};
+  const bool is_number =
+      rest.size() > 1 && rest.size() < 8 && rest[0] == '-' &&
+      std::all_of(rest.begin() + 1, rest.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (is_stamp && (rest.empty() || is_number))
+    return {name.substr(0, kStamp), rest.empty() ? 1 : std::stoi(rest.substr(1))};
+  struct stat info{};
   if (::stat(RunFolder{run}.plan().c_str(), &info) != 0) return {"", 0};
   return {stamp(info.st_mtime), 0};
 }
@@ -49,8 +52,10 @@ void collect_runs(const fs::path& folder, int levels, std::vector<fs::path>& run
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
     if (!entry.is_directory(ignored)) continue;
-    if (RunFolder{entry.path()}.holds_run()) runs.push_back(entry.path());
-    else if (levels > 1) collect_runs(entry.path(), levels - 1, runs);
+    if (RunFolder{entry.path()}.holds_run())
+      runs.push_back(entry.path());
+    else if (levels > 1)
+      collect_runs(entry.path(), levels - 1, runs);
   }
 }
 
@@ -65,7 +70,8 @@ int RunFolder::next_attempt() const {
   int next = 0;
   std::error_code error;
   const std::string prefix = "attempt-";
-  for (std::filesystem::directory_iterator it(root / "logs", error), end; !error && it != end; it.increment(error)) {
+  for (std::filesystem::directory_iterator it(root / "logs", error), end; !error && it != end;
+       it.increment(error)) {
     const std::string name = it->path().filename();
     int number = -1;
     if (name.rfind(prefix, 0) != 0) continue;
@@ -109,12 +115,15 @@ RunFolder RunFolder::make_new(const fs::path& folder, const std::string& name) {
   constexpr int kMost = 10'000;
   for (int number = 1; number < kMost; ++number) {
     const fs::path path = parent / (number == 1 ? base : fmt::format("{}-{}", base, number));
-    if (::mkdir(path.c_str(), 0777) == 0) return RunFolder{path};  // exclusive: two runs never share one
+    if (::mkdir(path.c_str(), 0777) == 0)
+      return RunFolder{path};  // exclusive: two runs never share one
     if (errno != EEXIST)
-      throw EnvironmentError(fmt::format("cannot make the run folder '{}': {}", path.string(), std::generic_category().message(errno)),
+      throw EnvironmentError(fmt::format("cannot make the run folder '{}': {}", path.string(),
+                                         std::generic_category().message(errno)),
                              "set run.folder to a folder that you may write to");
   }
-  throw EnvironmentError(fmt::format("too many run folders '{}' of the same second", (parent / base).string()));
+  throw EnvironmentError(
+      fmt::format("too many run folders '{}' of the same second", (parent / base).string()));
 }
 
 RunFolder RunFolder::find(const fs::path& path) {
@@ -124,9 +133,10 @@ RunFolder RunFolder::find(const fs::path& path) {
   if (runs.empty())
     throw ConfigError(fmt::format("no run in '{}'", path.string()),
                       "name the folder that train printed as 'run folder: PATH', or one above it");
-  return RunFolder{*std::max_element(runs.begin(), runs.end(), [](const fs::path& a, const fs::path& b) {
-    return std::tuple(age_key(a), a) < std::tuple(age_key(b), b);
-  })};
+  return RunFolder{
+      *std::max_element(runs.begin(), runs.end(), [](const fs::path& a, const fs::path& b) {
+        return std::tuple(age_key(a), a) < std::tuple(age_key(b), b);
+      })};
 }
 
 }  // namespace lockstep

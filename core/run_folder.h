@@ -25,8 +25,12 @@ struct RunFolder {
   std::filesystem::path latest() const { return checkpoints() / "latest"; }
   std::filesystem::path samples() const { return root / "samples"; }
   std::filesystem::path checkpoint(int64_t step) const { return checkpoints() / step_name(step); }
-  std::filesystem::path sample(int64_t step) const { return samples() / (step_name(step) + ".png"); }
-  std::filesystem::path attempt(int number) const { return root / "logs" / ("attempt-" + std::to_string(number)); }
+  std::filesystem::path sample(int64_t step) const {
+    return samples() / (step_name(step) + ".png");
+  }
+  std::filesystem::path attempt(int number) const {
+    return root / "logs" / ("attempt-" + std::to_string(number));
+  }
   std::filesystem::path rank_log(int number, int rank) const {
     return attempt(number) / ("rank-" + std::to_string(rank) + ".log");
   }
@@ -48,7 +52,8 @@ struct RunFolder {
   static std::string step_name(int64_t step);
   // FOLDER/NAME/20260101-120000, made, with -2, -3 … appended if taken. Throws EnvironmentError.
   static RunFolder make_new(const std::filesystem::path& folder, const std::string& name);
-  // The run at `path` (the folder itself, or a parent whose newest run is meant). Throws ConfigError if none.
+  // The run at `path` (the folder itself, or a parent whose newest run is meant). Throws
+  // ConfigError if none.
   static RunFolder find(const std::filesystem::path& path);
 };
 

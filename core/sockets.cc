@@ -23,13 +23,15 @@ constexpr int kBacklog = 1024;  // ranks that connect before anyone accepts
 using Clock = std::chrono::steady_clock;
 
 Clock::time_point after(double seconds) {
-  return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  return Clock::now() +
+         std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
 // Waits for `events` until `end`; false if it comes first.
 bool wait_for(int descriptor, short events, Clock::time_point end) {
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
     if (left < 0) return false;
     pollfd entry{descriptor, events, 0};
     const int ready = poll(&entry, 1, static_cast<int>(std::min<int64_t>(left + 1, 1000)));
@@ -46,7 +48,8 @@ bool move_all(const Socket& socket, short events, size_t bytes, double seconds, 
     const ssize_t moved = move(done, bytes - done);
     if (moved > 0) {
       done += static_cast<size_t>(moved);
-    } else if (moved == 0 || (errno != EAGAIN && errno != EINTR) || !wait_for(socket.descriptor(), events, end)) {
+    } else if (moved == 0 || (errno != EAGAIN && errno != EINTR) ||
+               !wait_for(socket.descriptor(), events, end)) {
       return false;
     }
   }
@@ -84,8 +87,10 @@ std::string Address::host() const {
   } else if (bytes.ss_family == AF_INET6) {
     const in6_addr& address = reinterpret_cast<const sockaddr_in6&>(bytes).sin6_addr;
     // An IPv4 peer of an IPv6 socket counts as what it is.
-    if (IN6_IS_ADDR_V4MAPPED(&address)) inet_ntop(AF_INET, address.s6_addr + 12, text, sizeof text);
-    else inet_ntop(AF_INET6, &address, text, sizeof text);
+    if (IN6_IS_ADDR_V4MAPPED(&address))
+      inet_ntop(AF_INET, address.s6_addr + 12, text, sizeof text);
+    else
+      inet_ntop(AF_INET6, &address, text, sizeof text);
   }
   return text;
 }
@@ -98,14 +103,17 @@ int Address::port() const {
 Address Address::with_port(int port) const {
   Address out = *this;
   const in_port_t number = htons(static_cast<uint16_t>(port));
-  if (bytes.ss_family == AF_INET6) reinterpret_cast<sockaddr_in6&>(out.bytes).sin6_port = number;
-  else reinterpret_cast<sockaddr_in&>(out.bytes).sin_port = number;
+  if (bytes.ss_family == AF_INET6)
+    reinterpret_cast<sockaddr_in6&>(out.bytes).sin6_port = number;
+  else
+    reinterpret_cast<sockaddr_in&>(out.bytes).sin_port = number;
   return out;
 }
 
 std::string Address::text() const {
   const std::string name = host();
-  return (name.find(':') == std::string::npos ? name : "[" + name + "]") + ":" + std::to_string(port());
+  return (name.find(':') == std::string::npos ? name : "[" + name + "]") + ":" +
+         std::to_string(port());
 }
 
 bool Address::is_loopback() const {
@@ -135,11 +143,14 @@ Address resolve(const std::string& host, int port) {
 }
 
 Address own_address_towards(const Address& to) {
-  const Socket probe(socket(to.bytes.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));  // connecting it sends nothing
+  const Socket probe(
+      socket(to.bytes.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));  // connecting it sends nothing
   const Address target = to.port() == 0 ? to.with_port(9) : to;
-  if (!probe || connect(probe.descriptor(), reinterpret_cast<const sockaddr*>(&target.bytes), target.length) != 0)
-    throw EnvironmentError("there is no way from here to " + to.host() + ": " + std::strerror(errno),
-                           "check the network and the master address");
+  if (!probe || connect(probe.descriptor(), reinterpret_cast<const sockaddr*>(&target.bytes),
+                        target.length) != 0)
+    throw EnvironmentError(
+        "there is no way from here to " + to.host() + ": " + std::strerror(errno),
+        "check the network and the master address");
   return local_address(probe).with_port(0);
 }
 
@@ -150,10 +161,12 @@ namespace {
 
 [[noreturn]] void throw_bind_error(const Address& address, const std::string& help, int number) {
   const std::string port = std::to_string(address.port());
-  if (number == EADDRINUSE) throw EnvironmentError("port " + port + " of " + address.host() + " is in use", help);
+  if (number == EADDRINUSE)
+    throw EnvironmentError("port " + port + " of " + address.host() + " is in use", help);
   if (number == EADDRNOTAVAIL)
-    throw EnvironmentError(address.host() + " is no address of this machine, which is to listen there",
-                           "the master address must be one of the machine of rank 0 (node rank 0)");
+    throw EnvironmentError(
+        address.host() + " is no address of this machine, which is to listen there",
+        "the master address must be one of the machine of rank 0 (node rank 0)");
   throw EnvironmentError("cannot listen at " + address.text() + ": " + std::strerror(number), help);
 }
 
@@ -161,10 +174,12 @@ namespace {
 
 Socket bind_at(const Address& address, const std::string& help) {
   Socket listener(socket(address.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!listener) throw EnvironmentError(std::string("cannot make a socket: ") + std::strerror(errno));
+  if (!listener)
+    throw EnvironmentError(std::string("cannot make a socket: ") + std::strerror(errno));
   const int on = 1;
   setsockopt(listener.descriptor(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(listener.descriptor(), reinterpret_cast<const sockaddr*>(&address.bytes), address.length) != 0)
+  if (bind(listener.descriptor(), reinterpret_cast<const sockaddr*>(&address.bytes),
+           address.length) != 0)
     throw_bind_error(address, help, errno);
   return listener;
 }
@@ -175,16 +190,20 @@ Socket listen_at(const Address& address, const std::string& help) {
   return listener;
 }
 
-std::optional<Socket> try_connect(const Address& to, const std::optional<Address>& from, double seconds) {
+std::optional<Socket> try_connect(const Address& to, const std::optional<Address>& from,
+                                  double seconds) {
   Socket out(socket(to.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!out) throw EnvironmentError(std::string("cannot make a socket: ") + std::strerror(errno));
-  if (from && bind(out.descriptor(), reinterpret_cast<const sockaddr*>(&from->bytes), from->length) != 0)
+  if (from &&
+      bind(out.descriptor(), reinterpret_cast<const sockaddr*>(&from->bytes), from->length) != 0)
     return std::nullopt;
   if (connect(out.descriptor(), reinterpret_cast<const sockaddr*>(&to.bytes), to.length) != 0) {
-    if (errno != EINPROGRESS || !wait_for(out.descriptor(), POLLOUT, after(seconds))) return std::nullopt;
+    if (errno != EINPROGRESS || !wait_for(out.descriptor(), POLLOUT, after(seconds)))
+      return std::nullopt;
     int error = 0;
     socklen_t length = sizeof error;
-    if (getsockopt(out.descriptor(), SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error != 0) return std::nullopt;
+    if (getsockopt(out.descriptor(), SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error != 0)
+      return std::nullopt;
   }
   // A free port of the range for clients can connect to itself.
   if (local_address(out).text() == peer_address(out).text()) return std::nullopt;
@@ -193,7 +212,8 @@ std::optional<Socket> try_connect(const Address& to, const std::optional<Address
 
 bool send_all(const Socket& socket, const void* data, size_t bytes, double seconds) {
   return move_all(socket, POLLOUT, bytes, seconds, [&](size_t at, size_t left) {
-    return send(socket.descriptor(), static_cast<const char*>(data) + at, left, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return send(socket.descriptor(), static_cast<const char*>(data) + at, left,
+                MSG_NOSIGNAL | MSG_DONTWAIT);
   });
 }
 

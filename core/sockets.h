@@ -52,14 +52,16 @@ Address local_address(const Socket& socket);
 Address peer_address(const Socket& socket);
 
 // Takes this address (port 0: any free one) without listening yet: whoever connects is refused, not
-// left waiting. Throws EnvironmentError if the port is in use or the address is not ours, with `help`
-// as what to do about a port in use.
+// left waiting. Throws EnvironmentError if the port is in use or the address is not ours, with
+// `help` as what to do about a port in use.
 Socket bind_at(const Address& address, const std::string& help);
 // Listens on this address only.
 Socket listen_at(const Address& address, const std::string& help);
 
-// One attempt. Nothing if nobody listens there or the deadline passes. `from`: the own address to use.
-std::optional<Socket> try_connect(const Address& to, const std::optional<Address>& from, double seconds);
+// One attempt. Nothing if nobody listens there or the deadline passes. `from`: the own address to
+// use.
+std::optional<Socket> try_connect(const Address& to, const std::optional<Address>& from,
+                                  double seconds);
 
 // Whole messages, with a deadline for all of it. False if the other side left or was too slow.
 bool send_all(const Socket& socket, const void* data, size_t bytes, double seconds);

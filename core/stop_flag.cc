@@ -15,12 +15,13 @@ std::atomic<int> interrupts{0};
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
 extern "C" void on_stop_signal(int signal) {
-  if (signal == SIGINT && interrupts.fetch_add(1) > 0) ::_exit(static_cast<int>(ExitCode::kInterrupted));
+  if (signal == SIGINT && interrupts.fetch_add(1) > 0)
+    ::_exit(static_cast<int>(ExitCode::kInterrupted));
   stop.store(true);
 }
 
 void install(int signal, void (*handler)(int)) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = handler;
   action.sa_flags = SA_RESTART;
   ::sigemptyset(&action.sa_mask);

@@ -44,8 +44,10 @@ int terminal_columns() {
 
 void print_line(const std::string& line) {
   const std::lock_guard lock(bar().mutex);
-  if (bar().text.empty()) write_stderr(line + "\n");
-  else write_stderr(kClearLine + line + "\n" + bar().text);
+  if (bar().text.empty())
+    write_stderr(line + "\n");
+  else
+    write_stderr(kClearLine + line + "\n" + bar().text);
 }
 
 void draw_bar(const std::string& text) {

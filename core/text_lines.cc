@@ -15,13 +15,16 @@ constexpr int kMaxOpenBrackets = 1000;  // those in comments and quotes count to
 bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
 int count_code_points(std::string_view text) {
-  return static_cast<int>(std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
+  return static_cast<int>(
+      std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
 }
 
 }  // namespace
 
 size_t utf8_length(std::string_view text, size_t i) {
-  const auto byte = [&](size_t k) { return k < text.size() ? static_cast<unsigned char>(text[k]) : 0; };
+  const auto byte = [&](size_t k) {
+    return k < text.size() ? static_cast<unsigned char>(text[k]) : 0;
+  };
   const unsigned first = byte(i), second = byte(i + 1);
   if (first < 0x80) return 1;
   size_t length = 0;
@@ -36,7 +39,8 @@ size_t utf8_length(std::string_view text, size_t i) {
   return length;
 }
 
-TextLines::TextLines(std::string file, std::string_view text) : file_(std::move(file)), text_(text), starts_{0} {
+TextLines::TextLines(std::string file, std::string_view text)
+    : file_(std::move(file)), text_(text), starts_{0} {
   for (size_t i = 0; i < text.size(); ++i)
     if (text[i] == '\n') starts_.push_back(i + 1);
 }
@@ -65,7 +69,8 @@ Place TextLines::at(int line, int byte_column) const {
   Place place{file_, line + 1, byte_column + 1, ""};
   if (line < 0 || byte_column < 0 || static_cast<size_t>(line) >= starts_.size()) return place;
   const size_t begin = starts_[line];
-  size_t end = static_cast<size_t>(line) + 1 < starts_.size() ? starts_[line + 1] - 1 : text_.size();
+  size_t end =
+      static_cast<size_t>(line) + 1 < starts_.size() ? starts_[line + 1] - 1 : text_.size();
   if (end > begin && text_[end - 1] == '\r') --end;
   const std::string_view whole = text_.substr(begin, end - begin);
   const size_t byte = std::min<size_t>(byte_column, whole.size());
@@ -77,7 +82,8 @@ Place TextLines::at(int line, int byte_column) const {
   for (int shown = 0; to < whole.size() && shown < kWindow; ++shown)
     for (++to; to < whole.size() && continues(whole[to]);) ++to;
   place.text = std::string(whole.substr(from, to - from));
-  place.skipped = from == 0 ? 0 : place.column - 1 - count_code_points(whole.substr(from, byte - from));
+  place.skipped =
+      from == 0 ? 0 : place.column - 1 - count_code_points(whole.substr(from, byte - from));
   return place;
 }
 
@@ -91,18 +97,22 @@ void check_text(const TextLines& lines, std::string_view text, size_t limit) {
     const size_t length = utf8_length(text, i);
     const auto byte = static_cast<unsigned char>(text[i]);
     if (length == 0)
-      throw ConfigError(fmt::format("byte 0x{:02X} is not valid UTF-8", byte), "save the file as UTF-8", lines.at(i));
+      throw ConfigError(fmt::format("byte 0x{:02X} is not valid UTF-8", byte),
+                        "save the file as UTF-8", lines.at(i));
     if (byte == '\t') throw ConfigError("a tab", "use spaces", lines.at(i));
-    const bool line_end = byte == '\n' || (byte == '\r' && i + 1 < text.size() && text[i + 1] == '\n');
+    const bool line_end =
+        byte == '\n' || (byte == '\r' && i + 1 < text.size() && text[i + 1] == '\n');
     if ((byte < 0x20 && !line_end) || byte == 0x7F)
       throw ConfigError(fmt::format("control character 0x{:02X}", byte),
                         "remove it, or write it as an escape in double quotes", lines.at(i));
     if (byte == '\n') line_begin = i;
     if (i - line_begin > kMaxLine)
-      throw ConfigError(fmt::format("a line of more than {} bytes", kMaxLine), "break the line", lines.at(i));
+      throw ConfigError(fmt::format("a line of more than {} bytes", kMaxLine), "break the line",
+                        lines.at(i));
     open_brackets += (byte == '[' || byte == '{') - (byte == ']' || byte == '}');
     if (open_brackets > kMaxOpenBrackets)
-      throw ConfigError(fmt::format("more than {} brackets are open", kMaxOpenBrackets), "close them", lines.at(i));
+      throw ConfigError(fmt::format("more than {} brackets are open", kMaxOpenBrackets),
+                        "close them", lines.at(i));
     i += length;
   }
 }

@@ -31,8 +31,8 @@ class TextLines {
   mutable size_t counted_byte_ = 0;
 };
 
-// Throws ConfigError with place unless `text` is at most `limit` bytes of valid UTF-8 in lines of at
-// most 64 KiB, without tabs, control characters other than line feed and CR LF, or absurdly many
+// Throws ConfigError with place unless `text` is at most `limit` bytes of valid UTF-8 in lines of
+// at most 64 KiB, without tabs, control characters other than line feed and CR LF, or absurdly many
 // open brackets.
 void check_text(const TextLines& lines, std::string_view text, size_t limit);
 

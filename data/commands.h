@@ -20,10 +20,14 @@ struct MakeSudokuOptions {
   bool overwrite = false;
 
   void fields(FieldVisitor& visit) {
-    visit("train_grids", train_grids, Range{1, 100e6}, "distinct solved grids for training, each with one puzzle");
-    visit("puzzles_per_level", puzzles_per_level, Range{1, 1e6}, "held-out puzzles for each of the five levels, each of a grid of its own");
-    visit("minimal_share", minimal_share, Range{0, 1}, "share of training puzzles that lose givens until none can go; the rest keep 26 to 37");
-    visit("extreme_givens", extreme_givens, Range{20, 21}, "most givens of level `extreme`; 20 takes ten times as long as 21");
+    visit("train_grids", train_grids, Range{1, 100e6},
+          "distinct solved grids for training, each with one puzzle");
+    visit("puzzles_per_level", puzzles_per_level, Range{1, 1e6},
+          "held-out puzzles for each of the five levels, each of a grid of its own");
+    visit("minimal_share", minimal_share, Range{0, 1},
+          "share of training puzzles that lose givens until none can go; the rest keep 26 to 37");
+    visit("extreme_givens", extreme_givens, Range{20, 21},
+          "most givens of level `extreme`; 20 takes ten times as long as 21");
     visit("samples_per_shard", samples_per_shard, Range{1, 10e6});
     visit("seed", seed, Range{0, 9.007e15}, "same seed, same data, for any number of threads");
     visit("threads", threads, Range{0, 1024}, "0: all cores");
@@ -35,7 +39,8 @@ struct MakeSudokuOptions {
 // folder holds data of the same options already, returns at once (false). Held-out samples come
 // round by level: sample i has level i mod 5. No grid occurs twice, also not with other digit names
 // or transposed. Throws DataError if the folder holds something else, EnvironmentError.
-bool make_sudoku(const std::filesystem::path& folder, const MakeSudokuOptions& options, bool show_progress);
+bool make_sudoku(const std::filesystem::path& folder, const MakeSudokuOptions& options,
+                 bool show_progress);
 
 struct MakeSequencesOptions {
   int64_t train_sequences = 20000;
@@ -46,7 +51,8 @@ struct MakeSequencesOptions {
   bool overwrite = false;
 
   void fields(FieldVisitor& visit) {
-    visit("train_sequences", train_sequences, Range{1, 100e6}, "solved grids for training, each with one order of its cells");
+    visit("train_sequences", train_sequences, Range{1, 100e6},
+          "solved grids for training, each with one order of its cells");
     visit("validation_sequences", validation_sequences, Range{1, 10e6}, "held-out ones");
     visit("samples_per_shard", samples_per_shard, Range{1, 10e6});
     visit("seed", seed, Range{0, 9.007e15}, "same seed, same data, for any number of threads");
@@ -55,10 +61,11 @@ struct MakeSequencesOptions {
   }
 };
 
-// Makes FOLDER/train-00000.h5 … and FOLDER/validation.h5 of kind `grids` with `solution` and `order`
-// u8 [81], a random permutation of the cells: 162 bytes stand for the 82 states that a sequence of the
-// seed stores. Returns and throws as make_sudoku.
-bool make_sudoku_sequences(const std::filesystem::path& folder, const MakeSequencesOptions& options, bool show_progress);
+// Makes FOLDER/train-00000.h5 … and FOLDER/validation.h5 of kind `grids` with `solution` and
+// `order` u8 [81], a random permutation of the cells: 162 bytes stand for the 82 states that a
+// sequence of the seed stores. Returns and throws as make_sudoku.
+bool make_sudoku_sequences(const std::filesystem::path& folder, const MakeSequencesOptions& options,
+                           bool show_progress);
 
 struct ConvertSudokuOptions {
   std::string prefix = "train";  // shards are PREFIX-00000.h5 …
@@ -69,15 +76,16 @@ struct ConvertSudokuOptions {
 
   void fields(FieldVisitor& visit) {
     visit("prefix", prefix, "shards are called PREFIX-00000.h5 …");
-    visit("require_unique", require_unique, "refuse puzzles with more than one solution even if the file gives one");
+    visit("require_unique", require_unique,
+          "refuse puzzles with more than one solution even if the file gives one");
     visit("samples_per_shard", samples_per_shard, Range{1, 10e6});
     visit("threads", threads, Range{0, 1024}, "0: all cores");
     visit("overwrite", overwrite, "replace a dataset that is in the folder");
   }
 };
 
-// Converts a text file to shards of kind `grids`: with a header that names `puzzle` or `quizzes` and
-// maybe `solution` or `solutions` among its columns (others are left out), or plain lines of 81
+// Converts a text file to shards of kind `grids`: with a header that names `puzzle` or `quizzes`
+// and maybe `solution` or `solutions` among its columns (others are left out), or plain lines of 81
 // characters. Blank is '.' or '0'. Windows line ends, a byte order mark and empty lines are fine.
 // Solutions that are absent are computed. Returns the number of puzzles. Throws DataError with the
 // first bad lines as file:line:column and their total; then nothing is written.

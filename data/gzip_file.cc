@@ -15,7 +15,8 @@ std::string read_maybe_gzip(const fs::path& path, size_t limit) {
   z_stream stream{};
   // 15 + 16: a gzip header, the largest window.
   if (::inflateInit2(&stream, 15 + 16) != Z_OK) throw EnvironmentError("zlib has no memory");
-  const std::unique_ptr<z_stream, void (*)(z_stream*)> end(&stream, [](z_stream* s) { ::inflateEnd(s); });
+  const std::unique_ptr<z_stream, void (*)(z_stream*)> end(&stream,
+                                                           [](z_stream* s) { ::inflateEnd(s); });
   std::string content;
   size_t taken = 0;
   int state = Z_OK;
@@ -32,8 +33,10 @@ std::string read_maybe_gzip(const fs::path& path, size_t limit) {
     stream.avail_out = 1 << 20;
     state = ::inflate(&stream, Z_NO_FLUSH);
     content.resize(content.size() - stream.avail_out);
-    if (state != Z_OK && state != Z_STREAM_END) throw DataError("the gzip file is damaged or cut short", "copy it again", {path.string()});
-    if (content.size() > limit) throw DataError("the gzip file unpacks to too many bytes", "", {path.string()});
+    if (state != Z_OK && state != Z_STREAM_END)
+      throw DataError("the gzip file is damaged or cut short", "copy it again", {path.string()});
+    if (content.size() > limit)
+      throw DataError("the gzip file unpacks to too many bytes", "", {path.string()});
   }
   return content;
 }

@@ -35,26 +35,39 @@ std::unique_ptr<Dataset> open_listed(const std::string& kind, const std::string&
 }
 
 Json json_of(const ShardList& list, const std::string& path) {
-  Json json{{"path", path}, {"kind", list.kind}, {"samples", list.samples()}, {"content_hash", list.content_hash()}};
+  Json json{{"path", path},
+            {"kind", list.kind},
+            {"samples", list.samples()},
+            {"content_hash", list.content_hash()}};
   json["arrays"] = Json::array();
   for (const ArrayInfo& array : list.arrays)
-    json["arrays"].push_back({{"name", array.name}, {"dtype", dtype_name(array.dtype)}, {"shape", array.shape}, {"ragged", array.ragged}});
+    json["arrays"].push_back({{"name", array.name},
+                              {"dtype", dtype_name(array.dtype)},
+                              {"shape", array.shape},
+                              {"ragged", array.ragged}});
   json["shards"] = Json::array();
   for (const ShardPath& shard : list.shards)
-    json["shards"].push_back({{"file", shard.path.string()}, {"samples", shard.entry.samples}, {"bytes", shard.entry.bytes}, {"hash", shard.entry.hash}});
+    json["shards"].push_back({{"file", shard.path.string()},
+                              {"samples", shard.entry.samples},
+                              {"bytes", shard.entry.bytes},
+                              {"hash", shard.entry.hash}});
   return json;
 }
 
 std::string text_of(const ShardList& list) {
-  std::string text = fmt::format("kind      {}\nsamples   {}\n\n{:<20} {:<5} shape of a sample\n", list.kind, list.samples(), "array", "dtype");
+  std::string text = fmt::format("kind      {}\nsamples   {}\n\n{:<20} {:<5} shape of a sample\n",
+                                 list.kind, list.samples(), "array", "dtype");
   for (const ArrayInfo& array : list.arrays)
-    text += fmt::format("{:<20} {:<5} [{}]{}\n", array.name, dtype_name(array.dtype), fmt::join(array.shape, ", "), array.ragged ? " × its own length" : "");
-  text += fmt::format("\n{:<28} {:>10} {:>14} {:>8}  hash\n", "shard", "samples", "bytes", "chunks");
+    text += fmt::format("{:<20} {:<5} [{}]{}\n", array.name, dtype_name(array.dtype),
+                        fmt::join(array.shape, ", "), array.ragged ? " × its own length" : "");
+  text +=
+      fmt::format("\n{:<28} {:>10} {:>14} {:>8}  hash\n", "shard", "samples", "bytes", "chunks");
   for (const ShardPath& shard : list.shards) {
     const ShardFile file(shard.path);
     size_t chunks = 0;
     for (const StoredArray& array : file.arrays()) chunks += array.chunks.size();
-    text += fmt::format("{:<28} {:>10} {:>14} {:>8}  {}\n", shard.path.filename().string(), shard.entry.samples, shard.entry.bytes, chunks, shard.entry.hash);
+    text += fmt::format("{:<28} {:>10} {:>14} {:>8}  {}\n", shard.path.filename().string(),
+                        shard.entry.samples, shard.entry.bytes, chunks, shard.entry.hash);
   }
   return text;
 }
@@ -64,13 +77,15 @@ std::string levels_text(const std::array<int64_t, kNumSudokuLevels>& levels) {
   std::string text;
   for (int level = 0; level < kNumSudokuLevels; ++level)
     if (levels[static_cast<size_t>(level)] > 0)
-      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", levels[static_cast<size_t>(level)], kSudokuLevels[level].name);
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", levels[static_cast<size_t>(level)],
+                          kSudokuLevels[level].name);
   return text;
 }
 
 void draw_row(const Batch& batch, int64_t row, std::string& text) {
   for (const auto& [name, array] : batch.arrays) {
-    if (name.ends_with("_offsets") && batch.arrays.contains(name.substr(0, name.size() - 8))) continue;
+    if (name.ends_with("_offsets") && batch.arrays.contains(name.substr(0, name.size() - 8)))
+      continue;
     at::Tensor values = array;
     if (const auto offsets = batch.arrays.find(name + "_offsets"); offsets != batch.arrays.end()) {
       const auto* o = offsets->second.const_data_ptr<int64_t>();
@@ -82,7 +97,9 @@ void draw_row(const Batch& batch, int64_t row, std::string& text) {
     const int64_t shown = std::min<int64_t>(values.numel(), 16);
     std::vector<double> numbers;
     for (int64_t i = 0; i < shown; ++i) numbers.push_back(values[i].to(at::kDouble).item<double>());
-    text += fmt::format("  {:<12} {}{}\n", name, fmt::join(numbers, " "), values.numel() > shown ? fmt::format(" … ({} values)", values.numel()) : "");
+    text +=
+        fmt::format("  {:<12} {}{}\n", name, fmt::join(numbers, " "),
+                    values.numel() > shown ? fmt::format(" … ({} values)", values.numel()) : "");
   }
 }
 
@@ -91,7 +108,8 @@ void draw_boards(const Batch& batch, int64_t row, std::string& text) {
   if (batch.arrays.contains("puzzle")) {
     const auto* puzzle = batch.array("puzzle").const_data_ptr<uint8_t>() + row * kCells;
     const int givens = count_givens(puzzle);
-    text += fmt::format("{} givens ({})\n{}\n", givens, kSudokuLevels[level_of_givens(givens)].name, draw_grid(puzzle));
+    text += fmt::format("{} givens ({})\n{}\n", givens, kSudokuLevels[level_of_givens(givens)].name,
+                        draw_grid(puzzle));
   }
   text += "solution\n" + draw_grid(solution);
 }
@@ -112,17 +130,21 @@ DataReport verify_data(const std::string& path, bool show_progress) {
     const int64_t count = std::min(kSamplesAtOnce, dataset->size() - first);
     const Batch batch = dataset->read(id_range(first, count));
     dataset->check_samples(batch);
-    if (const auto puzzle = batch.arrays.find("puzzle"); list.kind == "grids" && puzzle != batch.arrays.end())
+    if (const auto puzzle = batch.arrays.find("puzzle");
+        list.kind == "grids" && puzzle != batch.arrays.end())
       for (int64_t row = 0; row < count; ++row)
-        ++levels[static_cast<size_t>(level_of_givens(count_givens(puzzle->second.const_data_ptr<uint8_t>() + row * kCells)))];
+        ++levels[static_cast<size_t>(level_of_givens(
+            count_givens(puzzle->second.const_data_ptr<uint8_t>() + row * kCells)))];
     progress.update(first + count);
   }
   progress.finish();
   Json json = json_of(list, path);
   json["verified"] = true;
-  std::string text = fmt::format("{} samples in {} shards are good: sizes, hashes, structure, checksums{}\n", list.samples(), list.shards.size(),
-                                 list.kind == "grids" ? ", grids and puzzles" : "");
-  if (const std::string puzzles = levels_text(levels); !puzzles.empty()) text += "puzzles: " + puzzles + "\n";
+  std::string text = fmt::format(
+      "{} samples in {} shards are good: sizes, hashes, structure, checksums{}\n", list.samples(),
+      list.shards.size(), list.kind == "grids" ? ", grids and puzzles" : "");
+  if (const std::string puzzles = levels_text(levels); !puzzles.empty())
+    text += "puzzles: " + puzzles + "\n";
   return {text, json.dump()};
 }
 
@@ -130,7 +152,8 @@ DataReport show_data(const std::string& path, int64_t first, int64_t count) {
   const ShardList list = find_shards({path});
   const std::unique_ptr<Dataset> dataset = open_listed(list.kind, path);
   if (first < 0 || first >= dataset->size() || count < 1)
-    throw ConfigError(fmt::format("there is no sample {}: the dataset has samples 0 to {}", first, dataset->size() - 1));
+    throw ConfigError(fmt::format("there is no sample {}: the dataset has samples 0 to {}", first,
+                                  dataset->size() - 1));
   const Batch batch = dataset->read(id_range(first, std::min(count, dataset->size() - first)));
   std::string text;
   Json json = Json::array();
@@ -138,8 +161,10 @@ DataReport show_data(const std::string& path, int64_t first, int64_t count) {
     const int64_t id = batch.ids[static_cast<size_t>(row)];
     text += fmt::format("{}sample {}\n", row == 0 ? "" : "\n", id);
     json.push_back(id);
-    if (list.kind == "grids") draw_boards(batch, row, text);
-    else draw_row(batch, row, text);
+    if (list.kind == "grids")
+      draw_boards(batch, row, text);
+    else
+      draw_row(batch, row, text);
   }
   return {text, Json{{"path", path}, {"samples", json}}.dump()};
 }

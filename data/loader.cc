@@ -48,7 +48,9 @@ struct Loader::State {
   // The next micro-batch for a thread; nothing: no more work.
   std::optional<int64_t> claim() {
     std::unique_lock lock(mutex);
-    room.wait(lock, [&] { return stopping || next_claim >= end || next_claim < next_delivery + prefetch; });
+    room.wait(lock, [&] {
+      return stopping || next_claim >= end || next_claim < next_delivery + prefetch;
+    });
     if (stopping || next_claim >= end) return std::nullopt;
     return next_claim++;
   }
@@ -85,11 +87,21 @@ struct Loader::State {
   }
 };
 
-Loader::Loader(const Dataset& dataset, Order order, Indices indices, int64_t first, const LoaderOptions& options)
-    : state_(new State{dataset, std::move(order), std::move(indices), options.prefetch_batches, {}, {}, {}, first, first}) {
+Loader::Loader(const Dataset& dataset, Order order, Indices indices, int64_t first,
+               const LoaderOptions& options)
+    : state_(new State{dataset,
+                       std::move(order),
+                       std::move(indices),
+                       options.prefetch_batches,
+                       {},
+                       {},
+                       {},
+                       first,
+                       first}) {
   if (options.threads < 1 || options.prefetch_batches < 1)
     throw InternalError("a loader needs at least one thread and one batch of room");
-  for (int i = 0; i < options.threads; ++i) state_->threads.emplace_back([state = state_.get()] { state->work(); });
+  for (int i = 0; i < options.threads; ++i)
+    state_->threads.emplace_back([state = state_.get()] { state->work(); });
 }
 
 Loader::~Loader() = default;

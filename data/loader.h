@@ -29,7 +29,8 @@ class Loader {
   // once. An index of −1 is padding: its id is −1, its row zero. `dataset` must outlive the loader.
   using Indices = std::function<std::vector<int64_t>(int64_t n)>;
   using Order = std::function<int64_t(int64_t index)>;
-  Loader(const Dataset& dataset, Order order, Indices indices, int64_t first, const LoaderOptions& options);
+  Loader(const Dataset& dataset, Order order, Indices indices, int64_t first,
+         const LoaderOptions& options);
   // Stops the threads; never throws.
   ~Loader();
   // The next micro-batch in order; throws what a loader thread threw, now and on every later call.

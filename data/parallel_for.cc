@@ -1,12 +1,12 @@
 #include "data/parallel_for.h"
 
+#include <sched.h>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
-#include <sched.h>
 #include <thread>
 #include <vector>
 
@@ -52,7 +52,8 @@ void parallel_for(int64_t begin, int64_t end, int threads, const std::function<v
     std::vector<std::jthread> pool;
     for (int i = shared.running; i > 0; --i) pool.emplace_back([&] { work(shared, end, body); });
     std::unique_lock lock(shared.mutex);
-    while (!shared.finished.wait_for(lock, std::chrono::milliseconds(100), [&] { return shared.running == 0; }))
+    while (!shared.finished.wait_for(lock, std::chrono::milliseconds(100),
+                                     [&] { return shared.running == 0; }))
       if (on_progress) on_progress(shared.done.load());
   }
   if (shared.error) std::rethrow_exception(shared.error);

@@ -8,9 +8,11 @@ namespace lockstep {
 
 SampleOrder::SampleOrder(int64_t samples, uint64_t seed)
     : samples_(samples), key_(Stream(seed, Purpose::kOrder).key()), half_bits_(1) {
-  if (samples < 1) throw DataError("the dataset holds no samples", "make or convert some: lockstep data --help");
+  if (samples < 1)
+    throw DataError("the dataset holds no samples", "make or convert some: lockstep data --help");
   // 2·31 bits hold 2^62 samples; 2·32 hold every int64_t.
-  while (half_bits_ < 32 && (uint64_t{1} << (2 * half_bits_)) < static_cast<uint64_t>(samples)) ++half_bits_;
+  while (half_bits_ < 32 && (uint64_t{1} << (2 * half_bits_)) < static_cast<uint64_t>(samples))
+    ++half_bits_;
 }
 
 uint64_t SampleOrder::permute(uint64_t x, uint64_t epoch) const {
@@ -38,7 +40,8 @@ int64_t SampleOrder::id(int64_t index) const {
 int64_t SampleOrder::steps(int64_t samples, double epochs, int64_t global_batch) {
   const double exact = epochs * static_cast<double>(samples);
   const double nearest = std::round(exact);
-  const auto visits = static_cast<int64_t>(std::abs(exact - nearest) < 1e-6 ? nearest : std::ceil(exact));
+  const auto visits =
+      static_cast<int64_t>(std::abs(exact - nearest) < 1e-6 ? nearest : std::ceil(exact));
   return visits / global_batch + (visits % global_batch != 0);
 }
 

@@ -5,7 +5,8 @@
 
 namespace lockstep {
 
-TextRows::TextRows(const fs::path& path) : path_(path), file_(path, std::ios::binary), block_(1 << 20) {
+TextRows::TextRows(const fs::path& path)
+    : path_(path), file_(path, std::ios::binary), block_(1 << 20) {
   std::error_code code;
   if (!fs::is_regular_file(path, code) || !file_)
     throw DataError("cannot read the file", "name a readable text file", {path.string()});
@@ -68,7 +69,8 @@ std::vector<CsvField> split_csv(std::string_view line) {
     }
     if (quoted && i < line.size()) ++i;  // the closing quote
     while (i < line.size() && line[i] != ',') field.text += line[i++];
-    while (!field.text.empty() && (field.text.back() == ' ' || field.text.back() == '\t')) field.text.pop_back();
+    while (!field.text.empty() && (field.text.back() == ' ' || field.text.back() == '\t'))
+      field.text.pop_back();
     fields.push_back(std::move(field));
     if (i >= line.size()) return fields;
     ++i;

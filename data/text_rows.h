@@ -19,8 +19,8 @@ class TextRows {
  public:
   // Throws DataError if the file cannot be read.
   explicit TextRows(const std::filesystem::path& path);
-  // The next line that is not empty; false at the end. Removes a byte order mark, "\r", and what lies
-  // beyond `kLongest` characters (callers see that from the length).
+  // The next line that is not empty; false at the end. Removes a byte order mark, "\r", and what
+  // lies beyond `kLongest` characters (callers see that from the length).
   bool next(TextRow& row);
   static constexpr size_t kLongest = 4096;
   // Bytes read so far and in all, for progress.

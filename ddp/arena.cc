@@ -14,28 +14,33 @@ ArenaLayout ArenaLayout::of(const NamedTensors& parameters) {
   std::set<std::string> names;
   for (const NamedTensor& parameter : parameters) {
     if (parameter.tensor.scalar_type() != at::kFloat)
-      throw ConfigError(fmt::format("parameter '{}' is {}, not float32", parameter.name,
-                                    at::toString(parameter.tensor.scalar_type())),
-                        "keep parameters in float32; `precision.compute` chooses what the layers compute in");
+      throw ConfigError(
+          fmt::format("parameter '{}' is {}, not float32", parameter.name,
+                      at::toString(parameter.tensor.scalar_type())),
+          "keep parameters in float32; `precision.compute` chooses what the layers compute in");
     if (!names.insert(parameter.name).second)
-      throw ConfigError(fmt::format("two parameters are called '{}'", parameter.name), "give each its own name");
+      throw ConfigError(fmt::format("two parameters are called '{}'", parameter.name),
+                        "give each its own name");
     layout.entries.push_back(
         {parameter.name, parameter.tensor.sizes().vec(), layout.size, parameter.tensor.numel()});
-    layout.size += (parameter.tensor.numel() + kAlignElements - 1) / kAlignElements * kAlignElements;
+    layout.size +=
+        (parameter.tensor.numel() + kAlignElements - 1) / kAlignElements * kAlignElements;
   }
   return layout;
 }
 
 // LibTorch's CPU allocator aligns to 64 bytes, that of CUDA to 512.
 Arena::Arena(const ArenaLayout& layout, at::Device device)
-    : layout_(&layout), flat_(at::zeros({layout.size}, at::TensorOptions().dtype(at::kFloat).device(device))) {
+    : layout_(&layout),
+      flat_(at::zeros({layout.size}, at::TensorOptions().dtype(at::kFloat).device(device))) {
   for (const ArenaEntry& entry : layout.entries)
     views_.push_back(flat_.narrow(0, entry.offset, entry.count).view(entry.shape));
 }
 
 NamedTensors Arena::named(const std::string& prefix) const {
   NamedTensors result;
-  for (size_t i = 0; i < views_.size(); ++i) result.push_back({prefix + layout_->entries[i].name, views_[i]});
+  for (size_t i = 0; i < views_.size(); ++i)
+    result.push_back({prefix + layout_->entries[i].name, views_[i]});
   return result;
 }
 
@@ -48,7 +53,8 @@ std::vector<at::Tensor> find_parameters(const ArenaLayout& layout, const NamedTe
     if (value == nullptr) throw CheckpointError(fmt::format("{} has no tensor '{}'", from, name));
     if (value->scalar_type() != at::kFloat || value->sizes() != at::IntArrayRef(entry.shape))
       throw CheckpointError(fmt::format("tensor '{}' of {} is {} {}, not {} {}", name, from,
-                                        at::toString(value->scalar_type()), fmt::join(value->sizes().vec(), "x"),
+                                        at::toString(value->scalar_type()),
+                                        fmt::join(value->sizes().vec(), "x"),
                                         at::toString(at::kFloat), fmt::join(entry.shape, "x")));
     result.push_back(*value);
   }
@@ -56,10 +62,12 @@ std::vector<at::Tensor> find_parameters(const ArenaLayout& layout, const NamedTe
   for (const NamedTensor& value : values) with_prefix += value.name.starts_with(prefix);
   if (with_prefix == result.size()) return result;
   for (const NamedTensor& value : values) {
-    const bool known = std::any_of(layout.entries.begin(), layout.entries.end(),
-                                   [&](const ArenaEntry& entry) { return prefix + entry.name == value.name; });
+    const bool known =
+        std::any_of(layout.entries.begin(), layout.entries.end(),
+                    [&](const ArenaEntry& entry) { return prefix + entry.name == value.name; });
     if (value.name.starts_with(prefix) && !known)
-      throw CheckpointError(fmt::format("{} has a tensor '{}' that this model lacks", from, value.name));
+      throw CheckpointError(
+          fmt::format("{} has a tensor '{}' that this model lacks", from, value.name));
   }
   throw CheckpointError(fmt::format("{} holds a tensor twice", from));
 }

@@ -21,7 +21,7 @@ struct ArenaEntry {
 };
 
 struct ArenaLayout {
-  static constexpr int64_t kAlignElements = 16;       // 64 bytes of float32
+  static constexpr int64_t kAlignElements = 16;  // 64 bytes of float32
   static constexpr int64_t kBlockElements = 65'536;
 
   std::vector<ArenaEntry> entries;  // in parameter order
@@ -32,8 +32,9 @@ struct ArenaLayout {
   static ArenaLayout of(const NamedTensors& parameters);
 };
 
-// The values of all parameters, in layout order, found by PREFIX + name. Strict: throws CheckpointError
-// naming `from` if one is missing, of another dtype or shape, or a name with this prefix is unknown.
+// The values of all parameters, in layout order, found by PREFIX + name. Strict: throws
+// CheckpointError naming `from` if one is missing, of another dtype or shape, or a name with this
+// prefix is unknown.
 std::vector<at::Tensor> find_parameters(const ArenaLayout& layout, const NamedTensors& values,
                                         const std::string& prefix, const std::string& from);
 

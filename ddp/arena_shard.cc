@@ -13,20 +13,23 @@ namespace lockstep {
 namespace {
 
 constexpr int64_t kBlock = ArenaLayout::kBlockElements;
-constexpr int64_t kBlocksAtOnce = 16;  // blocks of a rank in one message (4 MiB): the buffer is n times that
+constexpr int64_t kBlocksAtOnce =
+    16;  // blocks of a rank in one message (4 MiB): the buffer is n times that
 
 // Copies the own blocks of `rank` between the arena and its share.
 template <class Copy>
 void for_share(const ShardLayout& layout, int rank, const Copy& copy) {
-  layout.for_owned(rank, 0, layout.arena().size,
-                   [&](int64_t begin, int64_t end) { copy(begin, layout.place(begin), end - begin); });
+  layout.for_owned(rank, 0, layout.arena().size, [&](int64_t begin, int64_t end) {
+    copy(begin, layout.place(begin), end - begin);
+  });
 }
 
 }  // namespace
 
 ArenaShard::ArenaShard(const ShardLayout& layout)
     : layout_(layout),
-      flat_(at::zeros({layout.num_elements(layout.rank())}, at::TensorOptions().dtype(at::kFloat))) {}
+      flat_(
+          at::zeros({layout.num_elements(layout.rank())}, at::TensorOptions().dtype(at::kFloat))) {}
 
 void ArenaShard::to(at::Device device) { flat_ = flat_.to(device); }
 
@@ -38,19 +41,22 @@ NamedTensors ArenaShard::named(const std::string& prefix) const {
   if (!layout_.whole()) throw InternalError("the share of one rank has no whole tensors");
   NamedTensors result;
   for (const ArenaEntry& entry : layout_.arena().entries)
-    result.push_back({prefix + entry.name, flat_.narrow(0, entry.offset, entry.count).view(entry.shape)});
+    result.push_back(
+        {prefix + entry.name, flat_.narrow(0, entry.offset, entry.count).view(entry.shape)});
   return result;
 }
 
-void ArenaShard::load(const NamedTensors& values, const std::string& prefix, const std::string& from) {
+void ArenaShard::load(const NamedTensors& values, const std::string& prefix,
+                      const std::string& from) {
   at::NoGradGuard no_grad;
   const std::vector<at::Tensor> found = find_parameters(layout_.arena(), values, prefix, from);
   for (size_t i = 0; i < found.size(); ++i) {
     const ArenaEntry& entry = layout_.arena().entries[i];
     const at::Tensor value = found[i].reshape({-1});
-    layout_.for_owned(layout_.rank(), entry.offset, entry.offset + entry.count, [&](int64_t begin, int64_t end) {
-      range(begin, end).copy_(value.narrow(0, begin - entry.offset, end - begin));
-    });
+    layout_.for_owned(layout_.rank(), entry.offset, entry.offset + entry.count,
+                      [&](int64_t begin, int64_t end) {
+                        range(begin, end).copy_(value.narrow(0, begin - entry.offset, end - begin));
+                      });
   }
 }
 
@@ -69,7 +75,8 @@ NamedTensors ArenaShard::gather(Communicator& comm, const std::string& prefix) c
   };
   const at::Tensor own = flat_.cpu();
   put(0, own.data_ptr<float>());
-  at::Tensor theirs = at::empty({layout_.whole() ? 0 : size()}, own.options());  // rank 0 owns the most
+  at::Tensor theirs =
+      at::empty({layout_.whole() ? 0 : size()}, own.options());  // rank 0 owns the most
   for (int rank = 1; rank < layout_.ranks(); ++rank) {
     const int64_t count = layout_.num_elements(rank);
     if (count == 0) continue;
@@ -98,17 +105,20 @@ void all_gather_blocks(Communicator& comm, const ShardLayout& layout, Arena& are
     for (int rank = 0; rank < ranks; ++rank) {
       if (rank == layout.rank()) continue;
       layout.for_owned(rank, begin, end, [&](int64_t from, int64_t to) {
-        std::memcpy(arena.data() + from, all.get() + rank * share + offset(from), (to - from) * sizeof(float));
+        std::memcpy(arena.data() + from, all.get() + rank * share + offset(from),
+                    (to - from) * sizeof(float));
       });
     }
   }
 }
 
-void all_gather_block_values(Communicator& comm, const ShardLayout& layout, std::vector<double>& values) {
+void all_gather_block_values(Communicator& comm, const ShardLayout& layout,
+                             std::vector<double>& values) {
   if (layout.whole()) return;
   const int64_t share = layout.num_blocks(0);
   std::vector<double> mine(share), all(share * layout.ranks());
-  for (int64_t i = 0; i < layout.num_blocks(layout.rank()); ++i) mine[i] = values[i * layout.ranks() + layout.rank()];
+  for (int64_t i = 0; i < layout.num_blocks(layout.rank()); ++i)
+    mine[i] = values[i * layout.ranks() + layout.rank()];
   comm.all_gather(mine.data(), all.data(), share * sizeof(double), "squares of gradients");
   for (int64_t block = 0; block < std::ssize(values); ++block)
     values[block] = all[layout.owner(block) * share + block / layout.ranks()];

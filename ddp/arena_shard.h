@@ -44,6 +44,7 @@ class ArenaShard {
 void all_gather_blocks(Communicator& comm, const ShardLayout& layout, Arena& arena);
 
 // Collective. values[b] of each block b from its owner to all ranks.
-void all_gather_block_values(Communicator& comm, const ShardLayout& layout, std::vector<double>& values);
+void all_gather_block_values(Communicator& comm, const ShardLayout& layout,
+                             std::vector<double>& values);
 
 }  // namespace lockstep

@@ -8,7 +8,8 @@
 
 namespace lockstep {
 
-std::vector<std::string> all_gather_strings(Communicator& comm, const std::string& mine, const std::string& what) {
+std::vector<std::string> all_gather_strings(Communicator& comm, const std::string& mine,
+                                            const std::string& what) {
   const int n = comm.size();
   const uint64_t length = mine.size();
   std::vector<uint64_t> lengths(n);
@@ -27,13 +28,15 @@ std::vector<std::string> all_gather_strings(Communicator& comm, const std::strin
 CommError late_error(const std::string& what, int me, double seconds, const std::vector<int>& late,
                      const std::string& elsewhere) {
   if (late.empty())
-    return CommError(fmt::format("all ranks wait for each other: rank {} at '{}' for {:.3g} s{}", me, what, seconds,
-                                 elsewhere.empty() ? "" : ", " + elsewhere),
-                     "the ranks do not make the same calls; please report this with the logs of all ranks");
+    return CommError(
+        fmt::format("all ranks wait for each other: rank {} at '{}' for {:.3g} s{}", me, what,
+                    seconds, elsewhere.empty() ? "" : ", " + elsewhere),
+        "the ranks do not make the same calls; please report this with the logs of all ranks");
   return CommError(
-      fmt::format("rank{} {} did not arrive at '{}' within {:.3g} s (rank {} waited)", late.size() > 1 ? "s" : "",
-                  fmt::join(late, ", "), what, seconds, me),
-      fmt::format("see the log of rank {}; raise ddp.timeout_seconds if it may be that slow", late.front()));
+      fmt::format("rank{} {} did not arrive at '{}' within {:.3g} s (rank {} waited)",
+                  late.size() > 1 ? "s" : "", fmt::join(late, ", "), what, seconds, me),
+      fmt::format("see the log of rank {}; raise ddp.timeout_seconds if it may be that slow",
+                  late.front()));
 }
 
 }  // namespace lockstep

@@ -58,7 +58,8 @@ class Communicator {
 };
 
 // Collective. Strings of any length from all ranks, in rank order.
-std::vector<std::string> all_gather_strings(Communicator& comm, const std::string& mine, const std::string& what);
+std::vector<std::string> all_gather_strings(Communicator& comm, const std::string& mine,
+                                            const std::string& what);
 
 // "rank 2 did not arrive at 'barrier' within 5 s (rank 0 waited)". `late` empty: all ranks wait,
 // `elsewhere` says for what.

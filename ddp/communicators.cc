@@ -12,24 +12,27 @@ namespace lockstep {
 
 Table<Communicator, const CommunicatorSetup&> communicators() {
   Table<Communicator, const CommunicatorSetup&> table("communicator");
-  table.add<NoOptions>("single", "one rank, nothing to move",
-                       [](const NoOptions&, const CommunicatorSetup&) { return make_single_communicator(); });
+  table.add<NoOptions>(
+      "single", "one rank, nothing to move",
+      [](const NoOptions&, const CommunicatorSetup&) { return make_single_communicator(); });
   table.add<NoOptions>("threads", "ranks as threads of one process, for tests",
                        [](const NoOptions&, const CommunicatorSetup& setup) {
                          if (setup.rendezvous == nullptr)
-                           throw ConfigError("ddp.backend 'threads' connects threads of one process",
-                                             "use `ddp.backend: auto`");
+                           throw ConfigError(
+                               "ddp.backend 'threads' connects threads of one process",
+                               "use `ddp.backend: auto`");
                          return setup.rendezvous->communicator(setup.rank);
                        });
   table.add<NoOptions>("mpi", "Open MPI or MPICH, through liblockstep_mpi.so",
                        [](const NoOptions&, const CommunicatorSetup& setup) {
                          return make_mpi_communicator(setup.timeout_seconds);
                        });
-  table.add<NoOptions>("tcp", "ranks that MPI did not start: torchrun's, a cluster's, our own",
-                       [](const NoOptions&, const CommunicatorSetup& setup) {
-                         const auto environment = [](const char* name) { return std::getenv(name); };
-                         return make_tcp_communicator(read_job_place(environment), setup.timeout_seconds);
-                       });
+  table.add<NoOptions>(
+      "tcp", "ranks that MPI did not start: torchrun's, a cluster's, our own",
+      [](const NoOptions&, const CommunicatorSetup& setup) {
+        const auto environment = [](const char* name) { return std::getenv(name); };
+        return make_tcp_communicator(read_job_place(environment), setup.timeout_seconds);
+      });
   return table;
 }
 
@@ -37,10 +40,12 @@ namespace {
 
 bool started_by_mpi(const EnvironmentLookup& environment) {
   const auto is_set = [&](const char* name) { return environment(name) != nullptr; };
-  return is_set("OMPI_COMM_WORLD_RANK") || is_set("PMI_RANK") || (is_set("SLURM_STEP_ID") && is_set("PMIX_RANK"));
+  return is_set("OMPI_COMM_WORLD_RANK") || is_set("PMI_RANK") ||
+         (is_set("SLURM_STEP_ID") && is_set("PMIX_RANK"));
 }
 
-// Our own launcher's ranks count as what they are even where variables of another one are left over.
+// Our own launcher's ranks count as what they are even where variables of another one are left
+// over.
 std::string follow_environment(const EnvironmentLookup& environment) {
   const bool ours = environment("LOCKSTEP_RANK") != nullptr;
   if (!ours && started_by_mpi(environment)) return "mpi";
@@ -48,8 +53,9 @@ std::string follow_environment(const EnvironmentLookup& environment) {
   if (has_job_place(environment)) return read_job_place(environment).size > 1 ? "tcp" : "single";
   const char* world = environment("WORLD_SIZE");
   if (world != nullptr && std::atoi(world) > 1)
-    throw EnvironmentError(fmt::format("this is one of {} ranks, but RANK is not set", world),
-                           "start the ranks with torchrun, mpirun or srun, or with `lockstep train`, which does");
+    throw EnvironmentError(
+        fmt::format("this is one of {} ranks, but RANK is not set", world),
+        "start the ranks with torchrun, mpirun or srun, or with `lockstep train`, which does");
   return "single";
 }
 
@@ -67,9 +73,11 @@ std::string choose_backend(const std::string& backend, const EnvironmentLookup& 
   return backend;
 }
 
-std::unique_ptr<Communicator> make_communicator(const std::string& backend, const CommunicatorSetup& setup) {
+std::unique_ptr<Communicator> make_communicator(const std::string& backend,
+                                                const CommunicatorSetup& setup) {
   const Table<Communicator, const CommunicatorSetup&> table = communicators();
-  const std::string kind = choose_backend(backend, [](const char* name) { return std::getenv(name); });
+  const std::string kind =
+      choose_backend(backend, [](const char* name) { return std::getenv(name); });
   return table.make(Choice(table, kind), setup);
 }
 

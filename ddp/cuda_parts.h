@@ -9,7 +9,8 @@ namespace lockstep::ddp {
 
 struct CudaParts {
   // Collective. `device`: index of the rank's GPU.
-  std::unique_ptr<DeviceCommunicator> (*make_nccl)(Communicator& host, int device, double timeout_seconds);
+  std::unique_ptr<DeviceCommunicator> (*make_nccl)(Communicator& host, int device,
+                                                   double timeout_seconds);
 };
 
 }  // namespace lockstep::ddp

@@ -20,6 +20,7 @@ struct Bucket {
 
 // In the order of exchange. Each holds at least one parameter and at most `bucket_bytes` unless
 // one parameter is larger; the first at most `first_bytes` likewise.
-std::vector<Bucket> make_buckets(const ArenaLayout& layout, int64_t bucket_bytes, int64_t first_bytes);
+std::vector<Bucket> make_buckets(const ArenaLayout& layout, int64_t bucket_bytes,
+                                 int64_t first_bytes);
 
 }  // namespace lockstep

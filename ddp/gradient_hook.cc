@@ -21,7 +21,8 @@ class GradientHook final : public torch::autograd::PostAccumulateGradHook {
 }  // namespace
 
 void on_gradient(const at::Tensor& parameter, std::function<void()> fired) {
-  torch::autograd::impl::set_post_acc_grad_hooks(parameter, std::make_unique<GradientHook>(std::move(fired)));
+  torch::autograd::impl::set_post_acc_grad_hooks(parameter,
+                                                 std::make_unique<GradientHook>(std::move(fired)));
 }
 
 void forget_gradient(const at::Tensor& parameter) {

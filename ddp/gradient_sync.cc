@@ -22,7 +22,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-
 // What a slot thread is computing. Touched by that thread alone (hooks on a CPU run on the
 // thread that called backward).
 struct ThreadState {
@@ -37,7 +36,8 @@ struct ThreadState {
 struct GradientSync::State {
   State(Communicator& comm_, const ArenaLayout& layout_, const GradientSyncOptions& options_)
       : comm(comm_), layout(layout_), options(options_), tree(comm_, options_.num_slots) {
-    if (options.shard && !options.shard->whole() && options.tree) to_owners.emplace(comm, options.num_slots, *options.shard);
+    if (options.shard && !options.shard->whole() && options.tree)
+      to_owners.emplace(comm, options.num_slots, *options.shard);
   }
 
   Communicator& comm;
@@ -58,10 +58,10 @@ struct GradientSync::State {
   int64_t open_slots = 0;        // local slots that have not ended
   int64_t exchanged = 0;         // buckets done in this step
   bool in_step = false;
-  bool gate = false;             // the communication thread may start
+  bool gate = false;  // the communication thread may start
   bool ending = false;
   std::exception_ptr error;
-  std::thread communication;     // started last, joined first
+  std::thread communication;  // started last, joined first
 
   void collect(ThreadState& thread, size_t parameter);
   void report(ThreadState& thread, int64_t parameter);
@@ -74,22 +74,24 @@ namespace {
 
 void check_replica(const std::vector<at::Tensor>& parameters, const ArenaLayout& layout) {
   if (parameters.size() != layout.entries.size())
-    throw ConfigError(
-        fmt::format("a replica has {} parameters, the layout {}", parameters.size(), layout.entries.size()));
+    throw ConfigError(fmt::format("a replica has {} parameters, the layout {}", parameters.size(),
+                                  layout.entries.size()));
   for (size_t i = 0; i < parameters.size(); ++i) {
     const ArenaEntry& entry = layout.entries[i];
     if (!parameters[i].is_leaf() || !parameters[i].is_floating_point())
       throw ConfigError(fmt::format("parameter '{}' is no leaf of floating point", entry.name));
     if (parameters[i].sizes() != at::IntArrayRef(entry.shape))
       throw ConfigError(fmt::format("parameter '{}' is {}, the layout says {}", entry.name,
-                                    fmt::join(parameters[i].sizes().vec(), "x"), fmt::join(entry.shape, "x")));
+                                    fmt::join(parameters[i].sizes().vec(), "x"),
+                                    fmt::join(entry.shape, "x")));
   }
 }
 
 }  // namespace
 
 GradientSync::GradientSync(Communicator& comm, const ArenaLayout& layout,
-                           std::vector<std::vector<at::Tensor>> replicas, const GradientSyncOptions& options)
+                           std::vector<std::vector<at::Tensor>> replicas,
+                           const GradientSyncOptions& options)
     : state_(std::make_unique<State>(comm, layout, options)) {
   State& s = *state_;
   for (const auto& parameters : replicas) check_replica(parameters, layout);
@@ -157,7 +159,9 @@ void GradientSync::begin_slot(int thread_index, int64_t slot) {
     if (is_float32(thread.parameters[p])) thread.parameters[p].mutable_grad() = arena.views()[p];
 }
 
-void GradientSync::begin_micro_batch(int thread, bool last) { state_->threads.at(thread).last_micro_batch = last; }
+void GradientSync::begin_micro_batch(int thread, bool last) {
+  state_->threads.at(thread).last_micro_batch = last;
+}
 
 void GradientSync::end_slot(int thread_index) {
   State& s = *state_;
@@ -173,7 +177,8 @@ void GradientSync::finish() {
   State& s = *state_;
   const auto start = Clock::now();
   std::unique_lock lock(s.mutex);
-  if (!s.in_step || s.open_slots != 0) throw InternalError("finish() of the gradient exchange before all slots ended");
+  if (!s.in_step || s.open_slots != 0)
+    throw InternalError("finish() of the gradient exchange before all slots ended");
   s.gate = true;
   s.changed.notify_all();
   s.changed.wait(lock, [&] { return s.error || s.exchanged == s.stats.buckets; });
@@ -182,7 +187,8 @@ void GradientSync::finish() {
   s.in_step = false;
 }
 
-// A low-precision parameter's gradient comes in a tensor of its own; a float32 one lies in the arena already.
+// A low-precision parameter's gradient comes in a tensor of its own; a float32 one lies in the
+// arena already.
 void GradientSync::State::collect(ThreadState& thread, size_t parameter) {
   at::Tensor& leaf = thread.parameters[parameter];
   if (is_float32(leaf)) return;
@@ -204,8 +210,9 @@ void GradientSync::State::check_views(const ThreadState& thread) const {
     const at::Tensor& gradient = thread.parameters[p].grad();
     const at::Tensor& view = slots[thread.slot].views()[p];
     if (!gradient.defined() || gradient.data_ptr() != view.data_ptr())
-      throw InternalError(fmt::format("the gradient of '{}' left its arena", layout.entries[p].name),
-                          "backward must run without create_graph and nothing may reset gradients");
+      throw InternalError(
+          fmt::format("the gradient of '{}' left its arena", layout.entries[p].name),
+          "backward must run without create_graph and nothing may reset gradients");
   }
 }
 
@@ -214,7 +221,8 @@ void GradientSync::State::exchange_buckets() {
   std::unique_lock lock(mutex);
   for (;;) {
     changed.wait(lock, [&] {
-      return ending || (in_step && gate && !error && exchanged < stats.buckets && missing[exchanged] == 0);
+      return ending ||
+             (in_step && gate && !error && exchanged < stats.buckets && missing[exchanged] == 0);
     });
     if (ending) return;
     const int64_t next = exchanged;

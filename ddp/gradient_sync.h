@@ -36,9 +36,9 @@
 namespace lockstep {
 
 struct GradientSyncOptions {
-  int64_t num_slots = 1;      // S, over all ranks
-  bool tree = true;           // false: local tree, then the library's all-reduce
-  bool overlap = true;        // false: everything is exchanged inside finish()
+  int64_t num_slots = 1;  // S, over all ranks
+  bool tree = true;       // false: local tree, then the library's all-reduce
+  bool overlap = true;    // false: everything is exchanged inside finish()
   int64_t bucket_bytes = int64_t{25} << 20;
   int64_t first_bucket_bytes = int64_t{1} << 20;
   std::optional<ShardLayout> shard;  // set: a rank needs the sum of its own blocks only
@@ -56,8 +56,8 @@ class GradientSync {
   // `replicas[t]`: the parameters of slot thread t's replica, in layout order. Installs a hook and
   // a gradient in each. `comm` and `layout` outlive this object. Throws ConfigError for a parameter
   // that is no floating-point leaf or differs from the layout.
-  GradientSync(Communicator& comm, const ArenaLayout& layout, std::vector<std::vector<at::Tensor>> replicas,
-               const GradientSyncOptions& options);
+  GradientSync(Communicator& comm, const ArenaLayout& layout,
+               std::vector<std::vector<at::Tensor>> replicas, const GradientSyncOptions& options);
   // Removes the hooks. Never communicates; if a step is under way (an exception unwinds), it
   // cancels the communicator, so that the communication thread ends: peers learn of it when the
   // caller aborts.
@@ -74,11 +74,13 @@ class GradientSync {
   void begin_micro_batch(int thread, bool last);
   // Throws InternalError if a gradient was replaced instead of accumulated in place.
   void end_slot(int thread);
-  // Training thread. Waits for all exchanges; an error of the communication thread is rethrown here.
+  // Training thread. Waits for all exchanges; an error of the communication thread is rethrown
+  // here.
   void finish();
 
-  // After finish(): the sum over all slots; with `shard` its own blocks only, the others are spoilt. Belongs to this object until the next begin_step();
-  // may be changed in place (gradients are scaled and clipped there).
+  // After finish(): the sum over all slots; with `shard` its own blocks only, the others are
+  // spoilt. Belongs to this object until the next begin_step(); may be changed in place (gradients
+  // are scaled and clipped there).
   Arena& gradients();
   const GradientSyncStats& stats() const;
 

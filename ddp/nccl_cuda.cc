@@ -2,18 +2,19 @@
 //
 // The communicator is non-blocking: only then is an abort safe at any time. After every call the
 // state is polled until NCCL has launched it, since its launches run on a thread of its own. A
-// watcher looks for asynchronous errors and missed deadlines ten times a second. When it finds one it
-// revokes the communicator, which stops kernels in flight, so that the training thread gets on, learns
-// of it in check() and unwinds: that destroys the recorded graphs. Only then may the communicator be
-// aborted: ncclCommAbort waits until no graph refers to it (NCCL 2.28.9, src/init.cc).
+// watcher looks for asynchronous errors and missed deadlines ten times a second. When it finds one
+// it revokes the communicator, which stops kernels in flight, so that the training thread gets on,
+// learns of it in check() and unwinds: that destroys the recorded graphs. Only then may the
+// communicator be aborted: ncclCommAbort waits until no graph refers to it (NCCL 2.28.9,
+// src/init.cc).
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 #include <nccl.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -33,7 +34,9 @@ constexpr auto kLook = std::chrono::milliseconds(100);
 constexpr int kCallsOfGroup = 512;  // NCCL bounds the operations of a group
 constexpr auto kAbortLimit = std::chrono::seconds(10);
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 ncclDataType_t type_of(const at::Tensor& data) {
   if (data.scalar_type() == at::kFloat) return ncclFloat32;
@@ -41,7 +44,9 @@ ncclDataType_t type_of(const at::Tensor& data) {
   throw InternalError("NCCL was given a tensor that is neither float32 nor float64");
 }
 
-cudaStream_t stream_of(const DeviceQueue& queue) { return static_cast<cudaStream_t>(queue.handle()); }
+cudaStream_t stream_of(const DeviceQueue& queue) {
+  return static_cast<cudaStream_t>(queue.handle());
+}
 
 class NcclCommunicator final : public DeviceCommunicator {
  public:
@@ -49,13 +54,15 @@ class NcclCommunicator final : public DeviceCommunicator {
       : timeout_(timeout_seconds), device_(device), rank_(host.rank()), size_(host.size()) {
     // NCCL refuses two ranks on one GPU of one machine; by other names they are two machines.
     const char* share = std::getenv("LOCKSTEP_SHARE_GPU");
-    if (share != nullptr && std::string(share) == "1") setenv("NCCL_HOSTID", fmt::format("lockstep-rank-{}", rank_).c_str(), 0);
+    if (share != nullptr && std::string(share) == "1")
+      setenv("NCCL_HOSTID", fmt::format("lockstep-rank-{}", rank_).c_str(), 0);
     ncclUniqueId id{};
     // A rank 0 that cannot make one sends zeros, so that no rank waits for it.
     const ncclResult_t made = rank_ == 0 ? ncclGetUniqueId(&id) : ncclSuccess;
     host.broadcast(&id, sizeof id, 0, "NCCL's id");
     throw_on(made, "NCCL's id");
-    if (cudaSetDevice(device) != cudaSuccess) throw EnvironmentError(fmt::format("GPU {} cannot be used", device));
+    if (cudaSetDevice(device) != cudaSuccess)
+      throw EnvironmentError(fmt::format("GPU {} cannot be used", device));
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
     const ncclResult_t started = ncclCommInitRankConfig(&comm_, size_, id, rank_, &config);
@@ -72,7 +79,8 @@ class NcclCommunicator final : public DeviceCommunicator {
     }
     changed_.notify_all();
     if (watcher_.joinable()) watcher_.join();
-    // Whether peers are still there is unknown, so no call that waits for them; and abort has a limit.
+    // Whether peers are still there is unknown, so no call that waits for them; and abort has a
+    // limit.
     struct Ending {
       std::mutex mutex;
       std::condition_variable changed;
@@ -97,40 +105,47 @@ class NcclCommunicator final : public DeviceCommunicator {
 
   void all_reduce(const at::Tensor& data, DeviceQueue& queue, const std::string& what) override {
     call(what, [&] {
-      return ncclAllReduce(data.data_ptr(), data.data_ptr(), static_cast<size_t>(data.numel()), type_of(data), ncclSum,
-                           comm_, stream_of(queue));
+      return ncclAllReduce(data.data_ptr(), data.data_ptr(), static_cast<size_t>(data.numel()),
+                           type_of(data), ncclSum, comm_, stream_of(queue));
     });
   }
 
-  void broadcast(const at::Tensor& data, int root, DeviceQueue& queue, const std::string& what) override {
+  void broadcast(const at::Tensor& data, int root, DeviceQueue& queue,
+                 const std::string& what) override {
     call(what, [&] {
-      return ncclBroadcast(data.data_ptr(), data.data_ptr(), static_cast<size_t>(data.numel()), type_of(data), root,
-                           comm_, stream_of(queue));
+      return ncclBroadcast(data.data_ptr(), data.data_ptr(), static_cast<size_t>(data.numel()),
+                           type_of(data), root, comm_, stream_of(queue));
     });
   }
 
-  // Stripes of blocks go by reduce-scatter, in place, what is left at their ends by a reduction to one rank; both
-  // bring a buffer once around the ring. One group, so that NCCL launches them together.
-  void reduce_to_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) override {
+  // Stripes of blocks go by reduce-scatter, in place, what is left at their ends by a reduction to
+  // one rank; both bring a buffer once around the ring. One group, so that NCCL launches them
+  // together.
+  void reduce_to_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue,
+                        const std::string& what) override {
     in_groups(ranges, what, [&](const OwnedRange& first, bool stripe) {
       const at::Tensor& values = first.values;
       const auto count = static_cast<size_t>(values.numel());
       char* data = static_cast<char*>(values.data_ptr());
       if (stripe)
-        return ncclReduceScatter(data, data + values.nbytes() * static_cast<size_t>(rank_), count, type_of(values), ncclSum, comm_,
-                                 stream_of(queue));
-      return ncclReduce(data, data, count, type_of(values), ncclSum, first.owner, comm_, stream_of(queue));
+        return ncclReduceScatter(data, data + values.nbytes() * static_cast<size_t>(rank_), count,
+                                 type_of(values), ncclSum, comm_, stream_of(queue));
+      return ncclReduce(data, data, count, type_of(values), ncclSum, first.owner, comm_,
+                        stream_of(queue));
     });
   }
 
-  void gather_from_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) override {
+  void gather_from_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue,
+                          const std::string& what) override {
     in_groups(ranges, what, [&](const OwnedRange& first, bool stripe) {
       const at::Tensor& values = first.values;
       const auto count = static_cast<size_t>(values.numel());
       char* data = static_cast<char*>(values.data_ptr());
       if (stripe)
-        return ncclAllGather(data + values.nbytes() * static_cast<size_t>(rank_), data, count, type_of(values), comm_, stream_of(queue));
-      return ncclBroadcast(data, data, count, type_of(values), first.owner, comm_, stream_of(queue));
+        return ncclAllGather(data + values.nbytes() * static_cast<size_t>(rank_), data, count,
+                             type_of(values), comm_, stream_of(queue));
+      return ncclBroadcast(data, data, count, type_of(values), first.owner, comm_,
+                           stream_of(queue));
     });
   }
 
@@ -139,9 +154,11 @@ class NcclCommunicator final : public DeviceCommunicator {
     call(what, [&] {
       ncclResult_t result = ncclGroupStart();
       if (result == ncclSuccess && out.defined())
-        result = ncclSend(out.data_ptr(), static_cast<size_t>(out.numel()), type_of(out), peer, comm_, stream_of(queue));
+        result = ncclSend(out.data_ptr(), static_cast<size_t>(out.numel()), type_of(out), peer,
+                          comm_, stream_of(queue));
       if (going(result) && in.defined())
-        result = ncclRecv(in.data_ptr(), static_cast<size_t>(in.numel()), type_of(in), peer, comm_, stream_of(queue));
+        result = ncclRecv(in.data_ptr(), static_cast<size_t>(in.numel()), type_of(in), peer, comm_,
+                          stream_of(queue));
       const ncclResult_t ended = ncclGroupEnd();
       return going(result) ? ended : result;
     });
@@ -164,7 +181,8 @@ class NcclCommunicator final : public DeviceCommunicator {
     Clock::time_point begin;
   };
 
-  // Calls one(first range, is it a stripe's) for each stripe and each single range, many in a group.
+  // Calls one(first range, is it a stripe's) for each stripe and each single range, many in a
+  // group.
   template <class One>
   void in_groups(const std::vector<OwnedRange>& ranges, const std::string& what, const One& one) {
     for (size_t i = 0; i < ranges.size();)
@@ -180,7 +198,9 @@ class NcclCommunicator final : public DeviceCommunicator {
       });
   }
 
-  static bool going(ncclResult_t result) { return result == ncclSuccess || result == ncclInProgress; }
+  static bool going(ncclResult_t result) {
+    return result == ncclSuccess || result == ncclInProgress;
+  }
 
   template <class Call>
   void call(const std::string& what, const Call& nccl) {
@@ -200,7 +220,8 @@ class NcclCommunicator final : public DeviceCommunicator {
       if (state == ncclSuccess) return;
       if (state != ncclInProgress) throw_on(state, what);
       if (seconds_since(start) > timeout_)
-        throw CommError(fmt::format("NCCL did not get through '{}' on rank {} within {:.3g} s", what, rank_, timeout_),
+        throw CommError(fmt::format("NCCL did not get through '{}' on rank {} within {:.3g} s",
+                                    what, rank_, timeout_),
                         "see the logs of the other ranks");
       if (round > 1000) std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
@@ -208,13 +229,15 @@ class NcclCommunicator final : public DeviceCommunicator {
 
   void throw_on(ncclResult_t result, const std::string& what) const {
     if (result == ncclSuccess) return;
-    throw CommError(error_text(result, what), "see the logs of the other ranks; NCCL_DEBUG=INFO makes NCCL talk");
+    throw CommError(error_text(result, what),
+                    "see the logs of the other ranks; NCCL_DEBUG=INFO makes NCCL talk");
   }
 
   std::string error_text(ncclResult_t result, const std::string& what) const {
     const char* detail = comm_ == nullptr ? "" : ncclGetLastError(comm_);
-    return fmt::format("NCCL failed at '{}' on rank {}: {}{}{}", what, rank_, ncclGetErrorString(result),
-                       detail != nullptr && *detail != '\0' ? ": " : "", detail == nullptr ? "" : detail);
+    return fmt::format("NCCL failed at '{}' on rank {}: {}{}{}", what, rank_,
+                       ncclGetErrorString(result), detail != nullptr && *detail != '\0' ? ": " : "",
+                       detail == nullptr ? "" : detail);
   }
 
   void watch_loop() {
@@ -237,10 +260,13 @@ class NcclCommunicator final : public DeviceCommunicator {
     ncclResult_t state = ncclSuccess;
     const ncclResult_t asked = ncclCommGetAsyncError(comm_, &state);
     const ncclResult_t result = asked != ncclSuccess ? asked : state;
-    if (result != ncclSuccess && result != ncclInProgress) return CommError(error_text(result, what), "see the logs of the other ranks");
-    if (in_flight_.empty() || seconds_since(in_flight_.front().begin) < timeout_) return std::nullopt;
-    return CommError(fmt::format("'{}' was not done within {:.3g} s on rank {}", what, timeout_, rank_),
-                     "see the logs of the other ranks; raise ddp.timeout_seconds if a rank may be that slow");
+    if (result != ncclSuccess && result != ncclInProgress)
+      return CommError(error_text(result, what), "see the logs of the other ranks");
+    if (in_flight_.empty() || seconds_since(in_flight_.front().begin) < timeout_)
+      return std::nullopt;
+    return CommError(
+        fmt::format("'{}' was not done within {:.3g} s on rank {}", what, timeout_, rank_),
+        "see the logs of the other ranks; raise ddp.timeout_seconds if a rank may be that slow");
   }
 
   const double timeout_;
@@ -256,14 +282,16 @@ class NcclCommunicator final : public DeviceCommunicator {
   std::thread watcher_;
 };
 
-std::unique_ptr<DeviceCommunicator> make_nccl(Communicator& host, int device, double timeout_seconds) {
+std::unique_ptr<DeviceCommunicator> make_nccl(Communicator& host, int device,
+                                              double timeout_seconds) {
   return std::make_unique<NcclCommunicator>(host, device, timeout_seconds);
 }
 
 }  // namespace
 }  // namespace lockstep
 
-extern "C" __attribute__((visibility("default"))) const lockstep::ddp::CudaParts* lockstep_ddp_cuda(int abi) {
+extern "C" __attribute__((visibility("default"))) const lockstep::ddp::CudaParts* lockstep_ddp_cuda(
+    int abi) {
   static constexpr lockstep::ddp::CudaParts parts{&lockstep::make_nccl};
   return abi == lockstep::kCudaPluginAbi ? &parts : nullptr;
 }

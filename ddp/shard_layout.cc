@@ -6,8 +6,10 @@
 
 namespace lockstep {
 
-ShardLayout::ShardLayout(const ArenaLayout& arena, int ranks, int rank) : arena_(&arena), ranks_(ranks), rank_(rank) {
-  if (ranks < 1 || rank < 0 || rank >= ranks) throw InternalError(fmt::format("a share of rank {} of {}", rank, ranks));
+ShardLayout::ShardLayout(const ArenaLayout& arena, int ranks, int rank)
+    : arena_(&arena), ranks_(ranks), rank_(rank) {
+  if (ranks < 1 || rank < 0 || rank >= ranks)
+    throw InternalError(fmt::format("a share of rank {} of {}", rank, ranks));
 }
 
 int64_t ShardLayout::num_blocks(int rank) const {

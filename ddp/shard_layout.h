@@ -41,7 +41,8 @@ class ShardLayout {
     return block / ranks_ * ArenaLayout::kBlockElements + element % ArenaLayout::kBlockElements;
   }
 
-  // Calls fn(begin, end) for the parts of [begin, end) that `rank` owns, in order, as long as they go.
+  // Calls fn(begin, end) for the parts of [begin, end) that `rank` owns, in order, as long as they
+  // go.
   template <class Fn>
   void for_owned(int rank, int64_t begin, int64_t end, const Fn& fn) const {
     if (whole() && begin < end) return fn(begin, end);

@@ -21,7 +21,9 @@ class SingleCommunicator final : public Communicator {
   void all_reduce(float*, size_t, const std::string& what) override { check(what); }
   void send(int, const void*, size_t, const std::string& what) override { no_peer(what); }
   void receive(int, void*, size_t, const std::string& what) override { no_peer(what); }
-  void exchange(int, const void*, size_t, void*, size_t, const std::string& what) override { no_peer(what); }
+  void exchange(int, const void*, size_t, void*, size_t, const std::string& what) override {
+    no_peer(what);
+  }
   void cancel() noexcept override { cancelled_ = true; }
   void abort(int) noexcept override {}
 
@@ -38,6 +40,8 @@ class SingleCommunicator final : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_single_communicator() { return std::make_unique<SingleCommunicator>(); }
+std::unique_ptr<Communicator> make_single_communicator() {
+  return std::make_unique<SingleCommunicator>();
+}
 
 }  // namespace lockstep

@@ -45,7 +45,8 @@ struct SlotThreads::State {
   }
 
   void compute(int thread, const std::function<void(int, int64_t)>& fn, int64_t num_slots) {
-    const SlotRange range = slots_of_thread(num_slots, static_cast<int64_t>(threads.size()), thread);
+    const SlotRange range =
+        slots_of_thread(num_slots, static_cast<int64_t>(threads.size()), thread);
     for (int64_t slot = range.begin; slot < range.end; ++slot) {
       try {
         fn(thread, slot);
@@ -75,7 +76,8 @@ struct SlotThreads::State {
 SlotThreads::SlotThreads(int threads) : state_(std::make_unique<State>()) {
   if (threads < 1) throw InternalError("a rank needs at least one slot thread");
   std::lock_guard lock(state_->mutex);  // threads see the whole vector
-  for (int i = 0; i < threads; ++i) state_->threads.emplace_back([state = state_.get(), i] { state->loop(i); });
+  for (int i = 0; i < threads; ++i)
+    state_->threads.emplace_back([state = state_.get(), i] { state->loop(i); });
 }
 
 SlotThreads::~SlotThreads() {

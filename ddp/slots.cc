@@ -13,7 +13,9 @@ SlotRange slots_of_rank(int64_t slots, int64_t ranks, int64_t rank) {
 }
 
 // The largest r with ⌊rS/n⌋ ≤ slot, that is r < (slot + 1)·n/S.
-int64_t owner_of_slot(int64_t slots, int64_t ranks, int64_t slot) { return ((slot + 1) * ranks - 1) / slots; }
+int64_t owner_of_slot(int64_t slots, int64_t ranks, int64_t slot) {
+  return ((slot + 1) * ranks - 1) / slots;
+}
 
 int64_t tree_split(int64_t lo, int64_t hi) {
   return lo + static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(hi - lo - 1)));
@@ -32,15 +34,17 @@ int64_t choose_slots(const Auto<int64_t>& option, const SlotInputs& inputs) {
     slots = inputs.ranks * inputs.micro_batches;
   }
   if (slots < 1 || inputs.global_batch % slots != 0)
-    throw ConfigError(
-        fmt::format("train.global_batch {} cannot be cut into {} slots", inputs.global_batch, slots),
-        "choose a global batch that is a multiple of `ddp.slots`");
+    throw ConfigError(fmt::format("train.global_batch {} cannot be cut into {} slots",
+                                  inputs.global_batch, slots),
+                      "choose a global batch that is a multiple of `ddp.slots`");
   if (slots < inputs.ranks)
-    throw ConfigError(fmt::format("{} ranks for {} slots: {} would have nothing to do", inputs.ranks, slots,
-                                  inputs.ranks - slots),
-                      fmt::format("start at most {} ranks, or set ddp.slots to a multiple of the ranks before the "
-                                  "run starts",
-                                  slots));
+    throw ConfigError(
+        fmt::format("{} ranks for {} slots: {} would have nothing to do", inputs.ranks, slots,
+                    inputs.ranks - slots),
+        fmt::format(
+            "start at most {} ranks, or set ddp.slots to a multiple of the ranks before the "
+            "run starts",
+            slots));
   return slots;
 }
 

@@ -20,7 +20,8 @@ constexpr size_t kShownCharacters = 200;  // of a long value in a message
 std::string encode(const std::vector<StartFact>& facts) {
   std::string text;
   for (const StartFact& fact : facts)
-    for (const std::string* part : {&fact.name, &fact.value}) text += fmt::format("{}:{}", part->size(), *part);
+    for (const std::string* part : {&fact.name, &fact.value})
+      text += fmt::format("{}:{}", part->size(), *part);
   return text;
 }
 
@@ -47,7 +48,8 @@ std::string shown(const std::string& value, const std::string& other) {
   return (begin > 0 ? "…" : "") + part + (begin + part.size() < value.size() ? "…" : "");
 }
 
-[[noreturn]] void throw_difference(const std::vector<std::string>& texts, const std::vector<StartFact>& facts) {
+[[noreturn]] void throw_difference(const std::vector<std::string>& texts,
+                                   const std::vector<StartFact>& facts) {
   const auto first = decode(texts[0]);
   for (size_t f = 0; f < first.size(); ++f) {
     std::map<std::string, std::vector<int>> others;  // value → ranks
@@ -64,7 +66,8 @@ std::string shown(const std::string& value, const std::string& other) {
       fact += fmt::format(", rank{} {} '{}'", ranks.size() > 1 ? "s" : "", fmt::join(ranks, ", "),
                           shown(value, first[f].second));
     const std::string help = f < facts.size() ? facts[f].help : "";
-    throw ConfigError(fact, help.empty() ? "start the same program with the same config on all nodes" : help);
+    throw ConfigError(
+        fact, help.empty() ? "start the same program with the same config on all nodes" : help);
   }
   throw ConfigError("ranks bring different lists of facts", "start the same program on all nodes");
 }
@@ -77,7 +80,8 @@ void check_start(Communicator& comm, const std::vector<StartFact>& facts) {
   std::string hashes(hash.size() * comm.size(), '\0');
   comm.all_gather(hash.data(), hashes.data(), hash.size(), "start check");
   bool equal = true;
-  for (int r = 0; r < comm.size(); ++r) equal = equal && hashes.compare(r * hash.size(), hash.size(), hash) == 0;
+  for (int r = 0; r < comm.size(); ++r)
+    equal = equal && hashes.compare(r * hash.size(), hash.size(), hash) == 0;
   if (equal) return;
   throw_difference(all_gather_strings(comm, mine, "start check, differences"), facts);
 }
@@ -86,14 +90,17 @@ StartFact parameters_fact(const ArenaLayout& layout) {
   std::string value;
   for (const ArenaEntry& entry : layout.entries)
     value += fmt::format("{}[{}] ", entry.name, fmt::join(entry.shape, ","));
-  return {"parameter names and shapes", value, "the ranks built different models: check plug-ins and versions"};
+  return {"parameter names and shapes", value,
+          "the ranks built different models: check plug-ins and versions"};
 }
 
 StartFact weights_fact(const Arena& weights) {
   const at::Tensor values = weights.flat().cpu();
   return {"initial weights (hash)",
-          hash_bytes(values.const_data_ptr(), static_cast<size_t>(weights.layout().size) * sizeof(float)),
-          "the ranks drew or loaded different weights: check the files that `init` names on every node"};
+          hash_bytes(values.const_data_ptr(),
+                     static_cast<size_t>(weights.layout().size) * sizeof(float)),
+          "the ranks drew or loaded different weights: check the files that `init` names on every "
+          "node"};
 }
 
 }  // namespace lockstep

@@ -13,9 +13,9 @@
 namespace lockstep {
 
 struct StartFact {
-  std::string name;   // "config hash", "instruction set" …
+  std::string name;  // "config hash", "instruction set" …
   std::string value;
-  std::string help;   // what to do when ranks differ in it
+  std::string help;  // what to do when ranks differ in it
 };
 
 // Collective. Throws ConfigError, the same on all ranks, naming the first fact that differs, the

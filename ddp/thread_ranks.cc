@@ -26,7 +26,7 @@ struct Seat {                     // what a rank shows to the others
   const void* offered = nullptr;  // memory that peers may read until the next meeting
   std::string waits_for;          // "" when it does not wait
   bool cancelled = false;
-  bool gave_up = false;           // left a call by an exception: its memory may be gone
+  bool gave_up = false;  // left a call by an exception: its memory may be gone
 };
 
 }  // namespace
@@ -119,10 +119,12 @@ class ThreadCommunicator final : public Communicator {
 
   // Waits until `ready()`; `late()` lists the ranks that are missing.
   template <class Ready, class Late>
-  void wait(std::unique_lock<std::mutex>& lock, const std::string& what, const Ready& ready, const Late& late) {
+  void wait(std::unique_lock<std::mutex>& lock, const std::string& what, const Ready& ready,
+            const Late& late) {
     seat().waits_for = what;
     const auto wake = [&] { return ready() || seat().cancelled || state_.aborted_by >= 0; };
-    const bool in_time = state_.changed.wait_for(lock, std::chrono::duration<double>(state_.timeout), wake);
+    const bool in_time =
+        state_.changed.wait_for(lock, std::chrono::duration<double>(state_.timeout), wake);
     if (std::optional<CommError> error = failure(what, in_time, ready(), late)) {
       seat().gave_up = true;
       for (int r = 0; r < size(); ++r) mail(rank_, r).full = false;
@@ -132,14 +134,17 @@ class ThreadCommunicator final : public Communicator {
   }
 
   template <class Late>
-  std::optional<CommError> failure(const std::string& what, bool in_time, bool ready, const Late& late) {
-    if (seat().cancelled) return CommError(fmt::format("'{}' was cancelled on rank {}", what, rank_));
+  std::optional<CommError> failure(const std::string& what, bool in_time, bool ready,
+                                   const Late& late) {
+    if (seat().cancelled)
+      return CommError(fmt::format("'{}' was cancelled on rank {}", what, rank_));
     if (!in_time) return late_error(what, rank_, state_.timeout, late());
     if (!ready)
-      return CommError(fmt::format("rank {} aborted with exit code {} while rank {} was at '{}'", state_.aborted_by,
-                                   state_.abort_code, rank_, what));
+      return CommError(fmt::format("rank {} aborted with exit code {} while rank {} was at '{}'",
+                                   state_.aborted_by, state_.abort_code, rank_, what));
     for (int r = 0; r < size(); ++r)
-      if (state_.seats[r].gave_up) return CommError(fmt::format("rank {} gave up before '{}'", r, what));
+      if (state_.seats[r].gave_up)
+        return CommError(fmt::format("rank {} gave up before '{}'", r, what));
     return std::nullopt;
   }
 
@@ -170,7 +175,8 @@ class ThreadCommunicator final : public Communicator {
     return state_.seats[rank].offered;
   }
 
-  void post(std::unique_lock<std::mutex>& lock, int peer, const void* data, size_t bytes, const std::string& what) {
+  void post(std::unique_lock<std::mutex>& lock, int peer, const void* data, size_t bytes,
+            const std::string& what) {
     await_pickup(lock, peer, what);
     mail(rank_, peer) = {data, bytes, true};
     state_.changed.notify_all();
@@ -180,12 +186,13 @@ class ThreadCommunicator final : public Communicator {
     wait(lock, what, [&] { return !mail(rank_, peer).full; }, [&] { return missing(peer); });
   }
 
-  void take(std::unique_lock<std::mutex>& lock, int peer, void* data, size_t bytes, const std::string& what) {
+  void take(std::unique_lock<std::mutex>& lock, int peer, void* data, size_t bytes,
+            const std::string& what) {
     wait(lock, what, [&] { return mail(peer, rank_).full; }, [&] { return missing(peer); });
     Mail& message = mail(peer, rank_);
     if (message.bytes != bytes)
-      throw CommError(fmt::format("rank {} sent {} bytes where rank {} expected {} at '{}'", peer, message.bytes,
-                                  rank_, bytes, what));
+      throw CommError(fmt::format("rank {} sent {} bytes where rank {} expected {} at '{}'", peer,
+                                  message.bytes, rank_, bytes, what));
     if (bytes > 0) std::memcpy(data, message.data, bytes);
     message.full = false;
     state_.changed.notify_all();

@@ -11,11 +11,11 @@ namespace lockstep {
 
 namespace {
 
-
 // Adds [lo, hi) of the tree into buffer lo, for `count` elements from `offset`. Buffers are
 // numbered from `first`.
 template <class T>
-void add_node(std::span<T* const> slots, int64_t first, int64_t lo, int64_t hi, int64_t offset, int64_t count) {
+void add_node(std::span<T* const> slots, int64_t first, int64_t lo, int64_t hi, int64_t offset,
+              int64_t count) {
   if (hi - lo < 2) return;
   const int64_t middle = tree_split(lo, hi);
   add_node(slots, first, lo, middle, offset, count);
@@ -24,7 +24,8 @@ void add_node(std::span<T* const> slots, int64_t first, int64_t lo, int64_t hi, 
 }
 
 template <class T>
-void add_whole_node(std::span<T* const> slots, int64_t first, int64_t lo, int64_t hi, int64_t count) {
+void add_whole_node(std::span<T* const> slots, int64_t first, int64_t lo, int64_t hi,
+                    int64_t count) {
   for (int64_t offset = 0; offset < count; offset += kCacheElements)
     add_node(slots, first, lo, hi, offset, std::min(kCacheElements, count - offset));
 }
@@ -44,7 +45,9 @@ void add_operand(T* mine, const T* theirs, int64_t count, bool theirs_is_left) {
 }  // namespace
 
 TreeReduction::TreeReduction(Communicator& comm, int64_t num_slots)
-    : comm_(comm), num_slots_(num_slots), local_(slots_of_rank(num_slots, comm.size(), comm.rank())) {
+    : comm_(comm),
+      num_slots_(num_slots),
+      local_(slots_of_rank(num_slots, comm.size(), comm.rank())) {
   if (num_slots < comm.size())
     throw ConfigError(fmt::format("{} ranks for {} slots", comm.size(), num_slots),
                       fmt::format("start at most {} ranks", num_slots));
@@ -68,13 +71,15 @@ void TreeReduction::sum_local(std::span<T* const> slots, int64_t count) {
 template <class T>
 void TreeReduction::sum(std::span<T* const> slots, int64_t count, const std::string& what) {
   if (static_cast<int64_t>(slots.size()) != local_.count())
-    throw InternalError(fmt::format("'{}': {} buffers for {} local slots", what, slots.size(), local_.count()));
+    throw InternalError(
+        fmt::format("'{}': {} buffers for {} local slots", what, slots.size(), local_.count()));
   const int ranks = comm_.size();
   if (ranks == 1) return sum_local(slots, count);
   // Only then is every rank's range a node of the tree, and every pair's sum the next node.
   if (is_power_of_two(num_slots_) && is_power_of_two(ranks)) {
     sum_local(slots, count);
-    if (count * static_cast<int64_t>(sizeof(T)) <= kWholeBytes) return sum_pairs(slots[0], count, what);
+    if (count * static_cast<int64_t>(sizeof(T)) <= kWholeBytes)
+      return sum_pairs(slots[0], count, what);
     return sum_by_halving(slots[0], count, what);
   }
   sum_by_owners(slots, 0, num_slots_, count, what);
@@ -114,8 +119,8 @@ void TreeReduction::sum_by_halving(T* data, int64_t count, const std::string& wh
     const auto [all_begin, all_end] = ranges.back();
     const bool have_low = (comm_.rank() & distance) == 0;
     const auto other = have_low ? std::pair{end, all_end} : std::pair{all_begin, begin};
-    comm_.exchange(comm_.rank() ^ distance, data + begin, (end - begin) * sizeof(T), data + other.first,
-                   (other.second - other.first) * sizeof(T), what);
+    comm_.exchange(comm_.rank() ^ distance, data + begin, (end - begin) * sizeof(T),
+                   data + other.first, (other.second - other.first) * sizeof(T), what);
   }
 }
 
@@ -123,7 +128,8 @@ template <class T>
 void TreeReduction::sum_by_owners(std::span<T* const> slots, int64_t lo, int64_t hi, int64_t count,
                                   const std::string& what) {
   if (hi <= local_.begin || lo >= local_.end) return;
-  if (lo >= local_.begin && hi <= local_.end) return add_whole_node(slots, local_.begin, lo, hi, count);
+  if (lo >= local_.begin && hi <= local_.end)
+    return add_whole_node(slots, local_.begin, lo, hi, count);
   const int64_t middle = tree_split(lo, hi);
   sum_by_owners(slots, lo, middle, count, what);
   sum_by_owners(slots, middle, hi, count, what);

@@ -52,7 +52,8 @@ class TreeReduction {
   template <class T>
   void sum_by_halving(T* data, int64_t count, const std::string& what);
   template <class T>
-  void sum_by_owners(std::span<T* const> slots, int64_t lo, int64_t hi, int64_t count, const std::string& what);
+  void sum_by_owners(std::span<T* const> slots, int64_t lo, int64_t hi, int64_t count,
+                     const std::string& what);
 
   Communicator& comm_;
   const int64_t num_slots_;
@@ -61,8 +62,8 @@ class TreeReduction {
   size_t scratch_bytes_ = 0;
 };
 
-// Adds a node of the tree into parts[0], without communicating; parts[i] holds `count` numbers of slot
-// node.begin + i. T is float or double.
+// Adds a node of the tree into parts[0], without communicating; parts[i] holds `count` numbers of
+// slot node.begin + i. T is float or double.
 template <class T>
 void sum_node(std::span<T* const> parts, const SlotRange& node, int64_t count);
 
@@ -76,8 +77,8 @@ struct StepTotals {
   double guesses = 0;     // … of how many (0: the task counts none)
 
   StepTotals operator+(const StepTotals& o) const {
-    return {loss_sum + o.loss_sum, count + o.count, non_finite + o.non_finite, stop + o.stop,
-            correct + o.correct, guesses + o.guesses};
+    return {loss_sum + o.loss_sum, count + o.count,     non_finite + o.non_finite,
+            stop + o.stop,         correct + o.correct, guesses + o.guesses};
   }
   bool operator==(const StepTotals&) const = default;
 };

@@ -13,7 +13,6 @@ namespace lockstep {
 
 namespace {
 
-
 void find_nodes(int64_t lo, int64_t hi, const SlotRange& mine, std::vector<SlotRange>& nodes) {
   if (hi <= mine.begin || lo >= mine.end) return;
   if (lo >= mine.begin && hi <= mine.end) return nodes.push_back({lo, hi});
@@ -36,20 +35,23 @@ TreeToOwners::TreeToOwners(Communicator& comm, int64_t num_slots, const ShardLay
     throw ConfigError(fmt::format("{} ranks for {} slots", comm.size(), num_slots),
                       fmt::format("start at most {} ranks", num_slots));
   if (layout.ranks() != comm.size() || layout.rank() != comm.rank())
-    throw InternalError(fmt::format("shares of {} ranks for {} ranks", layout.ranks(), comm.size()));
+    throw InternalError(
+        fmt::format("shares of {} ranks for {} ranks", layout.ranks(), comm.size()));
   for (int rank = 0; rank < comm.size(); ++rank) {
     nodes_.push_back(nodes_of_rank(num_slots, comm.size(), rank));
     for (const SlotRange& node : nodes_.back()) node_at_[node.begin] = node;
   }
 }
 
-void TreeToOwners::sum(std::span<float* const> slots, int64_t begin, int64_t end, const std::string& what) {
+void TreeToOwners::sum(std::span<float* const> slots, int64_t begin, int64_t end,
+                       const std::string& what) {
   const int me = comm_.rank(), ranks = comm_.size();
   const Range range{begin, end};
   const int64_t first = nodes_[me].front().begin;
   for (const SlotRange& node : nodes_[me]) {
     std::vector<float*> parts;
-    for (int64_t slot = node.begin; slot < node.end; ++slot) parts.push_back(slots[slot - first] + begin);
+    for (int64_t slot = node.begin; slot < node.end; ++slot)
+      parts.push_back(slots[slot - first] + begin);
     sum_node<float>(parts, node, end - begin);
   }
   const int64_t own = layout_.count_owned(me, begin, end);
@@ -58,7 +60,8 @@ void TreeToOwners::sum(std::span<float* const> slots, int64_t begin, int64_t end
   int64_t at = 0;
   for (const auto& [slot, node] : node_at_) values_[slot] = in_.data() + own * at++;
   pack(me, slots, range, values_[first]);
-  // Round k pairs the ranks whose numbers add up to k mod n: a perfect matching, so nobody waits in a circle.
+  // Round k pairs the ranks whose numbers add up to k mod n: a perfect matching, so nobody waits in
+  // a circle.
   for (int round = 0; round < ranks; ++round) {
     const int peer = ((round - me) % ranks + ranks) % ranks;
     if (peer != me) exchange_with(peer, slots, range, what);
@@ -72,14 +75,17 @@ void TreeToOwners::sum(std::span<float* const> slots, int64_t begin, int64_t end
   });
 }
 
-void TreeToOwners::exchange_with(int peer, std::span<float* const> slots, Range range, const std::string& what) {
-  const int64_t theirs = layout_.count_owned(peer, range.begin, range.end) * std::ssize(nodes_[comm_.rank()]);
-  const int64_t own = layout_.count_owned(comm_.rank(), range.begin, range.end) * std::ssize(nodes_[peer]);
+void TreeToOwners::exchange_with(int peer, std::span<float* const> slots, Range range,
+                                 const std::string& what) {
+  const int64_t theirs =
+      layout_.count_owned(peer, range.begin, range.end) * std::ssize(nodes_[comm_.rank()]);
+  const int64_t own =
+      layout_.count_owned(comm_.rank(), range.begin, range.end) * std::ssize(nodes_[peer]);
   if (theirs == 0 && own == 0) return;
   out_.resize(std::max(out_.size(), static_cast<size_t>(theirs)));
   pack(peer, slots, range, out_.data());
-  comm_.exchange(peer, out_.data(), theirs * sizeof(float), values_[nodes_[peer].front().begin], own * sizeof(float),
-                 what);
+  comm_.exchange(peer, out_.data(), theirs * sizeof(float), values_[nodes_[peer].front().begin],
+                 own * sizeof(float), what);
 }
 
 void TreeToOwners::pack(int owner, std::span<float* const> slots, Range range, float* to) const {

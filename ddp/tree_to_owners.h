@@ -1,11 +1,11 @@
 // Adds up slot buffers over all ranks in the order of the tree (slots.h), like TreeReduction, but
 // each rank gets the sum of its own blocks only (shard_layout.h): half of the traffic.
 //
-// A rank first adds what lies whole within its slots: the largest nodes of the tree, of which it has
-// one if ranks and slots are powers of two and at most 2·log2(slots) else. Then every pair of ranks
-// exchanges once: each sends its nodes' values of the other's blocks. The owner adds all nodes along
-// the tree, so the bits are those of TreeReduction on any number of ranks. n − 1 messages a rank;
-// halving would take log2(n), but its ranges are not those of the owners.
+// A rank first adds what lies whole within its slots: the largest nodes of the tree, of which it
+// has one if ranks and slots are powers of two and at most 2·log2(slots) else. Then every pair of
+// ranks exchanges once: each sends its nodes' values of the other's blocks. The owner adds all
+// nodes along the tree, so the bits are those of TreeReduction on any number of ranks. n − 1
+// messages a rank; halving would take log2(n), but its ranges are not those of the owners.
 #pragma once
 
 #include <cstdint>

@@ -31,18 +31,21 @@ at::Tensor cholesky(const Gaussian& g) {
   return info.item<int>() == 0 ? factor : at::Tensor();
 }
 
-// The lower triangle of Fᵀ S F for lower triangular F: blocks that are zero in F or above the diagonal are
-// left out, which is a third of the work.
+// The lower triangle of Fᵀ S F for lower triangular F: blocks that are zero in F or above the
+// diagonal are left out, which is a third of the work.
 at::Tensor lower_congruence(const at::Tensor& f, const at::Tensor& s) {
   constexpr int64_t kBlock = 256;
   const int64_t size = f.size(0);
   at::Tensor out = at::zeros_like(f);
   for (int64_t j = 0; j < size; j += kBlock) {
     const int64_t columns = std::min(kBlock, size - j);
-    const at::Tensor sf = at::mm(s.slice(0, j).slice(1, j), f.slice(0, j).narrow(1, j, columns));  // rows from j
+    const at::Tensor sf =
+        at::mm(s.slice(0, j).slice(1, j), f.slice(0, j).narrow(1, j, columns));  // rows from j
     for (int64_t i = j; i < size; i += kBlock) {
       const int64_t rows = std::min(kBlock, size - i);
-      out.narrow(0, i, rows).narrow(1, j, columns).copy_(at::mm(f.slice(0, i).narrow(1, i, rows).t(), sf.slice(0, i - j)));
+      out.narrow(0, i, rows)
+          .narrow(1, j, columns)
+          .copy_(at::mm(f.slice(0, i).narrow(1, i, rows).t(), sf.slice(0, i - j)));
     }
   }
   return out;
@@ -52,8 +55,10 @@ at::Tensor lower_congruence(const at::Tensor& f, const at::Tensor& s) {
 at::Tensor factor_by_eigenvectors(const Gaussian& g) {
   const auto [values, vectors] = at::linalg_eigh(g.covariance);
   const int64_t features = values.size(0);
-  const double noise = static_cast<double>(features) * std::numeric_limits<double>::epsilon() * values.abs().max().item<double>();
-  const int64_t positive = values.gt(noise).sum().item<int64_t>(), kept = std::min(positive, rank_of(g));
+  const double noise = static_cast<double>(features) * std::numeric_limits<double>::epsilon() *
+                       values.abs().max().item<double>();
+  const int64_t positive = values.gt(noise).sum().item<int64_t>(),
+                kept = std::min(positive, rank_of(g));
   return vectors.slice(1, features - kept) * values.slice(0, features - kept).sqrt();
 }
 
@@ -78,11 +83,14 @@ double trace_of_root(const Gaussian& a, const Gaussian& b) {
 
 double frechet_distance(const Gaussian& a, const Gaussian& b) {
   if (a.mean.size(0) != b.mean.size(0))
-    throw DataError(fmt::format("one side has {} features, the other {}", a.mean.size(0), b.mean.size(0)),
-                    "compare statistics of the same layer (--features)");
-  const double distance = (a.mean - b.mean).square().sum().item<double>() + a.covariance.trace().item<double>() +
+    throw DataError(
+        fmt::format("one side has {} features, the other {}", a.mean.size(0), b.mean.size(0)),
+        "compare statistics of the same layer (--features)");
+  const double distance = (a.mean - b.mean).square().sum().item<double>() +
+                          a.covariance.trace().item<double>() +
                           b.covariance.trace().item<double>() - 2.0 * trace_of_root(a, b);
-  if (!std::isfinite(distance)) throw NumericError("the Fréchet distance is not finite", "are the statistics finite?");
+  if (!std::isfinite(distance))
+    throw NumericError("the Fréchet distance is not finite", "are the statistics finite?");
   return distance;
 }
 

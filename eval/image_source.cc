@@ -22,7 +22,8 @@ class FolderImages final : public ImageSource {
     const fs::path path = files_.root / files_.paths[static_cast<size_t>(index)];
     try {
       const std::string bytes = read_file(path);
-      const DecodedImage decoded = decode_image({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+      const DecodedImage decoded =
+          decode_image({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
       const Pixels rgb = with_channels(decoded.pixels, 3, Alpha::kDrop);
       at::Tensor picture = at::empty({3, rgb.height, rgb.width}, at::kByte);
       to_planes(rgb, picture.mutable_data_ptr<uint8_t>());
@@ -54,14 +55,18 @@ class DatasetImages final : public ImageSource {
     throw DataError("the dataset has no array 'images' of bytes [channels, height, width]",
                     "give a dataset of kind `images` (lockstep data convert image-folder)");
   }
-  explicit DatasetImages(std::unique_ptr<Dataset> dataset) : DatasetImages(*dataset) { owned_ = std::move(dataset); }
+  explicit DatasetImages(std::unique_ptr<Dataset> dataset) : DatasetImages(*dataset) {
+    owned_ = std::move(dataset);
+  }
 
   int64_t size() const override { return dataset_.size(); }
   std::string content_hash() const override { return dataset_.content_hash(); }
 
   at::Tensor read(int64_t index) const override {
-    const at::Tensor picture = dataset_.read(std::span<const int64_t>(&index, 1)).array("images")[0];
-    if (picture.size(0) == 1) return picture.expand({3, picture.size(1), picture.size(2)}).contiguous();
+    const at::Tensor picture =
+        dataset_.read(std::span<const int64_t>(&index, 1)).array("images")[0];
+    if (picture.size(0) == 1)
+      return picture.expand({3, picture.size(1), picture.size(2)}).contiguous();
     return picture.size(0) == 3 ? picture : picture.slice(0, 0, 3).contiguous();
   }
 
@@ -75,11 +80,17 @@ class DatasetImages final : public ImageSource {
 std::unique_ptr<ImageSource> open_image_source(const std::string& path) {
   std::error_code code;
   if (!fs::exists(path, code) && path.find_first_of("*?[") == std::string::npos)
-    throw DataError("there is no such folder or file", "give a folder of pictures, a dataset of kind `images`, or a pattern of its shards", {path});
-  if (fs::is_directory(path, code) && !fs::exists(fs::path(path) / "dataset.json", code)) return std::make_unique<FolderImages>(path);
+    throw DataError(
+        "there is no such folder or file",
+        "give a folder of pictures, a dataset of kind `images`, or a pattern of its shards",
+        {path});
+  if (fs::is_directory(path, code) && !fs::exists(fs::path(path) / "dataset.json", code))
+    return std::make_unique<FolderImages>(path);
   return std::make_unique<DatasetImages>(open_dataset("images", {path}));
 }
 
-std::unique_ptr<ImageSource> images_of(const Dataset& dataset) { return std::make_unique<DatasetImages>(dataset); }
+std::unique_ptr<ImageSource> images_of(const Dataset& dataset) {
+  return std::make_unique<DatasetImages>(dataset);
+}
 
 }  // namespace lockstep

@@ -15,16 +15,16 @@ class ImageSource {
  public:
   virtual ~ImageSource() = default;
   virtual int64_t size() const = 0;
-  // Picture `index` as u8 [3, H, W]: grey is repeated, alpha dropped. Any thread. Throws DataError naming
-  // the file.
+  // Picture `index` as u8 [3, H, W]: grey is repeated, alpha dropped. Any thread. Throws DataError
+  // naming the file.
   virtual at::Tensor read(int64_t index) const = 0;
   // Of all content, 32 hexadecimal digits. May read every byte.
   virtual std::string content_hash() const = 0;
 };
 
-// `path` is a folder of PNG and JPEG files (recursive, in the order of their paths; as stored, without
-// regard to EXIF, like pytorch-fid), or a dataset of kind `images`: its folder, a shard or a pattern of
-// shards. Throws DataError.
+// `path` is a folder of PNG and JPEG files (recursive, in the order of their paths; as stored,
+// without regard to EXIF, like pytorch-fid), or a dataset of kind `images`: its folder, a shard or
+// a pattern of shards. Throws DataError.
 std::unique_ptr<ImageSource> open_image_source(const std::string& path);
 
 // Pictures of `dataset`, which outlives the source. Throws DataError if it has no `images`.

@@ -1,5 +1,6 @@
-// Kernel Inception Distance (Bińkowski et al., "Demystifying MMD GANs", ICLR 2018, arXiv:1801.01401, 4):
-// the unbiased squared MMD with kernel (x·y/D + 1)³. Unlike FID it has no bias in the number of samples.
+// Kernel Inception Distance (Bińkowski et al., "Demystifying MMD GANs", ICLR 2018,
+// arXiv:1801.01401, 4): the unbiased squared MMD with kernel (x·y/D + 1)³. Unlike FID it has no
+// bias in the number of samples.
 #pragma once
 
 #include <cstdint>
@@ -19,16 +20,16 @@ struct KidScore {
   double deviation = 0;  // standard deviation over subsets, 0 for a single one
 };
 
-// Of features [N, D], N ≥ 2 a side, both on one device, where the work is done. A side of at most 1,000 samples takes part whole; if both do, there
-// is one value; else the mean over 100 pairs of subsets of 1,000, chosen by Philox (kEvaluation, id =
-// subset, step = side).
+// Of features [N, D], N ≥ 2 a side, both on one device, where the work is done. A side of at most
+// 1,000 samples takes part whole; if both do, there is one value; else the mean over 100 pairs of
+// subsets of 1,000, chosen by Philox (kEvaluation, id = subset, step = side).
 KidScore kid(const at::Tensor& a_ND, const at::Tensor& b_ND);
 
 // One value of the unbiased estimator, in double.
 double squared_mmd(const at::Tensor& x_MD, const at::Tensor& y_ND);
 
-// Which of `count` pictures are kept for KID, rising: all, or kKidPool of them in the order of a fixed
-// permutation.
+// Which of `count` pictures are kept for KID, rising: all, or kKidPool of them in the order of a
+// fixed permutation.
 std::vector<int64_t> kid_pool(int64_t count);
 
 }  // namespace lockstep

@@ -20,7 +20,8 @@ struct CloseFile {
 };
 
 [[noreturn]] void fail(const std::string& path, const std::string& why) {
-  throw EnvironmentError("cannot write a picture: " + why, "is there room, and may the folder be written?", {path, 0, 0, ""});
+  throw EnvironmentError("cannot write a picture: " + why,
+                         "is there room, and may the folder be written?", {path, 0, 0, ""});
 }
 
 // libpng reports errors by a jump to here; no object with a destructor lives between.
@@ -32,10 +33,12 @@ bool write_rows(std::FILE* file, const Picture& picture) {
     return false;
   }
   png_init_io(png, file);
-  png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width()), static_cast<png_uint_32>(picture.height()), 8,
-               PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width()),
+               static_cast<png_uint_32>(picture.height()), 8, PNG_COLOR_TYPE_RGB,
+               PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(png, info);
-  for (int y = 0; y < picture.height(); ++y) png_write_row(png, const_cast<png_bytep>(picture.row(y)));
+  for (int y = 0; y < picture.height(); ++y)
+    png_write_row(png, const_cast<png_bytep>(picture.row(y)));
   png_write_end(png, info);
   png_destroy_write_struct(&png, &info);
   return true;
@@ -44,7 +47,9 @@ bool write_rows(std::FILE* file, const Picture& picture) {
 }  // namespace
 
 Picture::Picture(int width, int height, Color background)
-    : width_(width), height_(height), pixels_(static_cast<size_t>(width) * static_cast<size_t>(height) * 3) {
+    : width_(width),
+      height_(height),
+      pixels_(static_cast<size_t>(width) * static_cast<size_t>(height) * 3) {
   fill(0, 0, width, height, background);
 }
 
@@ -52,7 +57,9 @@ void Picture::fill(int x, int y, int width, int height, Color color) {
   const int left = std::max(x, 0), right = std::min(x + width, width_);
   for (int row = std::max(y, 0); row < std::min(y + height, height_); ++row)
     for (int column = left; column < right; ++column)
-      std::memcpy(&pixels_[(static_cast<size_t>(row) * static_cast<size_t>(width_) + static_cast<size_t>(column)) * 3],
+      std::memcpy(&pixels_[(static_cast<size_t>(row) * static_cast<size_t>(width_) +
+                            static_cast<size_t>(column)) *
+                           3],
                   color.data(), 3);
 }
 
@@ -71,7 +78,8 @@ void write_png(const std::string& path, const Picture& picture) {
   const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "wb"));
   if (file == nullptr) fail(path, std::strerror(errno));
   if (!write_rows(file.get(), picture)) fail(path, "libpng failed");
-  if (std::fflush(file.get()) != 0 || std::ferror(file.get()) != 0) fail(path, std::strerror(errno));
+  if (std::fflush(file.get()) != 0 || std::ferror(file.get()) != 0)
+    fail(path, std::strerror(errno));
 }
 
 }  // namespace lockstep

@@ -22,9 +22,13 @@ class Picture {
   // Text in capitals, digits and a few signs, 5 × 7 dots of `scale` pixels, 6 dots a character;
   // (x, y) is the top left corner. Characters without a picture stay blank.
   void text(int x, int y, std::string_view words, int scale, Color color);
-  static int text_width(std::string_view words, int scale) { return words.empty() ? 0 : (static_cast<int>(words.size()) * 6 - 1) * scale; }
+  static int text_width(std::string_view words, int scale) {
+    return words.empty() ? 0 : (static_cast<int>(words.size()) * 6 - 1) * scale;
+  }
   static constexpr int kTextDots = 7;
-  const uint8_t* row(int y) const { return pixels_.data() + static_cast<size_t>(y) * static_cast<size_t>(width_) * 3; }
+  const uint8_t* row(int y) const {
+    return pixels_.data() + static_cast<size_t>(y) * static_cast<size_t>(width_) * 3;
+  }
   Color at(int x, int y) const { return {row(y)[x * 3], row(y)[x * 3 + 1], row(y)[x * 3 + 2]}; }
 
  private:

@@ -5,9 +5,11 @@
 namespace lockstep {
 namespace {
 
-constexpr Color kPaper = {255, 255, 255}, kInk = {24, 24, 27}, kGivenPaper = {229, 231, 235}, kFilled = {29, 78, 216},
-                kWrongPaper = {220, 38, 38}, kThin = {156, 163, 175}, kQuiet = {82, 82, 91};
-constexpr int kCell = 27, kBoard = 9 * kCell + 2, kMargin = 20, kCaption = 14, kHeading = 30, kDigitScale = 3;
+constexpr Color kPaper = {255, 255, 255}, kInk = {24, 24, 27}, kGivenPaper = {229, 231, 235},
+                kFilled = {29, 78, 216}, kWrongPaper = {220, 38, 38}, kThin = {156, 163, 175},
+                kQuiet = {82, 82, 91};
+constexpr int kCell = 27, kBoard = 9 * kCell + 2, kMargin = 20, kCaption = 14, kHeading = 30,
+              kDigitScale = 3;
 constexpr int kBoardHeight = kBoard + kCaption + kMargin;
 
 void draw_board(Picture& picture, int x, int y, const DrawnBoard& board) {
@@ -20,7 +22,8 @@ void draw_board(Picture& picture, int x, int y, const DrawnBoard& board) {
     if (board.shown[i] != 0) {
       const char digit = static_cast<char>('0' + board.shown[i]);
       picture.text(left + (kCell + 1 - Picture::text_width({&digit, 1}, kDigitScale)) / 2,
-                   top + (kCell + 1 - Picture::kTextDots * kDigitScale) / 2, {&digit, 1}, kDigitScale, ink);
+                   top + (kCell + 1 - Picture::kTextDots * kDigitScale) / 2, {&digit, 1},
+                   kDigitScale, ink);
     }
   }
   for (int line = 0; line <= 9; ++line) {
@@ -59,7 +62,8 @@ Picture draw_sudoku_boards(const std::vector<BoardGroup>& groups, int columns) {
     y += kHeading;
     for (size_t i = 0; i < group.boards.size(); ++i) {
       const int column = static_cast<int>(i) % columns, line = static_cast<int>(i) / columns;
-      draw_board(picture, kMargin + column * (kBoard + kMargin), y + line * kBoardHeight, group.boards[i]);
+      draw_board(picture, kMargin + column * (kBoard + kMargin), y + line * kBoardHeight,
+                 group.boards[i]);
     }
     y += lines(group, columns) * kBoardHeight;
   }

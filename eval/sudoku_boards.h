@@ -10,9 +10,9 @@
 namespace lockstep {
 
 struct DrawnBoard {
-  std::string caption;             // short: a board is 31 characters wide
-  Grid given{};                    // 0 where nothing was given
-  Grid shown{};                    // all digits to draw, 0 = blank
+  std::string caption;               // short: a board is 31 characters wide
+  Grid given{};                      // 0 where nothing was given
+  Grid shown{};                      // all digits to draw, 0 = blank
   std::array<bool, kCells> wrong{};  // drawn on red
 };
 

@@ -41,19 +41,21 @@ struct ExportFormat {
   const char* name;
   const char* extension;  // "": a folder
   const char* doc;
-  // Throws ConfigError for a task or model that the format has no room for, EnvironmentError if it cannot be written.
+  // Throws ConfigError for a task or model that the format has no room for, EnvironmentError if it
+  // cannot be written.
   Exported (*write)(const ExportSource& source, const ExportRequest& request);
 };
 
 // Rows: safetensors, onnx, diffusers.
 const std::vector<ExportFormat>& export_formats();
 
-// The format called `name`; without a name, the one whose extension `output` has. Throws ConfigError with the
-// nearest name.
-const ExportFormat& find_export_format(const std::string& name, const std::filesystem::path& output);
+// The format called `name`; without a name, the one whose extension `output` has. Throws
+// ConfigError with the nearest name.
+const ExportFormat& find_export_format(const std::string& name,
+                                       const std::filesystem::path& output);
 
-// What describes the source, as keys and texts for metadata: producer, task, model, step, weights, and the task's
-// section as JSON. No path, host or time: the same source gives the same bytes.
+// What describes the source, as keys and texts for metadata: producer, task, model, step, weights,
+// and the task's section as JSON. No path, host or time: the same source gives the same bytes.
 std::map<std::string, std::string> export_metadata(const ExportSource& source);
 
 Exported export_safetensors(const ExportSource& source, const ExportRequest& request);

@@ -1,8 +1,10 @@
 // The image UNets as ONNX graphs, from their options and weights.
 //
-//   unet        x [B, C, S, S], t i64 [B], with self-conditioning x_self_cond like x → prediction [B, O, S, S]
-//   class_unet  x, t, classes i64 [B] (-1: no class) → prediction; with guidance also guidance_scale, an f32
-//               scalar, and the prediction is that of predict_guided (two passes as one batch of twice the rows)
+//   unet        x [B, C, S, S], t i64 [B], with self-conditioning x_self_cond like x → prediction
+//   [B, O, S, S] class_unet  x, t, classes i64 [B] (-1: no class) → prediction; with guidance also
+//   guidance_scale, an f32
+//               scalar, and the prediction is that of predict_guided (two passes as one batch of
+//               twice the rows)
 //
 // B is open; S is the config's task.image_size.
 #pragma once
@@ -22,9 +24,11 @@ struct DenoiserGraph {
   std::vector<OnnxInput> inputs;  // in order, for optimisation profiles
 };
 
-// `weights`: parameters and buffers of the model. Throws ConfigError for a kind of model that this cannot
-// write, for `guidance` on a network without classes, and for a size that the stages do not divide.
-DenoiserGraph denoiser_graph(const ImageDiffusionOptions& options, const NamedTensors& weights, bool guidance);
+// `weights`: parameters and buffers of the model. Throws ConfigError for a kind of model that this
+// cannot write, for `guidance` on a network without classes, and for a size that the stages do not
+// divide.
+DenoiserGraph denoiser_graph(const ImageDiffusionOptions& options, const NamedTensors& weights,
+                             bool guidance);
 
 // The names of models that it can write, for messages: "unet, class_unet".
 std::string onnx_models();

@@ -57,9 +57,9 @@ class Output {
  private:
   void check(bool good) const {
     if (!good)
-      throw EnvironmentError(
-          fmt::format("cannot write '{}': {}", path_.string(), std::generic_category().message(errno)),
-          errno == ENOSPC ? "free some space, or write to another folder" : "");
+      throw EnvironmentError(fmt::format("cannot write '{}': {}", path_.string(),
+                                         std::generic_category().message(errno)),
+                             errno == ENOSPC ? "free some space, or write to another folder" : "");
   }
   fs::path path_;
   std::FILE* file_;
@@ -98,7 +98,8 @@ ProtoMessage tensor_head(const NamedTensor& entry, const std::optional<Outside>&
 
 uint64_t aligned(uint64_t offset) { return (offset + kAlignment - 1) / kAlignment * kAlignment; }
 
-// What comes before each tensor's bytes in the .onnx file (with the field's key), and which lie outside.
+// What comes before each tensor's bytes in the .onnx file (with the field's key), and which lie
+// outside.
 struct Layout {
   std::vector<std::string> heads;
   std::vector<std::optional<Outside>> outside;
@@ -127,7 +128,8 @@ Layout lay_out(const NamedTensors& tensors, const std::string& data_file, bool e
   return layout;
 }
 
-void write_data(const fs::path& path, const NamedTensors& tensors, const Layout& layout, Progress& bar) {
+void write_data(const fs::path& path, const NamedTensors& tensors, const Layout& layout,
+                Progress& bar) {
   Output out(path);
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (!layout.outside[i]) continue;
@@ -144,7 +146,8 @@ void OnnxGraph::write(const fs::path& path, const OnnxFileOptions& options) cons
   uint64_t total = nodes_.text().size() + kReserve;
   for (const NamedTensor& entry : tensors_) total += entry.tensor.nbytes() + 256;
   const std::string data_file = path.filename().string() + ".data";
-  const Layout layout = lay_out(tensors_, data_file, options.external_data || total >= kLargestMessage);
+  const Layout layout =
+      lay_out(tensors_, data_file, options.external_data || total >= kLargestMessage);
   Progress bar("export", static_cast<int64_t>(total >> 20), "MB", total > kQuickBytes);
 
   ProtoMessage head, graph;
@@ -155,7 +158,8 @@ void OnnxGraph::write(const fs::path& path, const OnnxFileOptions& options) cons
   opset.bytes(1, "");
   opset.integer(2, kOpset);
   head.message(model_field::kOpset, opset);
-  for (const auto& [key, value] : options.metadata) head.message(model_field::kMetadata, pair(key, value));
+  for (const auto& [key, value] : options.metadata)
+    head.message(model_field::kMetadata, pair(key, value));
   graph.bytes(graph_field::kName, name_);
   const std::string small = graph.text() + inputs_.text() + outputs_.text() + nodes_.text();
   head.begin_bytes(model_field::kGraph, small.size() + layout.tensor_bytes);
@@ -166,7 +170,8 @@ void OnnxGraph::write(const fs::path& path, const OnnxFileOptions& options) cons
     out.write(small);
     for (size_t i = 0; i < tensors_.size(); ++i) {
       out.write(layout.heads[i]);
-      if (!layout.outside[i]) out.write(tensors_[i].tensor.const_data_ptr(), tensors_[i].tensor.nbytes());
+      if (!layout.outside[i])
+        out.write(tensors_[i].tensor.const_data_ptr(), tensors_[i].tensor.nbytes());
       bar.update(static_cast<int64_t>(out.written() >> 20));
     }
     out.close();

@@ -52,7 +52,8 @@ ProtoMessage attribute(const std::string& name, const OnnxAttribute& value) {
   return out;
 }
 
-ProtoMessage value_info(const std::string& name, at::ScalarType dtype, const std::vector<OnnxDim>& shape) {
+ProtoMessage value_info(const std::string& name, at::ScalarType dtype,
+                        const std::vector<OnnxDim>& shape) {
   ProtoMessage dims, tensor, type, out;
   for (const OnnxDim& size : shape) {
     ProtoMessage dim;
@@ -95,12 +96,14 @@ std::string OnnxGraph::fresh(const std::string& hint) {
   return count == 0 ? hint : fmt::format("{}.{}", hint, count);
 }
 
-std::string OnnxGraph::input(const std::string& name, at::ScalarType dtype, const std::vector<OnnxDim>& shape) {
+std::string OnnxGraph::input(const std::string& name, at::ScalarType dtype,
+                             const std::vector<OnnxDim>& shape) {
   inputs_.message(graph_field::kInput, value_info(fresh(name), dtype, shape));
   return name;
 }
 
-void OnnxGraph::output(const std::string& name, at::ScalarType dtype, const std::vector<OnnxDim>& shape) {
+void OnnxGraph::output(const std::string& name, at::ScalarType dtype,
+                       const std::vector<OnnxDim>& shape) {
   outputs_.message(graph_field::kOutput, value_info(name, dtype, shape));
 }
 
@@ -130,13 +133,15 @@ std::string OnnxGraph::node(const std::string& op, const std::vector<std::string
   node.bytes(node_field::kOutput, result);
   node.bytes(node_field::kName, result);
   node.bytes(node_field::kOp, op);
-  for (const auto& [key, value] : attributes) node.message(node_field::kAttribute, attribute(key, value));
+  for (const auto& [key, value] : attributes)
+    node.message(node_field::kAttribute, attribute(key, value));
   nodes_.message(graph_field::kNode, node);
   ++num_nodes_;
   return result;
 }
 
-std::vector<std::string> OnnxGraph::nodes(const std::string& op, const std::vector<std::string>& inputs, size_t results,
+std::vector<std::string> OnnxGraph::nodes(const std::string& op,
+                                          const std::vector<std::string>& inputs, size_t results,
                                           const OnnxAttributes& attributes) {
   ProtoMessage node;
   std::vector<std::string> out;
@@ -147,7 +152,8 @@ std::vector<std::string> OnnxGraph::nodes(const std::string& op, const std::vect
   }
   node.bytes(node_field::kName, out.front());
   node.bytes(node_field::kOp, op);
-  for (const auto& [key, value] : attributes) node.message(node_field::kAttribute, attribute(key, value));
+  for (const auto& [key, value] : attributes)
+    node.message(node_field::kAttribute, attribute(key, value));
   nodes_.message(graph_field::kNode, node);
   ++num_nodes_;
   return out;

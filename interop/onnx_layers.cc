@@ -48,9 +48,11 @@ OnnxMap OnnxLayers::space_to_depth(const OnnxMap& x, const std::string& name) {
   graph_.enter(name);
   // [O, C·4, 1, 1] with (channel, row, column) inside is [O, C, 2, 2].
   const at::Tensor& kernel = value(name + ".weight");
-  const std::string folded = graph_.tensor(name + ".weight", kernel.reshape({kernel.size(0), x.channels, 2, 2}));
-  const std::string y = graph_.node("Conv", {x.name, folded, weight(name + ".bias")},
-                                    {{"kernel_shape", Integers{2, 2}}, {"strides", Integers{2, 2}}});
+  const std::string folded =
+      graph_.tensor(name + ".weight", kernel.reshape({kernel.size(0), x.channels, 2, 2}));
+  const std::string y =
+      graph_.node("Conv", {x.name, folded, weight(name + ".bias")},
+                  {{"kernel_shape", Integers{2, 2}}, {"strides", Integers{2, 2}}});
   return {y, kernel.size(0), x.size / 2};
 }
 
@@ -64,15 +66,19 @@ OnnxMap OnnxLayers::upsampled(const OnnxMap& x) {
 }
 
 OnnxMap OnnxLayers::together(const OnnxMap& x, const OnnxMap& y) {
-  return {graph_.node("Concat", {x.name, y.name}, {{"axis", int64_t{1}}}), x.channels + y.channels, x.size};
+  return {graph_.node("Concat", {x.name, y.name}, {{"axis", int64_t{1}}}), x.channels + y.channels,
+          x.size};
 }
 
 std::string OnnxLayers::linear(const std::string& x, const std::string& name) {
   graph_.enter(name);
-  return graph_.node("Gemm", {x, weight(name + ".weight"), weight(name + ".bias")}, {{"transB", int64_t{1}}});
+  return graph_.node("Gemm", {x, weight(name + ".weight"), weight(name + ".bias")},
+                     {{"transB", int64_t{1}}});
 }
 
-std::string OnnxLayers::silu(const std::string& x) { return multiply(x, graph_.node("Sigmoid", {x})); }
+std::string OnnxLayers::silu(const std::string& x) {
+  return multiply(x, graph_.node("Sigmoid", {x}));
+}
 
 std::string OnnxLayers::gelu(const std::string& x) {
   const std::string half = multiply(x, graph_.constant(0.5));
@@ -82,10 +88,12 @@ std::string OnnxLayers::gelu(const std::string& x) {
 
 OnnxMap OnnxLayers::norm(const OnnxMap& x, const std::string& name) {
   graph_.enter(name);
-  const std::string length = graph_.node("ReduceL2", {x.name}, {{"axes", Integers{1}}, {"keepdims", int64_t{1}}});
-  const std::string unit = graph_.node("Div", {x.name, graph_.node("Max", {length, graph_.constant(kSmallestLength)})});
-  const std::string scaled =
-      multiply(multiply(unit, weight(name + ".g")), graph_.constant(std::sqrt(static_cast<double>(x.channels))));
+  const std::string length =
+      graph_.node("ReduceL2", {x.name}, {{"axes", Integers{1}}, {"keepdims", int64_t{1}}});
+  const std::string unit =
+      graph_.node("Div", {x.name, graph_.node("Max", {length, graph_.constant(kSmallestLength)})});
+  const std::string scaled = multiply(multiply(unit, weight(name + ".g")),
+                                      graph_.constant(std::sqrt(static_cast<double>(x.channels))));
   return {scaled, x.channels, x.size};
 }
 
@@ -103,7 +111,8 @@ OnnxMap OnnxLayers::block(const OnnxMap& x, const std::string& name, const std::
   return h;
 }
 
-OnnxMap OnnxLayers::attention(const OnnxMap& x, const std::string& name, bool full, const AttentionShape& shape) {
+OnnxMap OnnxLayers::attention(const OnnxMap& x, const std::string& name, bool full,
+                              const AttentionShape& shape) {
   const std::string inner = name + "." + shape.inner;
   const std::string memory_name = shape.memory ? inner + "mem_kv" : "";
   const OnnxMap qkv = convolution(norm(x, name + "." + shape.norm), inner + "to_qkv");
@@ -112,7 +121,8 @@ OnnxMap OnnxLayers::attention(const OnnxMap& x, const std::string& name, bool fu
   if (full) {
     y = convolution(attend_full(qkv, memory_name, shape), inner + "to_out");
   } else {
-    y = norm(convolution(attend_linear(qkv, memory_name, shape), inner + "to_out.0"), inner + "to_out.1");
+    y = norm(convolution(attend_linear(qkv, memory_name, shape), inner + "to_out.0"),
+             inner + "to_out.1");
   }
   return {add(y.name, x.name), x.channels, x.size};
 }
@@ -121,30 +131,38 @@ std::string OnnxLayers::memory(const std::string& name, int64_t part) {
   const at::Tensor one = value(name)[part].unsqueeze(0);
   const std::string constant = graph_.tensor(name + (part == 0 ? ".key" : ".value"), one);
   const std::string shape =
-      graph_.node("Concat", {batch_, graph_.constant({one.size(1), one.size(2), one.size(3)})}, {{"axis", int64_t{0}}});
+      graph_.node("Concat", {batch_, graph_.constant({one.size(1), one.size(2), one.size(3)})},
+                  {{"axis", int64_t{0}}});
   return graph_.node("Expand", {constant, shape});
 }
 
-OnnxMap OnnxLayers::attend_full(const OnnxMap& qkv, const std::string& memory_name, const AttentionShape& shape) {
+OnnxMap OnnxLayers::attend_full(const OnnxMap& qkv, const std::string& memory_name,
+                                const AttentionShape& shape) {
   const int64_t positions = qkv.size * qkv.size, hidden = shape.heads * shape.dim_head;
-  const std::vector<std::string> parts = graph_.nodes("Split", {qkv.name}, 3, {{"axis", int64_t{1}}});
+  const std::vector<std::string> parts =
+      graph_.nodes("Split", {qkv.name}, 3, {{"axis", int64_t{1}}});
   const auto heads = [&](const std::string& part) {  // [B, h, N, d]
     return transpose(reshape(part, {0, shape.heads, shape.dim_head, positions}), {0, 1, 3, 2});
   };
-  const std::string q = multiply(heads(parts[0]), graph_.constant(1 / std::sqrt(static_cast<double>(shape.dim_head))));
+  const std::string q = multiply(
+      heads(parts[0]), graph_.constant(1 / std::sqrt(static_cast<double>(shape.dim_head))));
   std::string k = heads(parts[1]), v = heads(parts[2]);
   if (!memory_name.empty()) {
     k = graph_.node("Concat", {memory(memory_name, 0), k}, {{"axis", int64_t{2}}});
     v = graph_.node("Concat", {memory(memory_name, 1), v}, {{"axis", int64_t{2}}});
   }
   const std::string scores = graph_.node("MatMul", {q, transpose(k, {0, 1, 3, 2})});
-  const std::string seen = graph_.node("MatMul", {graph_.node("Softmax", {scores}, {{"axis", int64_t{-1}}}), v});
-  return {reshape(transpose(seen, {0, 1, 3, 2}), {0, hidden, qkv.size, qkv.size}), hidden, qkv.size};
+  const std::string seen =
+      graph_.node("MatMul", {graph_.node("Softmax", {scores}, {{"axis", int64_t{-1}}}), v});
+  return {reshape(transpose(seen, {0, 1, 3, 2}), {0, hidden, qkv.size, qkv.size}), hidden,
+          qkv.size};
 }
 
-OnnxMap OnnxLayers::attend_linear(const OnnxMap& qkv, const std::string& memory_name, const AttentionShape& shape) {
+OnnxMap OnnxLayers::attend_linear(const OnnxMap& qkv, const std::string& memory_name,
+                                  const AttentionShape& shape) {
   const int64_t positions = qkv.size * qkv.size, hidden = shape.heads * shape.dim_head;
-  const std::vector<std::string> parts = graph_.nodes("Split", {qkv.name}, 3, {{"axis", int64_t{1}}});
+  const std::vector<std::string> parts =
+      graph_.nodes("Split", {qkv.name}, 3, {{"axis", int64_t{1}}});
   const auto heads = [&](const std::string& part) {
     return reshape(part, {0, shape.heads, shape.dim_head, positions});
   };
@@ -153,8 +171,9 @@ OnnxMap OnnxLayers::attend_linear(const OnnxMap& qkv, const std::string& memory_
     k = graph_.node("Concat", {memory(memory_name, 0), k}, {{"axis", int64_t{3}}});
     v = graph_.node("Concat", {memory(memory_name, 1), v}, {{"axis", int64_t{3}}});
   }
-  const std::string q = multiply(graph_.node("Softmax", {heads(parts[0])}, {{"axis", int64_t{-2}}}),
-                                 graph_.constant(1 / std::sqrt(static_cast<double>(shape.dim_head))));
+  const std::string q =
+      multiply(graph_.node("Softmax", {heads(parts[0])}, {{"axis", int64_t{-2}}}),
+               graph_.constant(1 / std::sqrt(static_cast<double>(shape.dim_head))));
   k = graph_.node("Softmax", {k}, {{"axis", int64_t{-1}}});
   const std::string context = graph_.node("MatMul", {k, transpose(v, {0, 1, 3, 2})});
   const std::string seen = graph_.node("MatMul", {transpose(context, {0, 1, 3, 2}), q});
@@ -163,9 +182,11 @@ OnnxMap OnnxLayers::attend_linear(const OnnxMap& qkv, const std::string& memory_
 
 std::string OnnxLayers::sinusoidal(const std::string& t, int64_t dim, double theta) {
   graph_.enter("time");
-  const std::string frequencies = graph_.tensor("constant.frequencies", sinusoidal_frequencies(dim, theta));
+  const std::string frequencies =
+      graph_.tensor("constant.frequencies", sinusoidal_frequencies(dim, theta));
   const std::string angles = multiply(column(t), frequencies);
-  return graph_.node("Concat", {graph_.node("Sin", {angles}), graph_.node("Cos", {angles})}, {{"axis", int64_t{1}}});
+  return graph_.node("Concat", {graph_.node("Sin", {angles}), graph_.node("Cos", {angles})},
+                     {{"axis", int64_t{1}}});
 }
 
 std::string OnnxLayers::fourier(const std::string& t, const std::string& weights) {
@@ -173,7 +194,8 @@ std::string OnnxLayers::fourier(const std::string& t, const std::string& weights
   const std::string x = column(t);
   const std::string angles =
       multiply(multiply(multiply(x, weight(weights)), graph_.constant(2.0)), graph_.constant(M_PI));
-  return graph_.node("Concat", {x, graph_.node("Sin", {angles}), graph_.node("Cos", {angles})}, {{"axis", int64_t{1}}});
+  return graph_.node("Concat", {x, graph_.node("Sin", {angles}), graph_.node("Cos", {angles})},
+                     {{"axis", int64_t{1}}});
 }
 
 }  // namespace lockstep

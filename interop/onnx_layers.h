@@ -1,7 +1,8 @@
-// The layers of models/unet/unet_layers.h as ONNX nodes: the same arithmetic in the same order, weights by the
-// same names.
+// The layers of models/unet/unet_layers.h as ONNX nodes: the same arithmetic in the same order,
+// weights by the same names.
 //
-// Maps are square with a size known here; only the batch is open. Dropout is absent, as in evaluation.
+// Maps are square with a size known here; only the batch is open. Dropout is absent, as in
+// evaluation.
 #pragma once
 
 #include <string>
@@ -29,7 +30,8 @@ class OnnxLayers {
   const at::Tensor& value(const std::string& name) const;
 
   OnnxMap convolution(const OnnxMap& x, const std::string& name, int64_t stride = 1);
-  // Space to depth by 2, then the 1x1 convolution `name`: one 2x2 convolution of stride 2 with the same numbers.
+  // Space to depth by 2, then the 1x1 convolution `name`: one 2x2 convolution of stride 2 with the
+  // same numbers.
   OnnxMap space_to_depth(const OnnxMap& x, const std::string& name);
   OnnxMap upsampled(const OnnxMap& x);  // nearest, twice the size
   OnnxMap together(const OnnxMap& x, const OnnxMap& y);
@@ -38,7 +40,8 @@ class OnnxLayers {
   std::string gelu(const std::string& x);
   OnnxMap norm(const OnnxMap& x, const std::string& name);
   OnnxMap block(const OnnxMap& x, const std::string& name, const std::string& condition);
-  OnnxMap attention(const OnnxMap& x, const std::string& name, bool full, const AttentionShape& shape);
+  OnnxMap attention(const OnnxMap& x, const std::string& name, bool full,
+                    const AttentionShape& shape);
 
   // f32 [B] → [B, dim].
   std::string sinusoidal(const std::string& t, int64_t dim, double theta);
@@ -46,14 +49,18 @@ class OnnxLayers {
 
  private:
   std::string add(const std::string& x, const std::string& y) { return graph_.node("Add", {x, y}); }
-  std::string multiply(const std::string& x, const std::string& y) { return graph_.node("Mul", {x, y}); }
+  std::string multiply(const std::string& x, const std::string& y) {
+    return graph_.node("Mul", {x, y});
+  }
   std::string reshape(const std::string& x, const std::vector<int64_t>& shape);
   std::string transpose(const std::string& x, const std::vector<int64_t>& order);
   std::string column(const std::string& t) { return reshape(t, {-1, 1}); }
   // A part of mem_kv for each row of the batch.
   std::string memory(const std::string& name, int64_t part);
-  OnnxMap attend_full(const OnnxMap& qkv, const std::string& memory_name, const AttentionShape& shape);
-  OnnxMap attend_linear(const OnnxMap& qkv, const std::string& memory_name, const AttentionShape& shape);
+  OnnxMap attend_full(const OnnxMap& qkv, const std::string& memory_name,
+                      const AttentionShape& shape);
+  OnnxMap attend_linear(const OnnxMap& qkv, const std::string& memory_name,
+                        const AttentionShape& shape);
 
   OnnxGraph& graph_;
   const NamedTensors& weights_;

@@ -1,8 +1,8 @@
 // The wire format of Protocol Buffers, as far as writing ONNX files needs it.
 //
-// A message is a row of fields: a key (number · 8 + wire type) and a value, either a varint, four bytes, or
-// a length and bytes (protobuf.dev/programming-guides/encoding). Written here by hand because libprotobuf
-// must not be in one process with LibTorch, which carries a copy of its own.
+// A message is a row of fields: a key (number · 8 + wire type) and a value, either a varint, four
+// bytes, or a length and bytes (protobuf.dev/programming-guides/encoding). Written here by hand
+// because libprotobuf must not be in one process with LibTorch, which carries a copy of its own.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 
 namespace lockstep {
 
-// The bytes of one message. Fields come in the order of the calls; a repeated field is a repeated call.
+// The bytes of one message. Fields come in the order of the calls; a repeated field is a repeated
+// call.
 class ProtoMessage {
  public:
   void integer(int field, int64_t value);  // int32, int64, enum; negative ones take ten bytes

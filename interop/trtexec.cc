@@ -18,7 +18,8 @@ extern char** environ;
 namespace lockstep {
 namespace {
 
-// "x:8x3x32x32,t:8": the inputs with a batch of `rows`. TensorRT wants every input with an open size.
+// "x:8x3x32x32,t:8": the inputs with a batch of `rows`. TensorRT wants every input with an open
+// size.
 std::string shapes(const std::vector<Exported::Input>& inputs, int64_t rows) {
   std::vector<std::string> out;
   for (const Exported::Input& input : inputs) {
@@ -54,12 +55,14 @@ BatchProfile parse_batch_profile(const std::string& text) {
     at = next + 1;
   }
   if (numbers.size() != 3 || at != end || numbers[0] > numbers[1] || numbers[1] > numbers[2])
-    throw ConfigError("--batches needs three ascending numbers", "smallest, best and largest batch: --batches 1,8,64",
+    throw ConfigError("--batches needs three ascending numbers",
+                      "smallest, best and largest batch: --batches 1,8,64",
                       {"command line", 1, 1, "--batches " + text});
   return {numbers[0], numbers[1], numbers[2]};
 }
 
-std::vector<std::string> trtexec_words(const std::filesystem::path& onnx, const std::vector<Exported::Input>& inputs,
+std::vector<std::string> trtexec_words(const std::filesystem::path& onnx,
+                                       const std::vector<Exported::Input>& inputs,
                                        const BatchProfile& batch, const std::string& precision) {
   std::vector<std::string> out = {"trtexec",
                                   "--onnx=" + onnx.string(),
@@ -94,7 +97,8 @@ std::optional<std::filesystem::path> find_program(const std::string& name) {
     const size_t colon = rest.find(':');
     const std::filesystem::path candidate = std::filesystem::path(rest.substr(0, colon)) / name;
     std::error_code missing;
-    if (std::filesystem::is_regular_file(candidate, missing) && ::access(candidate.c_str(), X_OK) == 0)
+    if (std::filesystem::is_regular_file(candidate, missing) &&
+        ::access(candidate.c_str(), X_OK) == 0)
       return candidate;
     rest = colon == std::string_view::npos ? std::string_view() : rest.substr(colon + 1);
   }
@@ -107,10 +111,11 @@ int run_program(const std::filesystem::path& program, const std::vector<std::str
   for (std::string& word : copies) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   pid_t child = 0;
-  const int problem = ::posix_spawn(&child, program.c_str(), nullptr, nullptr, pointers.data(), environ);
+  const int problem =
+      ::posix_spawn(&child, program.c_str(), nullptr, nullptr, pointers.data(), environ);
   if (problem != 0)
-    throw EnvironmentError(
-        fmt::format("cannot start '{}': {}", program.string(), std::generic_category().message(problem)));
+    throw EnvironmentError(fmt::format("cannot start '{}': {}", program.string(),
+                                       std::generic_category().message(problem)));
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) throw EnvironmentError(fmt::format("lost sight of '{}'", program.string()));

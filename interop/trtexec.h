@@ -17,9 +17,11 @@ struct BatchProfile {
 // "1,8,64" → BatchProfile. Throws ConfigError unless 1 ≤ a ≤ b ≤ c.
 BatchProfile parse_batch_profile(const std::string& text);
 
-// The words after which `precision` ("", "fp16" or "bf16") is allowed beside float32. Weights and layers that lose
-// too much there stay float32 by TensorRT's choice. The engine goes to FILE.engine.
-std::vector<std::string> trtexec_words(const std::filesystem::path& onnx, const std::vector<Exported::Input>& inputs,
+// The words after which `precision` ("", "fp16" or "bf16") is allowed beside float32. Weights and
+// layers that lose too much there stay float32 by TensorRT's choice. The engine goes to
+// FILE.engine.
+std::vector<std::string> trtexec_words(const std::filesystem::path& onnx,
+                                       const std::vector<Exported::Input>& inputs,
                                        const BatchProfile& batch, const std::string& precision);
 
 // Words as a person types them in a shell.
@@ -28,8 +30,8 @@ std::string shell_text(const std::vector<std::string>& words);
 // The program `name` on the PATH; nothing if there is none.
 std::optional<std::filesystem::path> find_program(const std::string& name);
 
-// Runs `program` with `words` behind its name, its output on ours; returns its exit code, 128 + signal if it
-// was killed. Throws EnvironmentError if it cannot be started.
+// Runs `program` with `words` behind its name, its output on ours; returns its exit code, 128 +
+// signal if it was killed. Throws EnvironmentError if it cannot be started.
 int run_program(const std::filesystem::path& program, const std::vector<std::string>& words);
 
 }  // namespace lockstep

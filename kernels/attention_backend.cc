@@ -14,22 +14,26 @@ const std::vector<std::string>& attention_backends() {
 }
 
 std::string why_no_attention(const std::string& backend, const std::string& device) {
-  if (backend == "efficient" && device == "cpu") return "LibTorch has no memory-efficient attention for CPUs";
+  if (backend == "efficient" && device == "cpu")
+    return "LibTorch has no memory-efficient attention for CPUs";
   return "";
 }
 
 AttentionGuard::AttentionGuard(const std::string& backend) : old_(current()) {
   const std::vector<std::string>& names = attention_backends();
   if (std::find(names.begin(), names.end(), backend) == names.end())
-    throw ConfigError("unknown attention '" + backend + "'", "it is one of auto, math, flash, efficient");
-  if (backend != "auto") set({backend == "flash", backend == "efficient", backend == "math", false});
+    throw ConfigError("unknown attention '" + backend + "'",
+                      "it is one of auto, math, flash, efficient");
+  if (backend != "auto")
+    set({backend == "flash", backend == "efficient", backend == "math", false});
 }
 
 AttentionGuard::~AttentionGuard() { set(old_); }
 
 AttentionGuard::Switches AttentionGuard::current() {
   const at::Context& context = at::globalContext();
-  return {context.userEnabledFlashSDP(), context.userEnabledMemEfficientSDP(), context.userEnabledMathSDP(), context.userEnabledCuDNNSDP()};
+  return {context.userEnabledFlashSDP(), context.userEnabledMemEfficientSDP(),
+          context.userEnabledMathSDP(), context.userEnabledCuDNNSDP()};
 }
 
 void AttentionGuard::set(const Switches& switches) {

@@ -16,8 +16,8 @@ const std::vector<std::string>& attention_backends();
 // "" if `backend` can run on the device type ("cpu", "cuda"), else why not.
 std::string why_no_attention(const std::string& backend, const std::string& device);
 
-// While it lives, attention of the whole process uses `backend` or throws c10::Error: nothing else steps
-// in silently. One at a time.
+// While it lives, attention of the whole process uses `backend` or throws c10::Error: nothing else
+// steps in silently. One at a time.
 class AttentionGuard {
  public:
   // Throws ConfigError for an unknown name.

@@ -28,7 +28,8 @@ constexpr CudaParts kTwins = {
 }  // namespace
 
 const CudaParts& cuda_parts() {
-  static const auto* const parts = static_cast<const CudaParts*>(cuda_parts_of("kernels", kCudaPartsAbi));
+  static const auto* const parts =
+      static_cast<const CudaParts*>(cuda_parts_of("kernels", kCudaPartsAbi));
   return *parts;
 }
 

@@ -1,19 +1,19 @@
 // What the CUDA plug-in gives to this folder: the kernels, as function pointers.
 //
-// liblockstep_cuda.so exports `lockstep_kernels_cuda` (kernels_cuda.cc), which cuda_parts() asks for it.
-// Every pointer has the parameters of its twin in lockstep::cpu (the *_kernel.h headers).
+// liblockstep_cuda.so exports `lockstep_kernels_cuda` (kernels_cuda.cc), which cuda_parts() asks
+// for it. Every pointer has the parameters of its twin in lockstep::cpu (the *_kernel.h headers).
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include "kernels/norms/channel_rows_kernel.h"
-#include "kernels/language/cross_entropy_kernel.h"
 #include "kernels/dropout_kernel.h"
-#include "kernels/norms/group_norm_kernel.h"
+#include "kernels/language/cross_entropy_kernel.h"
 #include "kernels/language/rms_norm_kernel.h"
 #include "kernels/language/rotary_kernel.h"
-#include "kernels/sampler_kernel.h"
 #include "kernels/language/swiglu_kernel.h"
+#include "kernels/norms/channel_rows_kernel.h"
+#include "kernels/norms/group_norm_kernel.h"
+#include "kernels/sampler_kernel.h"
 #include "tensor/random_fill.h"
 
 namespace lockstep::kernels {
@@ -40,9 +40,11 @@ struct CudaParts {
   decltype(&cuda::fill_normal) fill_normal;
 };
 
-// Of the open plug-in, looked up once. Throws EnvironmentError if it was not opened or is of another version.
+// Of the open plug-in, looked up once. Throws EnvironmentError if it was not opened or is of
+// another version.
 const CudaParts& cuda_parts();
-// The kernels for where `x` lies: cuda_parts(), or the twins of lockstep::cpu (whose stream is null).
+// The kernels for where `x` lies: cuda_parts(), or the twins of lockstep::cpu (whose stream is
+// null).
 const CudaParts& kernels_for(const at::Tensor& x);
 
 }  // namespace lockstep::kernels

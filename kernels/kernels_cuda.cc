@@ -29,6 +29,7 @@ constexpr lockstep::kernels::CudaParts kParts = {
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) const lockstep::kernels::CudaParts* lockstep_kernels_cuda(int abi) {
+extern "C" __attribute__((visibility("default"))) const lockstep::kernels::CudaParts*
+lockstep_kernels_cuda(int abi) {
   return abi == lockstep::kernels::kCudaPartsAbi ? &kParts : nullptr;
 }

@@ -20,15 +20,19 @@ MapOrder map_order(const std::string& memory_format, at::Device device) {
 }
 
 at::Tensor map_in_order(const at::Tensor& x, MapOrder order) {
-  return x.contiguous(order == MapOrder::kChannelsLast ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+  return x.contiguous(order == MapOrder::kChannelsLast ? at::MemoryFormat::ChannelsLast
+                                                       : at::MemoryFormat::Contiguous);
 }
 
 at::Tensor convolution_weight(const at::Tensor& weight, MapOrder order) {
-  if (order == MapOrder::kChannelsFirst || weight.is_contiguous(at::MemoryFormat::ChannelsLast)) return weight;
+  if (order == MapOrder::kChannelsFirst || weight.is_contiguous(at::MemoryFormat::ChannelsLast))
+    return weight;
   const at::DeviceType device = weight.device().type();
-  const at::ScalarType dtype =
-      at::autocast::is_autocast_enabled(device) ? at::autocast::get_autocast_dtype(device) : weight.scalar_type();
-  return weight.to(weight.options().dtype(dtype), /*non_blocking=*/false, /*copy=*/false, at::MemoryFormat::ChannelsLast);
+  const at::ScalarType dtype = at::autocast::is_autocast_enabled(device)
+                                   ? at::autocast::get_autocast_dtype(device)
+                                   : weight.scalar_type();
+  return weight.to(weight.options().dtype(dtype), /*non_blocking=*/false, /*copy=*/false,
+                   at::MemoryFormat::ChannelsLast);
 }
 
 }  // namespace lockstep

@@ -9,7 +9,8 @@ namespace {
 constexpr int64_t kBlock = 64;
 
 template <bool kPrevious, bool kNoise>
-[[gnu::always_inline]] inline void block(const SamplerWeights& w, const SamplerArrays& p, int64_t first, int64_t count) {
+[[gnu::always_inline]] inline void block(const SamplerWeights& w, const SamplerArrays& p,
+                                         int64_t first, int64_t count) {
   float next[kBlock], estimate[kBlock];
   for (int64_t i = 0; i < count; ++i) {
     const double x = p.x[first + i], output = p.output[first + i];
@@ -27,7 +28,8 @@ template <bool kPrevious, bool kNoise>
 }
 
 template <bool kPrevious, bool kNoise>
-[[gnu::always_inline]] inline void all(const SamplerWeights& w, const SamplerArrays& p, int64_t count) {
+[[gnu::always_inline]] inline void all(const SamplerWeights& w, const SamplerArrays& p,
+                                       int64_t count) {
   int64_t first = 0;
   for (; first + kBlock <= count; first += kBlock) block<kPrevious, kNoise>(w, p, first, kBlock);
   block<kPrevious, kNoise>(w, p, first, count - first);
@@ -36,10 +38,14 @@ template <bool kPrevious, bool kNoise>
 }  // namespace
 
 LOCKSTEP_CLONES void sampler_loop(const SamplerWeights& w, const SamplerArrays& p, int64_t count) {
-  if (p.previous != nullptr && p.noise != nullptr) all<true, true>(w, p, count);
-  else if (p.previous != nullptr) all<true, false>(w, p, count);
-  else if (p.noise != nullptr) all<false, true>(w, p, count);
-  else all<false, false>(w, p, count);
+  if (p.previous != nullptr && p.noise != nullptr)
+    all<true, true>(w, p, count);
+  else if (p.previous != nullptr)
+    all<true, false>(w, p, count);
+  else if (p.noise != nullptr)
+    all<false, true>(w, p, count);
+  else
+    all<false, false>(w, p, count);
 }
 
 }  // namespace lockstep

@@ -2,7 +2,8 @@
 
 namespace lockstep::help {
 
-const char* const kExamples = R"(lockstep: trains models from YAML; the same weights on any number of ranks
+const char* const kExamples =
+    R"(lockstep: trains models from YAML; the same weights on any number of ranks
 
 Examples
   lockstep train configs/sudoku/quickstart.yaml              train, on the ranks the config names
@@ -273,7 +274,8 @@ Examples
   lockstep config schema                                 JSON Schema, for editors
 )";
 
-const char* const kForward = R"(lockstep forward CONFIG --weights W --inputs I --output O [flags] [key=value ...]
+const char* const kForward =
+    R"(lockstep forward CONFIG --weights W --inputs I --output O [flags] [key=value ...]
 
 Examples
   lockstep forward my.yaml --weights model.safetensors --inputs in.safetensors --output out.safetensors
@@ -282,7 +284,8 @@ Examples
 Runs the model on tensors from a safetensors file: for checking it against another framework. With run.device=cuda on a GPU.
 )";
 
-const char* const kExport = R"(lockstep export RUN|CHECKPOINT|CONFIG --output FILE [flags] [key=value ...]
+const char* const kExport =
+    R"(lockstep export RUN|CHECKPOINT|CONFIG --output FILE [flags] [key=value ...]
 
 Examples
   lockstep export runs/cifar10 --output ema.safetensors                    averaged weights, upstream's names

@@ -12,7 +12,9 @@
 namespace lockstep {
 namespace {
 
-std::string help_hint(const std::string& command) { return "`lockstep " + command + " --help` lists its flags"; }
+std::string help_hint(const std::string& command) {
+  return "`lockstep " + command + " --help` lists its flags";
+}
 
 void refuse_unknown(const CLI::App& app, const std::string& command) {
   for (const std::string& word : app.remaining()) {
@@ -21,7 +23,8 @@ void refuse_unknown(const CLI::App& app, const std::string& command) {
     for (const CLI::Option* option : app.get_options())
       for (const std::string& flag : option->get_lnames()) known.push_back("--" + flag);
     const std::string near = name.rfind("--", 0) == 0 ? nearest_word(name, known) : "";
-    if (!near.empty()) throw ConfigError("unknown flag '" + name + "'", "did you mean '" + near + "'?");
+    if (!near.empty())
+      throw ConfigError("unknown flag '" + name + "'", "did you mean '" + near + "'?");
     throw ConfigError("'" + word + "' is not understood here", help_hint(command));
   }
 }
@@ -54,13 +57,15 @@ void set_from_environment(const char* name, std::string& value) {
 int64_t to_count(const std::string& text, const std::string& flag) {
   char* end = nullptr;
   const long value = std::strtol(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || value < 1) throw ConfigError(flag + " wants a whole number ≥ 1, not '" + text + "'");
+  if (text.empty() || *end != '\0' || value < 1)
+    throw ConfigError(flag + " wants a whole number ≥ 1, not '" + text + "'");
   return value;
 }
 
 // What torchrun has a flag or a PET_ variable for. "" = not given.
 struct TorchrunFlags {
-  std::string per_node, nodes, node_rank, master_address, master_port, restarts, id, endpoint, backend, config;
+  std::string per_node, nodes, node_rank, master_address, master_port, restarts, id, endpoint,
+      backend, config;
   std::string log_folder, tee, redirects;
   bool standalone = false;
 };
@@ -96,14 +101,16 @@ void set_from_environment(TorchrunFlags& flags) {
            {"PET_TEE", &flags.tee},
            {"PET_REDIRECTS", &flags.redirects}})
     set_from_environment(name, *value);
-  if (const char* standalone = std::getenv("PET_STANDALONE")) flags.standalone |= std::string(standalone) == "1";
+  if (const char* standalone = std::getenv("PET_STANDALONE"))
+    flags.standalone |= std::string(standalone) == "1";
 }
 
 int64_t to_number(const std::string& text, const std::string& flag, int64_t least, int64_t most) {
   char* end = nullptr;
   const long value = std::strtol(text.c_str(), &end, 10);
   if (text.empty() || *end != '\0' || value < least || value > most)
-    throw ConfigError(flag + " wants a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", not '" + text + "'",
+    throw ConfigError(flag + " wants a whole number from " + std::to_string(least) + " to " +
+                          std::to_string(most) + ", not '" + text + "'",
                       "`lockstep train --help` lists torchrun's flags");
   return value;
 }
@@ -112,8 +119,9 @@ int64_t to_number(const std::string& text, const std::string& flag, int64_t leas
 int64_t count_nodes(const std::string& text) {
   const size_t colon = text.find(':');
   if (colon != std::string::npos && text.substr(0, colon) != text.substr(colon + 1))
-    throw ConfigError("--nnodes " + text + ": the number of nodes cannot change during a run",
-                      "give one number; a stopped run goes on with another one by `lockstep resume`");
+    throw ConfigError(
+        "--nnodes " + text + ": the number of nodes cannot change during a run",
+        "give one number; a stopped run goes on with another one by `lockstep resume`");
   return to_count(text.substr(0, colon), "--nnodes");
 }
 
@@ -122,23 +130,29 @@ std::optional<JobNode> job_node(const TorchrunFlags& flags) {
   JobNode node;
   node.nodes = flags.nodes.empty() ? 1 : count_nodes(flags.nodes);
   if (flags.standalone && node.nodes > 1)
-    throw ConfigError("--standalone means one node, --nnodes " + flags.nodes + " several", "give one of them");
+    throw ConfigError("--standalone means one node, --nnodes " + flags.nodes + " several",
+                      "give one of them");
   std::string address = flags.master_address, port = flags.master_port;
   const size_t colon = flags.endpoint.rfind(':');
   if (address.empty()) address = flags.endpoint.substr(0, colon);
   if (port.empty() && colon != std::string::npos) port = flags.endpoint.substr(colon + 1);
   if (node.nodes == 1) return std::nullopt;  // rank 0 is here, and any free port will do
-  if (flags.node_rank.empty()) throw ConfigError("--nnodes " + flags.nodes + " needs --node-rank", "number the nodes from 0");
+  if (flags.node_rank.empty())
+    throw ConfigError("--nnodes " + flags.nodes + " needs --node-rank", "number the nodes from 0");
   if (address.empty())
-    throw ConfigError("--nnodes " + flags.nodes + " needs --master-addr", "name an address of node 0 that all nodes reach");
+    throw ConfigError("--nnodes " + flags.nodes + " needs --master-addr",
+                      "name an address of node 0 that all nodes reach");
   if (flags.per_node.empty() || flags.per_node == "auto" || flags.per_node == "cpu")
-    throw ConfigError("--nnodes " + flags.nodes + " needs --nproc-per-node", "say how many ranks each node starts, the same on all");
+    throw ConfigError("--nnodes " + flags.nodes + " needs --nproc-per-node",
+                      "say how many ranks each node starts, the same on all");
   node.rank = to_number(flags.node_rank, "--node-rank", 0, node.nodes - 1);
   node.ranks_per_node = to_count(flags.per_node, "--nproc-per-node");
   node.master_address = address;
-  node.master_port = port.empty() ? kDefaultMasterPort : static_cast<int>(to_number(port, "--master-port", 1, 65'535));
+  node.master_port = port.empty() ? kDefaultMasterPort
+                                  : static_cast<int>(to_number(port, "--master-port", 1, 65'535));
   node.secret = flags.id;
-  node.max_restarts = flags.restarts.empty() ? 3 : to_number(flags.restarts, "--max-restarts", 0, 1'000'000);
+  node.max_restarts =
+      flags.restarts.empty() ? 3 : to_number(flags.restarts, "--max-restarts", 0, 1'000'000);
   return node;
 }
 
@@ -156,19 +170,23 @@ std::vector<std::string> with_dashes(const std::vector<std::string>& arguments) 
 
 namespace {
 
-void take_words(const std::string& command, const std::vector<std::string>& words, TrainFlags& flags) {
+void take_words(const std::string& command, const std::vector<std::string>& words,
+                TrainFlags& flags) {
   for (const std::string& word : words) {
     if (is_override(word)) {
       flags.overrides.push_back(word);
     } else if (flags.target.empty()) {
       flags.target = word;
     } else {
-      throw ConfigError("'" + word + "' is no override", "overrides look like train.steps=100; " + help_hint(command));
+      throw ConfigError("'" + word + "' is no override",
+                        "overrides look like train.steps=100; " + help_hint(command));
     }
   }
   if (flags.target.empty()) {
-    throw ConfigError(command == "train" ? "train needs a config file" : "resume needs a run folder",
-                      command == "train" ? "try `lockstep train configs/sudoku/quickstart.yaml`" : "`lockstep runs` lists them");
+    throw ConfigError(
+        command == "train" ? "train needs a config file" : "resume needs a run folder",
+        command == "train" ? "try `lockstep train configs/sudoku/quickstart.yaml`"
+                           : "`lockstep runs` lists them");
   }
 }
 
@@ -192,12 +210,15 @@ TrainFlags read_train_flags(const std::string& command, const std::vector<std::s
 
   std::string per_node = torchrun.per_node == "cpu" ? "auto" : torchrun.per_node;
   if (!per_node.empty()) {
-    if (flags.ranks) throw ConfigError("--ranks and --nproc-per-node say the same thing twice", "give one of them");
+    if (flags.ranks)
+      throw ConfigError("--ranks and --nproc-per-node say the same thing twice",
+                        "give one of them");
     if (per_node != "auto") to_count(per_node, "--nproc-per-node");
     flags.overrides.push_back("launch.ranks_per_node=" + per_node);
   }
   if (!profile.empty()) flags.overrides.push_back("log.profile_steps=\"" + profile + "\"");
-  if (!torchrun.restarts.empty()) flags.overrides.push_back("launch.max_restarts=" + torchrun.restarts);
+  if (!torchrun.restarts.empty())
+    flags.overrides.push_back("launch.max_restarts=" + torchrun.restarts);
   flags.node = job_node(torchrun);
   if (flags.node) flags.overrides.push_back("launch.nodes=" + std::to_string(flags.node->nodes));
   flags.log_link = torchrun.log_folder;
@@ -217,11 +238,17 @@ SweepFlags read_sweep_flags(const std::vector<std::string>& arguments) {
   parse(app, "sweep", arguments);
   flags.print = flags.print || dry_run;
   for (const std::string& word : words) {
-    if (is_override(word)) flags.overrides.push_back(word);
-    else if (flags.target.empty()) flags.target = word;
-    else throw ConfigError("'" + word + "' is no override", "overrides look like train.steps=100; " + help_hint("sweep"));
+    if (is_override(word))
+      flags.overrides.push_back(word);
+    else if (flags.target.empty())
+      flags.target = word;
+    else
+      throw ConfigError("'" + word + "' is no override",
+                        "overrides look like train.steps=100; " + help_hint("sweep"));
   }
-  if (flags.target.empty()) throw ConfigError("sweep needs its file", "try `lockstep sweep configs/sudoku/sweep.yaml --print`");
+  if (flags.target.empty())
+    throw ConfigError("sweep needs its file",
+                      "try `lockstep sweep configs/sudoku/sweep.yaml --print`");
   return flags;
 }
 
@@ -231,20 +258,24 @@ namespace {
 int to_streams(const std::string& text, const char* flag) {
   if (text.empty()) return 0;
   if (text.find(':') != std::string::npos)
-    throw ConfigError(std::string(flag) + " " + text + ": streams of single ranks cannot be chosen", "give 0, 1, 2 or 3 for all ranks");
+    throw ConfigError(std::string(flag) + " " + text + ": streams of single ranks cannot be chosen",
+                      "give 0, 1, 2 or 3 for all ranks");
   return static_cast<int>(to_number(text, flag, 0, 3));
 }
 
-// Where the program begins: behind `--`, else at the first word that is neither a flag nor the value of one.
+// Where the program begins: behind `--`, else at the first word that is neither a flag nor the
+// value of one.
 size_t find_program(const std::vector<std::string>& words) {
   const auto marks = std::find(words.begin(), words.end(), "--");
   size_t at = 0;
   while (at < words.size() && words[at].starts_with("-")) {
     if (words[at] == "--") return at + 1;
-    const bool alone = words[at] == "--standalone" || words[at] == "--no-python" || words[at].find('=') != std::string::npos;
+    const bool alone = words[at] == "--standalone" || words[at] == "--no-python" ||
+                       words[at].find('=') != std::string::npos;
     at += alone ? 1 : 2;
   }
-  if (at >= words.size() && marks != words.end()) return static_cast<size_t>(marks - words.begin()) + 1;
+  if (at >= words.size() && marks != words.end())
+    return static_cast<size_t>(marks - words.begin()) + 1;
   return std::min(at, words.size());
 }
 
@@ -252,7 +283,8 @@ size_t find_program(const std::vector<std::string>& words) {
 
 LaunchFlags read_launch_flags(const std::vector<std::string>& arguments) {
   const size_t begin = find_program(with_dashes(arguments));
-  std::vector<std::string> words(arguments.begin(), arguments.begin() + static_cast<std::ptrdiff_t>(begin));
+  std::vector<std::string> words(arguments.begin(),
+                                 arguments.begin() + static_cast<std::ptrdiff_t>(begin));
   if (!words.empty() && words.back() == "--") words.pop_back();
   LaunchFlags flags;
   flags.program.assign(arguments.begin() + static_cast<std::ptrdiff_t>(begin), arguments.end());
@@ -261,26 +293,36 @@ LaunchFlags read_launch_flags(const std::vector<std::string>& arguments) {
   CLI::App app;
   add_torchrun_flags(app, torchrun);
   app.add_option("--with", flags.with)->check(CLI::IsMember({"auto", "local", "mpirun", "srun"}));
-  app.add_flag("--no-python", no_python);  // torchrun's; here no program is taken for a Python script
+  app.add_flag("--no-python",
+               no_python);  // torchrun's; here no program is taken for a Python script
   parse(app, "launch", words);
   set_from_environment(torchrun);
-  if (flags.program.empty()) throw ConfigError("launch needs a program", "lockstep launch --nproc-per-node 4 -- ./program arguments");
+  if (flags.program.empty())
+    throw ConfigError("launch needs a program",
+                      "lockstep launch --nproc-per-node 4 -- ./program arguments");
   if (to_streams(torchrun.tee, "--tee") != 0)
-    throw ConfigError("--tee cannot write to the terminal and to files at once", "use --redirects with --log-dir, or neither");
+    throw ConfigError("--tee cannot write to the terminal and to files at once",
+                      "use --redirects with --log-dir, or neither");
   if (const auto node = job_node(torchrun)) {
     flags.node = *node;
   } else {
-    flags.node.ranks_per_node = torchrun.per_node.empty() ? 1
-                                : torchrun.per_node == "auto" || torchrun.per_node == "cpu"
-                                    ? static_cast<int64_t>(std::max(1u, std::thread::hardware_concurrency()))
-                                    : to_count(torchrun.per_node, "--nproc-per-node");
-    if (!torchrun.master_port.empty()) flags.node.master_port = static_cast<int>(to_number(torchrun.master_port, "--master-port", 0, 65'535));
+    flags.node.ranks_per_node =
+        torchrun.per_node.empty() ? 1
+        : torchrun.per_node == "auto" || torchrun.per_node == "cpu"
+            ? static_cast<int64_t>(std::max(1u, std::thread::hardware_concurrency()))
+            : to_count(torchrun.per_node, "--nproc-per-node");
+    if (!torchrun.master_port.empty())
+      flags.node.master_port =
+          static_cast<int>(to_number(torchrun.master_port, "--master-port", 0, 65'535));
     flags.node.secret = torchrun.id;
-    flags.node.max_restarts = torchrun.restarts.empty() ? 0 : to_number(torchrun.restarts, "--max-restarts", 0, 1'000'000);
+    flags.node.max_restarts = torchrun.restarts.empty()
+                                  ? 0
+                                  : to_number(torchrun.restarts, "--max-restarts", 0, 1'000'000);
   }
   flags.redirects = to_streams(torchrun.redirects, "--redirects");
   flags.log_folder = torchrun.log_folder;
-  if (flags.redirects != 0 && flags.log_folder.empty()) throw ConfigError("--redirects needs --log-dir", "name a folder for the files");
+  if (flags.redirects != 0 && flags.log_folder.empty())
+    throw ConfigError("--redirects needs --log-dir", "name a folder for the files");
   return flags;
 }
 
@@ -290,7 +332,8 @@ ReportFlags read_report_flags(const std::vector<std::string>& arguments) {
   app.add_option("runs", flags.runs);
   app.add_option("--output", flags.output);
   parse(app, "report", arguments);
-  if (flags.runs.empty()) throw ConfigError("report needs a run folder", "`lockstep runs` lists them");
+  if (flags.runs.empty())
+    throw ConfigError("report needs a run folder", "`lockstep runs` lists them");
   return flags;
 }
 

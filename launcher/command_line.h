@@ -17,10 +17,10 @@ struct TrainFlags {
   std::string target;                  // CONFIG or RUN
   std::vector<std::string> overrides;  // key=value …; torchrun's flags become overrides, too
   std::optional<int64_t> ranks;
-  int64_t dry_run_steps = 0;           // 0: a whole run
-  std::string run_folder;              // "" = a new one below run.folder
-  std::optional<JobNode> node;         // one of several nodes, each with its own launcher
-  std::string log_link;                // --log-dir: a folder that gets a link to the run's logs
+  int64_t dry_run_steps = 0;    // 0: a whole run
+  std::string run_folder;       // "" = a new one below run.folder
+  std::optional<JobNode> node;  // one of several nodes, each with its own launcher
+  std::string log_link;         // --log-dir: a folder that gets a link to the run's logs
 };
 // Throws ConfigError. `command` is "train" or "resume".
 TrainFlags read_train_flags(const std::string& command, const std::vector<std::string>& arguments);

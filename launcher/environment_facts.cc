@@ -37,7 +37,8 @@ nlohmann::json instruction_sets() {
   nlohmann::json found = nlohmann::json::array();
   std::istringstream words(value_in("/proc/cpuinfo", "flags", ':'));
   for (std::string word; words >> word;) {
-    for (const char* known : {"sse4_2", "avx", "fma", "avx2", "avx512f", "avx512bw", "avx512vl", "avx512_bf16", "avx512_vnni", "amx_bf16"})
+    for (const char* known : {"sse4_2", "avx", "fma", "avx2", "avx512f", "avx512bw", "avx512vl",
+                              "avx512_bf16", "avx512_vnni", "amx_bf16"})
       if (word == known) found.push_back(word);
   }
   return found;
@@ -74,7 +75,8 @@ std::string version_of(const std::string& program) {
 
 }  // namespace
 
-std::string environment_facts(const std::string& mpirun, const std::vector<std::string>& command_line) {
+std::string environment_facts(const std::string& mpirun,
+                              const std::vector<std::string>& command_line) {
   utsname system{};
   uname(&system);
   const double kibibytes = std::strtod(value_in("/proc/meminfo", "MemTotal", ':').c_str(), nullptr);
@@ -94,7 +96,8 @@ std::string environment_facts(const std::string& mpirun, const std::vector<std::
       {"processor", value_in("/proc/cpuinfo", "model name", ':')},
       {"cores", sysconf(_SC_NPROCESSORS_ONLN)},
       {"usable_cores", usable_cores()},
-      {"memory_gigabytes", static_cast<double>(static_cast<long>(kibibytes / 1048576 * 10 + 0.5)) / 10},
+      {"memory_gigabytes",
+       static_cast<double>(static_cast<long>(kibibytes / 1048576 * 10 + 0.5)) / 10},
       {"instruction_sets", instruction_sets()},
       {"mpirun", mpirun},
   };

@@ -8,6 +8,7 @@ namespace lockstep {
 
 // JSON text: versions, host, processor, memory, instruction sets, mpirun, the command line.
 // `mpirun` may be "".
-std::string environment_facts(const std::string& mpirun, const std::vector<std::string>& command_line);
+std::string environment_facts(const std::string& mpirun,
+                              const std::vector<std::string>& command_line);
 
 }  // namespace lockstep

@@ -16,15 +16,19 @@
 namespace lockstep {
 namespace {
 
-// Unlike a training, which is the same under all of them, a program may know MPI or not: mpirun only
-// if it is asked for.
+// Unlike a training, which is the same under all of them, a program may know MPI or not: mpirun
+// only if it is asked for.
 StartChoice choose(const LaunchFlags& flags, const LaunchPlan& plan, const Variables& variables) {
-  const bool in_slurm = variables.count("SLURM_JOB_ID") > 0 && variables.count("SLURM_STEP_ID") == 0;
-  if (flags.with == "srun" || (flags.with == "auto" && in_slurm && flags.node.nodes == 1)) return {StartWay::kSrun, "", ""};
+  const bool in_slurm =
+      variables.count("SLURM_JOB_ID") > 0 && variables.count("SLURM_STEP_ID") == 0;
+  if (flags.with == "srun" || (flags.with == "auto" && in_slurm && flags.node.nodes == 1))
+    return {StartWay::kSrun, "", ""};
   if (flags.with != "mpirun") return {StartWay::kLocal, "", ""};
   const std::string mpirun = find_mpirun(variables);
   if (mpirun.empty()) return choose_start(plan, variables, mpirun);  // says what is missing
-  if (flags.node.nodes > 1) throw ConfigError("--with mpirun starts the ranks of this machine only", "leave --nnodes out, or --with");
+  if (flags.node.nodes > 1)
+    throw ConfigError("--with mpirun starts the ranks of this machine only",
+                      "leave --nnodes out, or --with");
   return {StartWay::kMpirun, "", mpirun};
 }
 
@@ -49,7 +53,8 @@ int launch_command(const std::vector<std::string>& arguments) {
   job.program = flags.program;
   job.log_folder = flags.log_folder;
   job.redirects = flags.redirects;
-  if (choice.way == StartWay::kSrun && job.node.master_address == "127.0.0.1") job.node.master_address = meeting_host();
+  if (choice.way == StartWay::kSrun && job.node.master_address == "127.0.0.1")
+    job.node.master_address = meeting_host();
   // Only looked for: rank 0 of the program listens there itself.
   if (job.node.rank == 0) bind_master(job.node);
   std::optional<ScratchFolder> scratch;
@@ -59,9 +64,11 @@ int launch_command(const std::vector<std::string>& arguments) {
     job.environment = starter_variables(choice);
     job.program = starter_words(choice, plan, scratch ? scratch->path() : "");
     if (choice.way == StartWay::kMpirun)
-      for (auto& variable : rank_environment()) job.environment.push_back(std::move(variable));  // mpirun passes them on
+      for (auto& variable : rank_environment())
+        job.environment.push_back(std::move(variable));  // mpirun passes them on
     if (choice.way == StartWay::kMpirun)
-      for (const char* name : {"MASTER_ADDR", "MASTER_PORT"}) job.program.insert(job.program.end(), {"-x", name});
+      for (const char* name : {"MASTER_ADDR", "MASTER_PORT"})
+        job.program.insert(job.program.end(), {"-x", name});
     job.program.insert(job.program.end(), {launcher_path(), "as-torch-rank"});
     job.program.insert(job.program.end(), flags.program.begin(), flags.program.end());
   }

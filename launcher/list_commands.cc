@@ -26,7 +26,9 @@ struct Row {
 
 int64_t planned_steps(const RunFolder& run) {
   const auto json = nlohmann::json::parse(read_file(run.plan(), 1 << 24), nullptr, false);
-  return json.is_object() && json.contains("steps") && json["steps"].is_number() ? json["steps"].get<int64_t>() : 0;
+  return json.is_object() && json.contains("steps") && json["steps"].is_number()
+             ? json["steps"].get<int64_t>()
+             : 0;
 }
 
 Row describe(const RunFolder& run) {
@@ -65,11 +67,13 @@ int runs_command(const std::vector<std::string>& arguments) {
   const RunsFlags flags = read_runs_flags(arguments);
   std::error_code missing;
   if (!fs::is_directory(flags.folder, missing)) {
-    throw ConfigError("there is no folder " + flags.folder, "`lockstep runs FOLDER` looks elsewhere");
+    throw ConfigError("there is no folder " + flags.folder,
+                      "`lockstep runs FOLDER` looks elsewhere");
   }
   std::vector<RunFolder> runs;
   collect(flags.folder, 2, runs);
-  std::sort(runs.begin(), runs.end(), [](const RunFolder& a, const RunFolder& b) { return a.root < b.root; });
+  std::sort(runs.begin(), runs.end(),
+            [](const RunFolder& a, const RunFolder& b) { return a.root < b.root; });
   std::vector<Row> rows;
   size_t width = 4;
   for (const RunFolder& run : runs) {
@@ -77,17 +81,21 @@ int runs_command(const std::vector<std::string>& arguments) {
     width = std::max(width, rows.back().path.size());
   }
   if (!flags.json && rows.empty()) std::printf("no runs in %s\n", flags.folder.c_str());
-  if (!flags.json && !rows.empty()) std::printf("%-*s  %-8s %15s  %s\n", static_cast<int>(width), "run", "state", "step", "score");
+  if (!flags.json && !rows.empty())
+    std::printf("%-*s  %-8s %15s  %s\n", static_cast<int>(width), "run", "state", "step", "score");
   for (const Row& row : rows) {
     if (flags.json) {
-      const nlohmann::ordered_json json{
-          {"run", row.path}, {"state", row.state}, {"step", row.step}, {"steps", row.steps}, {"score", row.score}};
+      const nlohmann::ordered_json json{{"run", row.path},
+                                        {"state", row.state},
+                                        {"step", row.step},
+                                        {"steps", row.steps},
+                                        {"score", row.score}};
       std::printf("%s\n", json.dump().c_str());
       continue;
     }
     const std::string step = std::to_string(row.step) + "/" + std::to_string(row.steps);
-    std::printf("%-*s  %-8s %15s  %s\n", static_cast<int>(width), row.path.c_str(), row.state.c_str(), step.c_str(),
-                row.score.c_str());
+    std::printf("%-*s  %-8s %15s  %s\n", static_cast<int>(width), row.path.c_str(),
+                row.state.c_str(), step.c_str(), row.score.c_str());
   }
   return 0;
 }
@@ -109,12 +117,14 @@ int logs_command(const std::vector<std::string>& arguments) {
   const fs::path path = run.rank_log(attempt, rank);
   std::ifstream file(path, std::ios::binary);
   if (!file) {
-    throw ConfigError("rank " + std::to_string(rank) + " of attempt " + std::to_string(attempt) + " has no log: " + path.string(),
+    throw ConfigError("rank " + std::to_string(rank) + " of attempt " + std::to_string(attempt) +
+                          " has no log: " + path.string(),
                       "`ls " + run.attempt(attempt).string() + "` shows which there are");
   }
   std::fprintf(stderr, "%s\n", path.c_str());
   if (flags.lines > 0) {
-    for (const std::string& line : last_lines(path, static_cast<size_t>(flags.lines))) std::printf("%s\n", line.c_str());
+    for (const std::string& line : last_lines(path, static_cast<size_t>(flags.lines)))
+      std::printf("%s\n", line.c_str());
     return 0;
   }
   for (std::string line; std::getline(file, line);) std::printf("%s\n", line.c_str());

@@ -29,7 +29,8 @@ const CommandEntry& find_command(const std::string& name) {
   }
   const std::string near = nearest_word(name, names);
   throw ConfigError("unknown command '" + name + "'",
-                    near.empty() ? "`lockstep --help` lists the commands" : "did you mean `lockstep " + near + "`?");
+                    near.empty() ? "`lockstep --help` lists the commands"
+                                 : "did you mean `lockstep " + near + "`?");
 }
 
 int run(const std::vector<std::string>& words) {
@@ -38,13 +39,15 @@ int run(const std::vector<std::string>& words) {
   const std::vector<std::string> arguments(words.begin() + 1, words.end());
   if (words[0] == "as-rank") return run_as_rank(arguments);
   if (words[0] == "as-torch-rank") return run_as_torch_rank(arguments);
-  if (words[0] == "help") return print(arguments.empty() ? overview() : find_command(arguments[0]).help);
+  if (words[0] == "help")
+    return print(arguments.empty() ? overview() : find_command(arguments[0]).help);
   const CommandEntry& command = find_command(words[0]);
   // `launch -- PROGRAM --help` is the program's to answer.
   const auto own_end = std::find(arguments.begin(), arguments.end(), "--");
   // `data make sudoku --help` is the worker's to answer; `data --help` is ours.
   const bool by_worker = command.name == "data" && arguments.size() > 1;
-  if (!by_worker && std::any_of(arguments.begin(), own_end, asks_for_help)) return print(command.help);
+  if (!by_worker && std::any_of(arguments.begin(), own_end, asks_for_help))
+    return print(command.help);
   return command.run(arguments);
 }
 

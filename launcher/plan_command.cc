@@ -13,7 +13,9 @@ int plan_command(const std::vector<std::string>& arguments) {
   const auto json = std::remove(words.begin(), words.end(), "--json");
   const bool as_json = json != words.end();
   words.erase(json, words.end());
-  if (words.empty()) throw ConfigError("plan needs a config file", "try `lockstep plan configs/sudoku/quickstart.yaml`");
+  if (words.empty())
+    throw ConfigError("plan needs a config file",
+                      "try `lockstep plan configs/sudoku/quickstart.yaml`");
   words.insert(words.begin(), "plan");
   words.push_back("--json");  // the text for people is in it, too
   const WorkerAnswer answer = ask_worker(words, nullptr);

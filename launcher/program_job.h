@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "launcher/ranks/console.h"
 #include "launcher/nodes/job_node.h"
+#include "launcher/ranks/console.h"
 #include "launcher/ranks/signal_watch.h"
 
 namespace lockstep {
@@ -20,9 +20,9 @@ struct JobOptions {
   std::vector<std::string> program;  // and its arguments
   bool is_worker = false;            // Lockstep's own: its exit codes say whether to start again
   bool local = true;                 // false: `program` is mpirun or srun, one process
-  std::string log_folder;            // "" = none; else LOCAL_RANK/stdout.log and stderr.log below attempt_N
+  std::string log_folder;  // "" = none; else LOCAL_RANK/stdout.log and stderr.log below attempt_N
   std::vector<std::pair<std::string, std::string>> environment;  // set in addition
-  int redirects = 0;                 // torchrun's: 1 stdout, 2 stderr, 3 both into log_folder
+  int redirects = 0;  // torchrun's: 1 stdout, 2 stderr, 3 both into log_folder
 };
 
 // The exit code of the rank that failed first, 128 + its signal if it was killed, 0 if all is well.

@@ -7,9 +7,9 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "launcher/command_line.h"
-#include "launcher/ranks/console.h"
 #include "launcher/environment_facts.h"
 #include "launcher/program_job.h"
+#include "launcher/ranks/console.h"
 #include "launcher/ranks/run_lock.h"
 #include "launcher/ranks/supervisor.h"
 #include "launcher/worker_program.h"
@@ -19,11 +19,14 @@ namespace lockstep {
 namespace {
 
 // Asks the worker for the plan; its exit code in `code` if it has none.
-std::optional<LaunchPlan> ask_for_plan(const TrainFlags& flags, bool resume, SignalWatch& signals, int& code) {
+std::optional<LaunchPlan> ask_for_plan(const TrainFlags& flags, bool resume, SignalWatch& signals,
+                                       int& code) {
   std::vector<std::string> words{"plan", flags.target};
   words.insert(words.end(), flags.overrides.begin(), flags.overrides.end());
   words.push_back(resume ? "--resume" : "--prepare");
-  const auto add = [&](const char* flag, const std::string& value) { words.insert(words.end(), {flag, value}); };
+  const auto add = [&](const char* flag, const std::string& value) {
+    words.insert(words.end(), {flag, value});
+  };
   if (!flags.run_folder.empty()) add("--run-folder", flags.run_folder);
   if (flags.dry_run_steps > 0) add("--dry-run", std::to_string(flags.dry_run_steps));
   if (flags.ranks) add("--ranks", std::to_string(*flags.ranks));
@@ -31,12 +34,15 @@ std::optional<LaunchPlan> ask_for_plan(const TrainFlags& flags, bool resume, Sig
   if (signals.stop_requested()) {
     // One Ctrl-C is a request like SIGTERM: nothing is lost, so it ends as every other stop.
     std::fputs(resume ? "stopped before the run went on: it is as it was\n"
-                      : "stopped before the run began: nothing was started, nothing is lost\n", stderr);
+                      : "stopped before the run began: nothing was started, nothing is lost\n",
+               stderr);
     code = static_cast<int>(signals.end_at_once() ? ExitCode::kInterrupted : ExitCode::kStopped);
     return std::nullopt;
   }
   code = answer.code;
-  if (code > 128) throw InternalError("lockstep-worker died of " + signal_name(code - 128) + " while it made the plan");
+  if (code > 128)
+    throw InternalError("lockstep-worker died of " + signal_name(code - 128) +
+                        " while it made the plan");
   if (code != 0) return std::nullopt;
   return parse_launch_plan(answer.last_line);
 }
@@ -49,8 +55,9 @@ RunFolder make_run_folder(const TrainFlags& flags, const LaunchPlan& plan) {
 
 void refuse_run(const RunFolder& run) {
   if (!run.holds_run()) return;
-  throw ConfigError(run.root.string() + " holds a run already",
-                    "go on with it by `lockstep resume " + run.root.string() + "`, or name another --run-folder");
+  throw ConfigError(
+      run.root.string() + " holds a run already",
+      "go on with it by `lockstep resume " + run.root.string() + "`, or name another --run-folder");
 }
 
 // The plan last: from then on the folder holds a run.
@@ -62,15 +69,18 @@ void write_run_files(const RunFolder& run, const LaunchPlan& plan) {
 void say_how_it_ended(const RunFolder& run, ExitCode code, Console& console) {
   const RunStatus status = read_status(run);
   if (code == ExitCode::kStopped && status.checkpoint.empty()) {
-    console.line("stopped before the first checkpoint; start again: lockstep resume " + run.root.string());
+    console.line("stopped before the first checkpoint; start again: lockstep resume " +
+                 run.root.string());
   } else if (code == ExitCode::kStopped) {
-    console.line("stopped at step " + std::to_string(status.step) + ", saved as " + status.checkpoint +
-                 "; go on: lockstep resume " + run.root.string());
+    console.line("stopped at step " + std::to_string(status.step) + ", saved as " +
+                 status.checkpoint + "; go on: lockstep resume " + run.root.string());
   } else if (code == ExitCode::kInterrupted) {
-    console.line("ended at once; newest checkpoint: " + (status.checkpoint.empty() ? "none" : status.checkpoint) +
+    console.line("ended at once; newest checkpoint: " +
+                 (status.checkpoint.empty() ? "none" : status.checkpoint) +
                  "; go on: lockstep resume " + run.root.string());
   } else if (code == ExitCode::kRanks) {
-    console.line("help: `lockstep logs " + run.root.string() + "` shows the log of the rank that failed; go on: lockstep resume " +
+    console.line("help: `lockstep logs " + run.root.string() +
+                 "` shows the log of the rank that failed; go on: lockstep resume " +
                  run.root.string());
   }
 }
@@ -88,7 +98,8 @@ void draw_report(const RunFolder& run, ExitCode code, Console& console) {
   }
 }
 
-std::vector<std::string> command_words(const char* command, const std::vector<std::string>& arguments) {
+std::vector<std::string> command_words(const char* command,
+                                       const std::vector<std::string>& arguments) {
   std::vector<std::string> words{"lockstep", command};
   words.insert(words.end(), arguments.begin(), arguments.end());
   return words;
@@ -101,7 +112,8 @@ std::vector<std::string> foreign_words(const TrainFlags& flags, bool resume) {
   words.push_back(flags.target);
   words.insert(words.end(), flags.overrides.begin(), flags.overrides.end());
   if (!flags.run_folder.empty()) words.insert(words.end(), {"--run-folder", flags.run_folder});
-  if (flags.dry_run_steps > 0) words.insert(words.end(), {"--dry-run", std::to_string(flags.dry_run_steps)});
+  if (flags.dry_run_steps > 0)
+    words.insert(words.end(), {"--dry-run", std::to_string(flags.dry_run_steps)});
   return words;
 }
 
@@ -146,16 +158,23 @@ void check_master(const TrainFlags& flags) {
 void link_logs(const TrainFlags& flags, const RunFolder& run) {
   if (flags.log_link.empty()) return;
   make_folders(flags.log_link);
-  const fs::path link = fs::path(flags.log_link) / (run.root.parent_path().filename().string() + "-" + run.root.filename().string());
+  const fs::path link = fs::path(flags.log_link) / (run.root.parent_path().filename().string() +
+                                                    "-" + run.root.filename().string());
   std::error_code taken;
-  fs::create_directory_symlink(fs::absolute(run.root / "logs"), link, taken);  // the link of an earlier start will do
+  fs::create_directory_symlink(fs::absolute(run.root / "logs"), link,
+                               taken);  // the link of an earlier start will do
 }
 
-int supervise(const RunFolder& run, const LaunchPlan& plan, const StartChoice& start, const TrainFlags& flags,
-              SignalWatch& signals) {
+int supervise(const RunFolder& run, const LaunchPlan& plan, const StartChoice& start,
+              const TrainFlags& flags, SignalWatch& signals) {
   Console console;
   console.line("run folder " + run.root.string() + "; starting with " + start.why);
-  SuperviseOptions options{run, plan, start, {launcher_path(), worker_path()}, run.next_attempt(), flags.dry_run_steps,
+  SuperviseOptions options{run,
+                           plan,
+                           start,
+                           {launcher_path(), worker_path()},
+                           run.next_attempt(),
+                           flags.dry_run_steps,
                            node_of(flags, plan)};
   link_logs(flags, run);
   const ExitCode code = Supervisor(std::move(options), signals, console).run();
@@ -185,7 +204,8 @@ int train_command(const std::vector<std::string>& arguments) {
   const auto lock = lock_run(run);
   run.remove_unfinished();
   refuse_run(run);  // another launcher may have been quicker
-  write_file_atomic(run.environment(), environment_facts(mpirun, command_words("train", arguments)));
+  write_file_atomic(run.environment(),
+                    environment_facts(mpirun, command_words("train", arguments)));
   write_run_files(run, *plan);
   return supervise(run, *plan, start, flags, signals);
 }
@@ -208,12 +228,13 @@ int resume_command(const std::vector<std::string>& arguments) {
   const StartChoice start = choose_start(*plan, variables, mpirun, flags.node.has_value());
   const RunStatus status = read_status(run);
   if (status.state == "done" && status.step >= plan->steps && flags.dry_run_steps == 0) {
-    std::fprintf(stderr, "this run is done: step %lld of %lld\n", static_cast<long long>(status.step),
-                 static_cast<long long>(plan->steps));
+    std::fprintf(stderr, "this run is done: step %lld of %lld\n",
+                 static_cast<long long>(status.step), static_cast<long long>(plan->steps));
     std::printf("run folder: %s\n", run.root.c_str());
     return 0;
   }
-  write_file_atomic(run.environment(), environment_facts(mpirun, command_words("resume", arguments)));
+  write_file_atomic(run.environment(),
+                    environment_facts(mpirun, command_words("resume", arguments)));
   write_run_files(run, *plan);
   return supervise(run, *plan, start, flags, signals);
 }

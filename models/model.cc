@@ -10,7 +10,8 @@
 namespace lockstep {
 
 at::Tensor Model::parameter(const std::string& name, at::Tensor initial) {
-  if (find_tensor(parameters_, name) != nullptr) throw InternalError("parameter '" + name + "' is defined twice");
+  if (find_tensor(parameters_, name) != nullptr)
+    throw InternalError("parameter '" + name + "' is defined twice");
   at::Tensor leaf = initial.detach().contiguous();
   leaf.set_requires_grad(true);
   parameters_.push_back({name, leaf});
@@ -41,12 +42,15 @@ void Model::to(at::Device device) {
 }
 
 void Model::alias_parameters(const std::vector<at::Tensor>& storage) {
-  if (storage.size() != parameters_.size()) throw InternalError("alias_parameters: wrong number of tensors");
+  if (storage.size() != parameters_.size())
+    throw InternalError("alias_parameters: wrong number of tensors");
   for (size_t i = 0; i < storage.size(); ++i) {
     at::Tensor& leaf = parameters_[i].tensor;
     if (storage[i].sizes() != leaf.sizes() || !storage[i].is_floating_point())
-      throw InternalError("alias_parameters: '" + parameters_[i].name + "' has another shape, or no floating point");
-    leaf.set_data(storage[i].detach());  // the leaf stays the same object: members keep pointing to it
+      throw InternalError("alias_parameters: '" + parameters_[i].name +
+                          "' has another shape, or no floating point");
+    leaf.set_data(
+        storage[i].detach());  // the leaf stays the same object: members keep pointing to it
   }
 }
 
@@ -61,11 +65,12 @@ void Model::load(const NamedTensors& weights, const std::string& from) {
     if (value == nullptr) {
       missing.push_back(target.name);
     } else if (value->scalar_type() != target.tensor.scalar_type()) {
-      differing.push_back(fmt::format("{} is {} and should be {}", target.name, c10::toString(value->scalar_type()),
+      differing.push_back(fmt::format("{} is {} and should be {}", target.name,
+                                      c10::toString(value->scalar_type()),
                                       c10::toString(target.tensor.scalar_type())));
     } else if (value->sizes() != target.tensor.sizes()) {
-      differing.push_back(fmt::format("{} is {} and should be {}", target.name, c10::str(value->sizes()),
-                                      c10::str(target.tensor.sizes())));
+      differing.push_back(fmt::format("{} is {} and should be {}", target.name,
+                                      c10::str(value->sizes()), c10::str(target.tensor.sizes())));
     }
   }
   for (const NamedTensor& value : weights)
@@ -81,9 +86,10 @@ void Model::load(const NamedTensors& weights, const std::string& from) {
     for (size_t i = 0; i < names.size() && i < 8; ++i) text += (i > 0 ? ", " : "") + names[i];
     return text + (names.size() > 8 ? fmt::format(" and {} more", names.size() - 8) : "");
   };
-  throw DataError("the weights do not fit the model" + list("missing", missing) + list("unknown", unknown) +
-                      list("other dtype or shape", differing),
-                  "the model's options must be those the weights were trained with", {from, 0, 0, ""});
+  throw DataError("the weights do not fit the model" + list("missing", missing) +
+                      list("unknown", unknown) + list("other dtype or shape", differing),
+                  "the model's options must be those the weights were trained with",
+                  {from, 0, 0, ""});
 }
 
 }  // namespace lockstep

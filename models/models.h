@@ -8,9 +8,11 @@
 
 namespace lockstep {
 
-// Networks of `task.kind: sudoku`, made from a seed. The task refuses one that its objective cannot use.
+// Networks of `task.kind: sudoku`, made from a seed. The task refuses one that its objective cannot
+// use.
 //   sudoku_net  digit-equivariant recurrent network, objective masked (models/sudoku/sudoku_net.h)
-//   seed_conv   convolutions with a position and a value head, objective seed (models/sudoku/seed_conv.h)
+//   seed_conv   convolutions with a position and a value head, objective seed
+//   (models/sudoku/seed_conv.h)
 using SudokuModelTable = Table<Model, uint64_t>;
 const SudokuModelTable& sudoku_models();
 
@@ -20,7 +22,8 @@ const SudokuModelTable& sudoku_models();
 using DenoiserTable = Table<Denoiser, uint64_t>;
 const DenoiserTable& denoisers();
 
-// Looks up the kernels of the open CUDA plug-in. Throws EnvironmentError if it is of another version.
+// Looks up the kernels of the open CUDA plug-in. Throws EnvironmentError if it is of another
+// version.
 void open_model_kernels();
 
 }  // namespace lockstep

@@ -12,12 +12,15 @@
 
 namespace lockstep {
 
-std::unique_ptr<Optimizer> make_adam(const AdamOptions& options, bool decoupled, const ShardLayout& shard);
+std::unique_ptr<Optimizer> make_adam(const AdamOptions& options, bool decoupled,
+                                     const ShardLayout& shard);
 
 // The factors of update `t` (from 1) for one group of parameters; `lr` is scheduled and scaled.
-AdamFactors adam_factors(const AdamOptions& options, bool decoupled, double lr, double weight_decay, int64_t t);
+AdamFactors adam_factors(const AdamOptions& options, bool decoupled, double lr, double weight_decay,
+                         int64_t t);
 
 // The reference: one operation a line (adam_reference.cc).
-void adam_reference(const AdamArrays& arrays, int64_t count, const AdamFactors& f, const GradientFactors& g);
+void adam_reference(const AdamArrays& arrays, int64_t count, const AdamFactors& f,
+                    const GradientFactors& g);
 
 }  // namespace lockstep

@@ -4,7 +4,8 @@
 
 namespace lockstep {
 
-void adam_reference(const AdamArrays& arrays, int64_t count, const AdamFactors& f, const GradientFactors& g) {
+void adam_reference(const AdamArrays& arrays, int64_t count, const AdamFactors& f,
+                    const GradientFactors& g) {
   for (int64_t i = 0; i < count; ++i) {
     float gradient = arrays.gradients[i] * g.multiplier;
     gradient *= g.clip;

@@ -28,7 +28,8 @@ std::vector<double> block_sums(const Arena& gradients, float multiplier, const S
 }
 
 double norm_of(const std::vector<double>& sums) {
-  return std::sqrt(tree_sum<double>(0, std::ssize(sums), [&](int64_t block) { return sums[block]; }));
+  return std::sqrt(
+      tree_sum<double>(0, std::ssize(sums), [&](int64_t block) { return sums[block]; }));
 }
 
 }  // namespace
@@ -37,8 +38,8 @@ double gradient_norm(const Arena& gradients, float multiplier, const ParallelFor
   return norm_of(block_sums(gradients, multiplier, gradients.layout(), parallel));
 }
 
-double gradient_norm(const Arena& gradients, float multiplier, const ShardLayout& shard, Communicator& comm,
-                     const ParallelFor& parallel) {
+double gradient_norm(const Arena& gradients, float multiplier, const ShardLayout& shard,
+                     Communicator& comm, const ParallelFor& parallel) {
   std::vector<double> sums = block_sums(gradients, multiplier, shard, parallel);
   all_gather_block_values(comm, shard, sums);
   return norm_of(sums);

@@ -11,11 +11,12 @@
 namespace lockstep {
 
 // √Σ (g · multiplier)², the product rounded to float32.
-double gradient_norm(const Arena& gradients, float multiplier = 1, const ParallelFor& parallel = in_order);
+double gradient_norm(const Arena& gradients, float multiplier = 1,
+                     const ParallelFor& parallel = in_order);
 
 // Collective. The same bits where each rank holds the gradients of its own blocks only.
-double gradient_norm(const Arena& gradients, float multiplier, const ShardLayout& shard, Communicator& comm,
-                     const ParallelFor& parallel = in_order);
+double gradient_norm(const Arena& gradients, float multiplier, const ShardLayout& shard,
+                     Communicator& comm, const ParallelFor& parallel = in_order);
 
 // min(1, max_norm / (norm + 1e-6)) in float32.
 float clip_coefficient(double norm, double max_norm);

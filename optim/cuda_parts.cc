@@ -5,7 +5,8 @@
 namespace lockstep::optim {
 
 const CudaParts& cuda_parts() {
-  static const auto* const parts = static_cast<const CudaParts*>(cuda_parts_of("optim", kCudaPartsAbi));
+  static const auto* const parts =
+      static_cast<const CudaParts*>(cuda_parts_of("optim", kCudaPartsAbi));
   return *parts;
 }
 

@@ -1,7 +1,7 @@
 // What the CUDA plug-in gives to this folder: the optimizer's kernels, as function pointers.
 //
-// liblockstep_cuda.so exports `lockstep_optim_cuda` (optim_cuda.cc), which cuda_parts() asks for it.
-// Every pointer has the parameters of its twin in lockstep::cpu.
+// liblockstep_cuda.so exports `lockstep_optim_cuda` (optim_cuda.cc), which cuda_parts() asks for
+// it. Every pointer has the parameters of its twin in lockstep::cpu.
 #pragma once
 
 #include "optim/kernels/update_kernels.h"
@@ -19,7 +19,8 @@ struct CudaParts {
   decltype(&cuda::move_average) move_average;
 };
 
-// Of the open plug-in, looked up once. Throws EnvironmentError if it was not opened or is of another version.
+// Of the open plug-in, looked up once. Throws EnvironmentError if it was not opened or is of
+// another version.
 const CudaParts& cuda_parts();
 
 }  // namespace lockstep::optim

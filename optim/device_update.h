@@ -1,10 +1,10 @@
-// The whole update of a step where the weights lie: scaling, norm, clip, optimizer, EMA, loss scale and
-// the counts, without a host in between, so that it may be recorded in a graph.
+// The whole update of a step where the weights lie: scaling, norm, clip, optimizer, EMA, loss scale
+// and the counts, without a host in between, so that it may be recorded in a graph.
 //
-// What changes from step to step lies in the device's memory. Learning rate and EMA of coming updates
-// travel with the step's inputs as rings: update u reads entry u mod kRows, so the host need not know
-// which of the last steps were skipped for gradients that were not finite. A skipped step changes
-// nothing but the loss scale and the count of skips.
+// What changes from step to step lies in the device's memory. Learning rate and EMA of coming
+// updates travel with the step's inputs as rings: update u reads entry u mod kRows, so the host
+// need not know which of the last steps were skipped for gradients that were not finite. A skipped
+// step changes nothing but the loss scale and the count of skips.
 #pragma once
 
 #include <cstdint>
@@ -35,11 +35,13 @@ struct UpdateCounts {
   LossScale::State loss_scale;
 };
 
-// How the ranks of a sharded optimizer meet within an update: its norm is added up of their shares, and each gets
-// the weights that the others have updated. The EMA and a low-precision copy are whole on every rank.
+// How the ranks of a sharded optimizer meet within an update: its norm is added up of their shares,
+// and each gets the weights that the others have updated. The EMA and a low-precision copy are
+// whole on every rank.
 struct ShareExchange {
   DeviceCommunicator* comm = nullptr;
-  // Runs `work`, which queues exchanges, between what the update has queued so far and what it queues next.
+  // Runs `work`, which queues exchanges, between what the update has queued so far and what it
+  // queues next.
   std::function<void(const std::function<void(DeviceQueue&)>& work)> between;
 
   void add_up(const at::Tensor& values) const;  // f64, over ranks
@@ -49,17 +51,18 @@ struct ShareExchange {
 struct DeviceUpdateSetup {
   Optimizer* optimizer = nullptr;
   Arena* weights = nullptr;
-  Arena* gradients = nullptr;   // the sums over all slots
-  Arena* ema = nullptr;         // null: none
-  at::Tensor low_weights;       // bf16 or fp16 copy in arena order; undefined: none
+  Arena* gradients = nullptr;    // the sums over all slots
+  Arena* ema = nullptr;          // null: none
+  at::Tensor low_weights;        // bf16 or fp16 copy in arena order; undefined: none
   double backward_constant = 1;  // C of design.md 3, rule 6
-  double clip_norm = 0;         // 0: none
+  double clip_norm = 0;          // 0: none
   std::optional<LossScaleOptions> loss_scale;
   UpdateCounts counts;
   at::Device device = at::kCPU;
   // What `auto` has chosen; none: by choose_on_device (implementation.h).
   std::optional<ImplementationChoice> choice;
-  // Of a sharded optimizer. Without it shares are updated as if the other ranks had nothing: for measuring.
+  // Of a sharded optimizer. Without it shares are updated as if the other ranks had nothing: for
+  // measuring.
   std::optional<ShareExchange> exchange;
 };
 
@@ -68,13 +71,25 @@ class DeviceUpdate {
   static constexpr int64_t kRows = 4;  // more than updates that are on their way at once
 
   // What run() leaves in `report` f64 [kReport].
-  enum Report { kNorm, kUpdated, kScale, kNextScale, kGoodSteps, kUpdates, kSkippedInARow, kReportSize };
+  enum Report {
+    kNorm,
+    kUpdated,
+    kScale,
+    kNextScale,
+    kGoodSteps,
+    kUpdates,
+    kSkippedInARow,
+    kReportSize
+  };
 
   virtual ~DeviceUpdate() = default;
-  // Host tensors that carry what updates first … first + kRows − 1 use, to be given to run() on the device.
+  // Host tensors that carry what updates first … first + kRows − 1 use, to be given to run() on the
+  // device.
   using Rows = std::map<std::string, at::Tensor>;
-  virtual Rows rows(int64_t first, const std::function<PlannedUpdate(int64_t update)>& planned) const = 0;
-  // Queues the update on the current queue. `totals` f64: [0] Σloss, [1] Σcount over slots and ranks.
+  virtual Rows rows(int64_t first,
+                    const std::function<PlannedUpdate(int64_t update)>& planned) const = 0;
+  // Queues the update on the current queue. `totals` f64: [0] Σloss, [1] Σcount over slots and
+  // ranks.
   virtual void run(const Rows& rows, const at::Tensor& totals, const at::Tensor& report) = 0;
   // f32 scalar that the loss is multiplied by before backward; undefined: none.
   virtual at::Tensor loss_scale() const = 0;
@@ -84,11 +99,13 @@ class DeviceUpdate {
 };
 
 // By LibTorch's operations over the arena (`optimizer.implementation: foreach` on a device).
-std::unique_ptr<DeviceUpdate> make_foreach_update(const DeviceUpdateSetup& setup, const std::string& choice);
+std::unique_ptr<DeviceUpdate> make_foreach_update(const DeviceUpdateSetup& setup,
+                                                  const std::string& choice);
 // For messages: "adam", "sgd".
 const char* fused_kind_name(FusedKind kind);
-// What optimizer.implementation asks for: `fused` by our kernels (update_kernels.h), on a GPU or their twins on the CPU,
-// with the bits of the host's update; `foreach` by LibTorch's operations; `auto` is setup.choice.
+// What optimizer.implementation asks for: `fused` by our kernels (update_kernels.h), on a GPU or
+// their twins on the CPU, with the bits of the host's update; `foreach` by LibTorch's operations;
+// `auto` is setup.choice.
 std::unique_ptr<DeviceUpdate> make_device_update(const DeviceUpdateSetup& setup);
 
 }  // namespace lockstep

@@ -16,12 +16,14 @@ std::optional<EmaMove> ema_move(const EmaOptions& options, int64_t updates) {
   if (options.warmup && updates <= kCopyUpdates) return EmaMove{true, 1.0f};
   double decay = options.decay;
   if (options.warmup)
-    decay = std::min(decay, 1 - std::pow(1.0 + static_cast<double>(updates - kCopyUpdates), -2.0 / 3.0));
+    decay = std::min(decay,
+                     1 - std::pow(1.0 + static_cast<double>(updates - kCopyUpdates), -2.0 / 3.0));
   return EmaMove{false, static_cast<float>(1 - decay)};
 }
 
 void move_average(Arena& ema, const Arena& weights, const EmaMove& move) {
-  optimizer_kernels().ema(weights.data(), weights.layout().size, {ema.data(), move.copy, move.weight});
+  optimizer_kernels().ema(weights.data(), weights.layout().size,
+                          {ema.data(), move.copy, move.weight});
 }
 
 }  // namespace lockstep

@@ -21,9 +21,11 @@ struct EmaOptions {
 
   bool enabled() const { return decay > 0; }
   void fields(FieldVisitor& visit) {
-    visit("decay", decay, Range{0, 1}, "share of the average that stays at each move; 0: no average");
+    visit("decay", decay, Range{0, 1},
+          "share of the average that stays at each move; 0: no average");
     visit("every_steps", every_steps, at_least(1), "updates between two moves");
-    visit("warmup", warmup, "copy the weights for 100 updates, then raise the decay slowly (ema-pytorch)");
+    visit("warmup", warmup,
+          "copy the weights for 100 updates, then raise the decay slowly (ema-pytorch)");
   }
 };
 
@@ -35,8 +37,8 @@ struct EmaMove {
 // What the average does at the update with `updates` before it; nothing if it rests.
 std::optional<EmaMove> ema_move(const EmaOptions& options, int64_t updates);
 
-// Moves all of `ema`, for runs whose weights were updated elsewhere (design.md 3, rule 8); the same bits
-// as the move that optimizers fold into their update.
+// Moves all of `ema`, for runs whose weights were updated elsewhere (design.md 3, rule 8); the same
+// bits as the move that optimizers fold into their update.
 void move_average(Arena& ema, const Arena& weights, const EmaMove& move);
 
 }  // namespace lockstep

@@ -14,7 +14,8 @@ namespace lockstep {
 namespace {
 
 // What travels and lies as bytes is copied as such.
-static_assert(std::is_trivially_copyable_v<UpdateRow> && std::is_trivially_copyable_v<UpdateControl>);
+static_assert(std::is_trivially_copyable_v<UpdateRow> &&
+              std::is_trivially_copyable_v<UpdateControl>);
 static_assert(sizeof(UpdateReport) == DeviceUpdate::kReportSize * sizeof(double));
 static_assert(offsetof(UpdateControl, loss_scale) % alignof(float) == 0);
 
@@ -28,23 +29,29 @@ T* at_bytes(const at::Tensor& tensor) {
 template <class T>
 at::Tensor as_bytes(const std::vector<T>& values) {
   at::Tensor out = bytes(static_cast<int64_t>(values.size() * sizeof(T)));
-  if (!values.empty()) std::memcpy(out.mutable_data_ptr(), values.data(), values.size() * sizeof(T));
+  if (!values.empty())
+    std::memcpy(out.mutable_data_ptr(), values.data(), values.size() * sizeof(T));
   return out;
 }
 
 // Appends [begin, end) in pieces of at most kPieceElements; the state of `begin` lies at `state`.
-void append_pieces(int64_t begin, int64_t end, int64_t state, int32_t group, std::vector<UpdatePiece>& pieces) {
+void append_pieces(int64_t begin, int64_t end, int64_t state, int32_t group,
+                   std::vector<UpdatePiece>& pieces) {
   for (; begin < end; begin += kPieceElements, state += kPieceElements)
-    pieces.push_back({begin, state, static_cast<int32_t>(std::min(kPieceElements, end - begin)), group});
+    pieces.push_back(
+        {begin, state, static_cast<int32_t>(std::min(kPieceElements, end - begin)), group});
 }
 
 // The own parts of the stretches; a piece's group is its stretch's number.
-std::vector<UpdatePiece> pieces_of(const std::vector<Stretch>& stretches, const ShardLayout& shard) {
+std::vector<UpdatePiece> pieces_of(const std::vector<Stretch>& stretches,
+                                   const ShardLayout& shard) {
   std::vector<UpdatePiece> pieces;
   for (size_t s = 0; s < stretches.size(); ++s) {
     const int32_t group = stretches[s].settings.frozen ? kFrozenGroup : static_cast<int32_t>(s);
     shard.for_owned(shard.rank(), stretches[s].begin, stretches[s].end,
-                    [&](int64_t begin, int64_t end) { append_pieces(begin, end, shard.place(begin), group, pieces); });
+                    [&](int64_t begin, int64_t end) {
+                      append_pieces(begin, end, shard.place(begin), group, pieces);
+                    });
   }
   return pieces;
 }
@@ -64,17 +71,19 @@ class FusedUpdate final : public DeviceUpdate {
         adam_(setup.optimizer->fused_kind() == FusedKind::kAdam),
         factor_bytes_(adam_ ? sizeof(AdamFactors) : sizeof(SgdFactors)),
         groups_(static_cast<int64_t>(setup.optimizer->stretches().size())),
-        choice_(fmt::format("{}; norm, clip, update and EMA in three launches on {}{}", choice, setup.device.str(),
-                            sharded() ? ", of the own blocks alone" : "")),
+        choice_(fmt::format("{}; norm, clip, update and EMA in three launches on {}{}", choice,
+                            setup.device.str(), sharded() ? ", of the own blocks alone" : "")),
         pieces_(pieces_of(setup.optimizer->stretches(), setup.optimizer->shard()), setup.device) {
-    if (sharded() && setup.ema != nullptr) average_pieces_.emplace(average_pieces(setup.weights->layout()), setup.device);
+    if (sharded() && setup.ema != nullptr)
+      average_pieces_.emplace(average_pieces(setup.weights->layout()), setup.device);
     UpdateControl control;
     control.updates = setup.counts.updates;
     control.skipped_in_a_row = static_cast<int32_t>(setup.counts.skipped_in_a_row);
     control.loss_scale = static_cast<float>(setup.counts.loss_scale.scale);
     control.good_steps = static_cast<int32_t>(setup.counts.loss_scale.good_steps);
     control_ = as_bytes(std::vector<UpdateControl>{control}).to(setup.device);
-    sums_ = at::zeros({setup.weights->layout().num_blocks()}, at::TensorOptions().dtype(at::kDouble).device(setup.device));
+    sums_ = at::zeros({setup.weights->layout().num_blocks()},
+                      at::TensorOptions().dtype(at::kDouble).device(setup.device));
     rule_.backward_constant = setup.backward_constant;
     rule_.clip_norm = static_cast<float>(setup.clip_norm);
     rule_.rows = kRows;
@@ -91,10 +100,16 @@ class FusedUpdate final : public DeviceUpdate {
     at::Tensor factors = bytes(kRows * groups_ * static_cast<int64_t>(factor_bytes_));
     for (int64_t u = first; u < first + kRows; ++u) {
       const PlannedUpdate update = planned(u);
-      rows[static_cast<size_t>(u % kRows)] = {u, !update.ema ? 0 : update.ema->copy ? 2 : 1, update.ema ? update.ema->weight : 0};
+      rows[static_cast<size_t>(u % kRows)] = {u,
+                                              !update.ema        ? 0
+                                              : update.ema->copy ? 2
+                                                                 : 1,
+                                              update.ema ? update.ema->weight : 0};
       for (int64_t group = 0; group < groups_; ++group)
-        setup_.optimizer->fused_factors(static_cast<size_t>(group), update.lr, u,
-                                        factors.mutable_data_ptr<uint8_t>() + (u % kRows * groups_ + group) * static_cast<int64_t>(factor_bytes_));
+        setup_.optimizer->fused_factors(
+            static_cast<size_t>(group), update.lr, u,
+            factors.mutable_data_ptr<uint8_t>() +
+                (u % kRows * groups_ + group) * static_cast<int64_t>(factor_bytes_));
     }
     return {{"factors", factors}, {"rows", as_bytes(rows)}};
   }
@@ -112,7 +127,9 @@ class FusedUpdate final : public DeviceUpdate {
 
   at::Tensor loss_scale() const override {
     if (!rule_.scales_loss) return {};
-    return control_.narrow(0, offsetof(UpdateControl, loss_scale), sizeof(float)).view(at::kFloat).squeeze(0);
+    return control_.narrow(0, offsetof(UpdateControl, loss_scale), sizeof(float))
+        .view(at::kFloat)
+        .squeeze(0);
   }
 
   std::vector<at::Tensor> state() const override {
@@ -158,13 +175,15 @@ class FusedUpdate final : public DeviceUpdate {
     if (setup_.ema != nullptr) arrays.ema = setup_.ema->data();
     if (setup_.low_weights.defined()) {
       arrays.low = setup_.low_weights.data_ptr();
-      arrays.low_type = setup_.low_weights.scalar_type() == at::kHalf ? FloatType::kFloat16 : FloatType::kBfloat16;
+      arrays.low_type = setup_.low_weights.scalar_type() == at::kHalf ? FloatType::kFloat16
+                                                                      : FloatType::kBfloat16;
     }
     return arrays;
   }
 
   template <class Kernels>
-  void launch(const Kernels& kernels, void* stream, const Rows& rows, const at::Tensor& totals, const at::Tensor& report) const {
+  void launch(const Kernels& kernels, void* stream, const Rows& rows, const at::Tensor& totals,
+              const at::Tensor& report) const {
     const UpdateArrays arrays = this->arrays();
     const ShardLayout& shard = setup_.optimizer->shard();
     const UpdateRow* row = at_bytes<UpdateRow>(rows.at("rows"));
@@ -172,7 +191,8 @@ class FusedUpdate final : public DeviceUpdate {
     UpdateControl* control = at_bytes<UpdateControl>(control_);
     double* sums = sums_.data_ptr<double>();
     if (sharded()) at::Tensor(sums_).zero_();  // others' blocks
-    kernels.sum_blocks(arrays.gradients, shard.ranks(), shard.rank(), rule_, sums_of_step, control, sums, stream);
+    kernels.sum_blocks(arrays.gradients, shard.ranks(), shard.rank(), rule_, sums_of_step, control,
+                       sums, stream);
     if (setup_.exchange) setup_.exchange->add_up(sums_);
     kernels.finish_norm(sums, sums_.numel(), rule_, sums_of_step, row, control,
                         reinterpret_cast<UpdateReport*>(report.data_ptr<double>()), stream);
@@ -189,11 +209,17 @@ class FusedUpdate final : public DeviceUpdate {
   }
 
   template <class Kernels>
-  void update(const Kernels& kernels, void* stream, const UpdateArrays& arrays, const Pieces& pieces, const UpdateRow* rows,
-              const uint8_t* factors, const UpdateControl* control) const {
-    const UpdatePlan plan{at_bytes<UpdatePiece>(pieces.values), pieces.count, rows, static_cast<int32_t>(groups_)};
-    if (adam_) kernels.adam_update(arrays, plan, reinterpret_cast<const AdamFactors*>(factors), control, stream);
-    else kernels.sgd_update(arrays, plan, reinterpret_cast<const SgdFactors*>(factors), control, stream);
+  void update(const Kernels& kernels, void* stream, const UpdateArrays& arrays,
+              const Pieces& pieces, const UpdateRow* rows, const uint8_t* factors,
+              const UpdateControl* control) const {
+    const UpdatePlan plan{at_bytes<UpdatePiece>(pieces.values), pieces.count, rows,
+                          static_cast<int32_t>(groups_)};
+    if (adam_)
+      kernels.adam_update(arrays, plan, reinterpret_cast<const AdamFactors*>(factors), control,
+                          stream);
+    else
+      kernels.sgd_update(arrays, plan, reinterpret_cast<const SgdFactors*>(factors), control,
+                         stream);
   }
 
   DeviceUpdateSetup setup_;
@@ -215,7 +241,8 @@ void ShareExchange::add_up(const at::Tensor& values) const {
 
 void ShareExchange::gather_weights(const ShardLayout& shard, Arena& weights) const {
   between([&](DeviceQueue& queue) {
-    comm->gather_from_owners(owned_ranges(shard, weights.flat(), 0, weights.layout().size), queue, "updated weights");
+    comm->gather_from_owners(owned_ranges(shard, weights.flat(), 0, weights.layout().size), queue,
+                             "updated weights");
   });
 }
 
@@ -227,8 +254,10 @@ std::unique_ptr<DeviceUpdate> make_device_update(const DeviceUpdateSetup& setup)
   const FusedKind kind = setup.optimizer->fused_kind();
   const ImplementationChoice choice =
       setup.choice ? *setup.choice
-                   : choose_on_device(setup.optimizer->requested(), fused_kind_name(kind), kind != FusedKind::kNone);
-  if (choice.implementation == Implementation::kFused) return std::make_unique<FusedUpdate>(setup, choice.text);
+                   : choose_on_device(setup.optimizer->requested(), fused_kind_name(kind),
+                                      kind != FusedKind::kNone);
+  if (choice.implementation == Implementation::kFused)
+    return std::make_unique<FusedUpdate>(setup, choice.text);
   return make_foreach_update(setup, choice.text);
 }
 

@@ -5,8 +5,8 @@
 //     reference  plain C++, one line per operation of PyTorch's single-tensor path; for checking
 //
 // `fused` and `reference` give equal bits. `auto` is the first of fused, foreach, reference that
-// can run; on a CPU that is a fixed rule (design.md 3, rule 15), never a measurement. On a GPU it is
-// measured (measure_update.h), once in the life of a run.
+// can run; on a CPU that is a fixed rule (design.md 3, rule 15), never a measurement. On a GPU it
+// is measured (measure_update.h), once in the life of a run.
 #pragma once
 
 #include <string>
@@ -28,9 +28,10 @@ struct ImplementationChoice {
 ImplementationChoice choose_implementation(const std::string& requested, const std::string& kind,
                                            const ArenaLayout& layout);
 
-// The same where the weights lie on a device, for device_update.h, without a measurement. `has_kernel`: the kind has a
-// kernel there.
-// Throws ConfigError for `reference`, which is for checking on CPUs, and for `fused` without a kernel.
-ImplementationChoice choose_on_device(const std::string& requested, const std::string& kind, bool has_kernel);
+// The same where the weights lie on a device, for device_update.h, without a measurement.
+// `has_kernel`: the kind has a kernel there. Throws ConfigError for `reference`, which is for
+// checking on CPUs, and for `fused` without a kernel.
+ImplementationChoice choose_on_device(const std::string& requested, const std::string& kind,
+                                      bool has_kernel);
 
 }  // namespace lockstep

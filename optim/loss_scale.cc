@@ -19,9 +19,11 @@ double power_of_two(double value) { return std::exp2(std::round(std::log2(value)
 
 void LossScaleOptions::fields(FieldVisitor& visit) {
   visit("initial", initial, Range{0x1p-24, 0x1p31}, "first scale");
-  visit("growth_steps", growth_steps, at_least(1), "updates in a row after which the scale doubles");
+  visit("growth_steps", growth_steps, at_least(1),
+        "updates in a row after which the scale doubles");
   visit("smallest", smallest, Range{0x1p-24, 0x1p31}, "the scale never falls below this");
-  visit("most_skips", most_skips, at_least(1), "steps in a row without an update, at the smallest scale, that end the run");
+  visit("most_skips", most_skips, at_least(1),
+        "steps in a row without an update, at the smallest scale, that end the run");
 }
 
 LossScale::LossScale(const LossScaleOptions& options)
@@ -40,8 +42,10 @@ void LossScale::update(bool finite) {
 }
 
 void LossScale::load(const State& state) {
-  if (!(state.scale > 0) || !std::isfinite(state.scale) || power_of_two(state.scale) != state.scale || state.good_steps < 0)
-    throw CheckpointError(fmt::format("the loss scale {} is no positive power of two", state.scale));
+  if (!(state.scale > 0) || !std::isfinite(state.scale) ||
+      power_of_two(state.scale) != state.scale || state.good_steps < 0)
+    throw CheckpointError(
+        fmt::format("the loss scale {} is no positive power of two", state.scale));
   state_ = state;
 }
 

@@ -1,8 +1,8 @@
 // The dynamic loss scale of float16 training.
 //
-// float16 gradients below 6e-8 vanish, so backward starts from a loss that is multiplied by a scale,
-// and the update divides by it. The scale doubles after `growth_steps` updates in a row and halves
-// after a step whose gradients overflowed, which makes no update. The rule is LibTorch's
+// float16 gradients below 6e-8 vanish, so backward starts from a loss that is multiplied by a
+// scale, and the update divides by it. The scale doubles after `growth_steps` updates in a row and
+// halves after a step whose gradients overflowed, which makes no update. The rule is LibTorch's
 // `_amp_update_scale_` (Micikevicius et al., "Mixed Precision Training", ICLR 2018, 3.2); the scale
 // stays a power of two, so scaling rounds nothing away.
 #pragma once
@@ -16,8 +16,8 @@ namespace lockstep {
 struct LossScaleOptions {
   double initial = 65536;
   int64_t growth_steps = 2000;
-  double smallest = 1;           // the floor
-  int64_t most_skips = 10;       // steps in a row without an update, at the floor, that end the run
+  double smallest = 1;      // the floor
+  int64_t most_skips = 10;  // steps in a row without an update, at the floor, that end the run
   void fields(FieldVisitor& visit);
 };
 

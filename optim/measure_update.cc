@@ -22,7 +22,11 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 class Trial {
  public:
   Trial(const DeviceUpdateSetup& setup, DeviceUpdate& update, Device& device, DeviceQueue& queue)
-      : setup_(setup), update_(update), device_(device), queue_(queue), done_(setup.counts.updates) {
+      : setup_(setup),
+        update_(update),
+        device_(device),
+        queue_(queue),
+        done_(setup.counts.updates) {
     queue_.run([&] {
       const auto options = at::TensorOptions().dtype(at::kDouble).device(setup.device);
       totals_ = at::ones({2}, options);
@@ -51,7 +55,9 @@ class Trial {
  private:
   DeviceUpdate::Rows next_rows() const {
     return update_.rows(done_, [&](int64_t) {
-      return PlannedUpdate{setup_.optimizer->lr(), setup_.ema == nullptr ? std::nullopt : std::optional(EmaMove{false, 1e-3f})};
+      return PlannedUpdate{setup_.optimizer->lr(), setup_.ema == nullptr
+                                                       ? std::nullopt
+                                                       : std::optional(EmaMove{false, 1e-3f})};
     });
   }
 
@@ -75,7 +81,8 @@ class Trial {
     const auto end = queue_.timed_mark();
     end->wait_on_host();
     done_ += DeviceUpdate::kRows;
-    return end->seconds_since(*begin).value_or(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    return end->seconds_since(*begin).value_or(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
 
   const DeviceUpdateSetup& setup_;
@@ -89,13 +96,16 @@ class Trial {
 
 }  // namespace
 
-std::vector<UpdateTime> measure_updates(const DeviceUpdateSetup& setup, Device& device, DeviceQueue& queue, bool in_graph) {
+std::vector<UpdateTime> measure_updates(const DeviceUpdateSetup& setup, Device& device,
+                                        DeviceQueue& queue, bool in_graph) {
   const at::NoGradGuard no_grad;
   DeviceUpdateSetup alone = setup;
   alone.exchange.reset();
   std::vector<UpdateTime> times;
   for (const Implementation implementation : {Implementation::kFused, Implementation::kForeach}) {
-    if (implementation == Implementation::kFused && setup.optimizer->fused_kind() == FusedKind::kNone) continue;
+    if (implementation == Implementation::kFused &&
+        setup.optimizer->fused_kind() == FusedKind::kNone)
+      continue;
     alone.choice = ImplementationChoice{implementation, "a trial", "auto"};
     UpdateTime time{implementation, std::nullopt, ""};
     std::unique_ptr<DeviceUpdate> update;
@@ -119,7 +129,8 @@ std::vector<UpdateTime> measure_updates(const DeviceUpdateSetup& setup, Device& 
   return times;
 }
 
-ImplementationChoice choose_by_times(const std::string& kind, const std::vector<UpdateTime>& times, bool in_graph) {
+ImplementationChoice choose_by_times(const std::string& kind, const std::vector<UpdateTime>& times,
+                                     bool in_graph) {
   const UpdateTime* best = nullptr;
   std::string figures;
   for (const UpdateTime& time : times) {
@@ -127,12 +138,16 @@ ImplementationChoice choose_by_times(const std::string& kind, const std::vector<
     figures += figures.empty() ? "" : ", ";
     figures += time.seconds ? fmt::format("{} {:.4g} ms", name, *time.seconds * 1e3)
                             : fmt::format("{} cannot run: {}", name, time.obstacle);
-    if (time.seconds && (best == nullptr || *time.seconds < kWorthIt * *best->seconds)) best = &time;
+    if (time.seconds && (best == nullptr || *time.seconds < kWorthIt * *best->seconds))
+      best = &time;
   }
-  if (best == nullptr) throw EnvironmentError("no implementation of the optimizer runs on this device: " + figures, "set run.device=cpu");
+  if (best == nullptr)
+    throw EnvironmentError("no implementation of the optimizer runs on this device: " + figures,
+                           "set run.device=cpu");
   return {best->implementation,
-          fmt::format("optimizer {} on the device: {} (auto: an update takes {}{})", kind, implementation_name(best->implementation),
-                      figures, in_graph ? ", as graphs" : ""),
+          fmt::format("optimizer {} on the device: {} (auto: an update takes {}{})", kind,
+                      implementation_name(best->implementation), figures,
+                      in_graph ? ", as graphs" : ""),
           "auto"};
 }
 

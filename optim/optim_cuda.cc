@@ -18,6 +18,7 @@ constexpr lockstep::optim::CudaParts kParts = {
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) const lockstep::optim::CudaParts* lockstep_optim_cuda(int abi) {
+extern "C" __attribute__((visibility("default"))) const lockstep::optim::CudaParts*
+lockstep_optim_cuda(int abi) {
   return abi == lockstep::optim::kCudaPartsAbi ? &kParts : nullptr;
 }

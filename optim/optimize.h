@@ -29,8 +29,9 @@ struct OptimizeSettings {
 // unknown or misshapen inputs.
 NamedTensors optimize(const NamedTensors& inputs, const OptimizeSettings& settings);
 
-// The same by the update that steps on a device run (device_update.h): `fused` has the bits of the above. A step whose
-// gradients are not finite changes nothing there, with `found_inf` or without.
-NamedTensors optimize_on_device(const NamedTensors& inputs, const OptimizeSettings& settings, Device& device);
+// The same by the update that steps on a device run (device_update.h): `fused` has the bits of the
+// above. A step whose gradients are not finite changes nothing there, with `found_inf` or without.
+NamedTensors optimize_on_device(const NamedTensors& inputs, const OptimizeSettings& settings,
+                                Device& device);
 
 }  // namespace lockstep

@@ -15,11 +15,14 @@ namespace {
 
 constexpr int64_t kMostSteps = 1'000'000;
 
-std::string shape_of(const at::Tensor& tensor) { return fmt::format("[{}]", fmt::join(tensor.sizes().vec(), ", ")); }
+std::string shape_of(const at::Tensor& tensor) {
+  return fmt::format("[{}]", fmt::join(tensor.sizes().vec(), ", "));
+}
 
 void expect_float32(const NamedTensor& input) {
   if (input.tensor.scalar_type() != at::kFloat)
-    throw DataError(fmt::format("input '{}' is {}, not float32", input.name, at::toString(input.tensor.scalar_type())),
+    throw DataError(fmt::format("input '{}' is {}, not float32", input.name,
+                                at::toString(input.tensor.scalar_type())),
                     "convert it to float32");
 }
 
@@ -44,8 +47,9 @@ std::vector<float> per_step(const NamedTensors& inputs, const std::string& name,
   if (tensor == nullptr) return {};
   expect_float32({name, *tensor});
   if (tensor->dim() != 1 || tensor->size(0) != steps)
-    throw DataError(fmt::format("input '{}' has shape {}, expected [{}]", name, shape_of(*tensor), steps),
-                    "give one number a step");
+    throw DataError(
+        fmt::format("input '{}' has shape {}, expected [{}]", name, shape_of(*tensor), steps),
+        "give one number a step");
   const at::Tensor values = tensor->contiguous();
   return {values.data_ptr<float>(), values.data_ptr<float>() + steps};
 }
@@ -58,7 +62,8 @@ OptimizeInputs read_optimize_inputs(const NamedTensors& inputs) {
   std::set<std::string> names;
   int64_t steps = 0;
   for (const NamedTensor& input : inputs) {
-    if (!names.insert(input.name).second) throw DataError(fmt::format("input '{}' is given twice", input.name));
+    if (!names.insert(input.name).second)
+      throw DataError(fmt::format("input '{}' is given twice", input.name));
     if (input.name == "found_inf" || input.name == "scale") continue;
     expect_float32(input);
     if (input.name.starts_with("param.") && input.name.size() > 6) {
@@ -82,15 +87,16 @@ OptimizeInputs read_optimize_inputs(const NamedTensors& inputs) {
         throw DataError(fmt::format("input '{}' is missing", name),
                         "every step needs a gradient of every parameter");
       if (found->second.sizes() != parameter.tensor.sizes())
-        throw DataError(fmt::format("input '{}' has shape {}, its parameter {}", name, shape_of(found->second),
-                                    shape_of(parameter.tensor)));
+        throw DataError(fmt::format("input '{}' has shape {}, its parameter {}", name,
+                                    shape_of(found->second), shape_of(parameter.tensor)));
       if (result.gradients.size() == static_cast<size_t>(k)) result.gradients.emplace_back();
       result.gradients.back().push_back(found->second);
       gradients.erase(found);
     }
   if (!gradients.empty()) {
     const auto& [key, tensor] = *gradients.begin();
-    throw DataError(fmt::format("input 'grad.{}.{}' has no parameter 'param.{}'", key.first, key.second, key.second));
+    throw DataError(fmt::format("input 'grad.{}.{}' has no parameter 'param.{}'", key.first,
+                                key.second, key.second));
   }
   result.found_inf = per_step(inputs, "found_inf", steps);
   result.scale = per_step(inputs, "scale", steps);

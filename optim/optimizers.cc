@@ -23,7 +23,8 @@ void AdamOptions::fields(FieldVisitor& visit) {
   visit("beta1", beta1, Range{0, 0.9999999}, "decay of the mean of gradients");
   visit("beta2", beta2, Range{0, 0.9999999}, "decay of the mean of squared gradients");
   visit("eps", eps, Range{0, kLargestFloat}, "added to the root of the squares");
-  visit("weight_decay", weight_decay, Range{0, kLargestFloat}, "adam: L2, added to the gradient; adamw: decoupled");
+  visit("weight_decay", weight_decay, Range{0, kLargestFloat},
+        "adam: L2, added to the gradient; adamw: decoupled");
   visit("implementation", implementation, kImplementations, "which code runs the update");
   visit("groups", groups, "parameters with their own learning rate or decay, by name");
 }
@@ -31,7 +32,8 @@ void AdamOptions::fields(FieldVisitor& visit) {
 void SgdOptions::fields(FieldVisitor& visit) {
   visit("lr", lr, Range{0, kLargestFloat}, "learning rate before the schedule");
   visit("momentum", momentum, Range{0, kLargestFloat}, "share of the last direction that is kept");
-  visit("dampening", dampening, Range{0, kLargestFloat}, "share of the gradient that momentum leaves out");
+  visit("dampening", dampening, Range{0, kLargestFloat},
+        "share of the gradient that momentum leaves out");
   visit("weight_decay", weight_decay, Range{0, kLargestFloat}, "L2, added to the gradient");
   visit("nesterov", nesterov, "look ahead along the momentum");
   visit("implementation", implementation, kImplementations, "which code runs the update");
@@ -40,12 +42,15 @@ void SgdOptions::fields(FieldVisitor& visit) {
 
 Table<Optimizer, const ShardLayout&> optimizers() {
   Table<Optimizer, const ShardLayout&> table("optimizer");
-  table.add<AdamWOptions>("adamw", "Adam with decoupled weight decay",
-                          [](const AdamWOptions& o, const ShardLayout& shard) { return make_adam(o, true, shard); });
-  table.add<AdamOptions>("adam", "Adam, weight decay as L2",
-                         [](const AdamOptions& o, const ShardLayout& shard) { return make_adam(o, false, shard); });
-  table.add<SgdOptions>("sgd", "gradient descent with momentum",
-                        [](const SgdOptions& o, const ShardLayout& shard) { return make_sgd(o, shard); });
+  table.add<AdamWOptions>(
+      "adamw", "Adam with decoupled weight decay",
+      [](const AdamWOptions& o, const ShardLayout& shard) { return make_adam(o, true, shard); });
+  table.add<AdamOptions>(
+      "adam", "Adam, weight decay as L2",
+      [](const AdamOptions& o, const ShardLayout& shard) { return make_adam(o, false, shard); });
+  table.add<SgdOptions>(
+      "sgd", "gradient descent with momentum",
+      [](const SgdOptions& o, const ShardLayout& shard) { return make_sgd(o, shard); });
   return table;
 }
 
@@ -63,7 +68,8 @@ ArenaShard& Optimizer::add_state(const std::string& prefix) {
 }
 
 void Optimizer::step_on_device(Arena&, const Arena&, const DeviceTerms&) {
-  throw EnvironmentError("this optimizer computes on CPUs alone", "choose adamw, adam or sgd, or set run.device=cpu");
+  throw EnvironmentError("this optimizer computes on CPUs alone",
+                         "choose adamw, adam or sgd, or set run.device=cpu");
 }
 
 void Optimizer::to(at::Device device) {
@@ -98,8 +104,9 @@ void Optimizer::load(const NamedTensors& state, const std::string& from) {
                        std::any_of(states_.begin(), states_.end(),
                                    [&](const auto& s) { return tensor.name.starts_with(s.first); });
     if (!known)
-      throw CheckpointError(fmt::format("{} has a tensor '{}' that this optimizer lacks", from, tensor.name),
-                            "resume with the optimizer that the run started with, or start a new run with `init`");
+      throw CheckpointError(
+          fmt::format("{} has a tensor '{}' that this optimizer lacks", from, tensor.name),
+          "resume with the optimizer that the run started with, or start a new run with `init`");
   }
   const at::Tensor* updates = find_tensor(state, "updates");
   if (updates == nullptr || updates->scalar_type() != at::kLong || updates->numel() != 1 ||
@@ -118,12 +125,14 @@ void Optimizer::for_pieces(const ParallelFor& parallel,
   std::vector<Piece> pieces;
   for (const Stretch& stretch : stretches_)
     for (int64_t begin = stretch.begin; begin < stretch.end;) {
-      const int64_t border = (begin / ArenaLayout::kBlockElements + 1) * ArenaLayout::kBlockElements;
+      const int64_t border =
+          (begin / ArenaLayout::kBlockElements + 1) * ArenaLayout::kBlockElements;
       const int64_t end = std::min(border, stretch.end);
       if (shard_.owns(begin)) pieces.push_back({&stretch, begin, end});
       begin = end;
     }
-  parallel(std::ssize(pieces), [&](int64_t i) { fn(*pieces[i].stretch, pieces[i].begin, pieces[i].end); });
+  parallel(std::ssize(pieces),
+           [&](int64_t i) { fn(*pieces[i].stretch, pieces[i].begin, pieces[i].end); });
 }
 
 const Arena& Optimizer::plain_gradients(const Arena& gradients, const GradientFactors& factors) {
@@ -134,7 +143,8 @@ const Arena& Optimizer::plain_gradients(const Arena& gradients, const GradientFa
   return *scaled_;
 }
 
-void Optimizer::for_own_parameters(const Stretch& stretch, const std::function<void(int64_t, int64_t)>& fn) const {
+void Optimizer::for_own_parameters(const Stretch& stretch,
+                                   const std::function<void(int64_t, int64_t)>& fn) const {
   for (int64_t p = stretch.first_parameter; p <= stretch.last_parameter; ++p) {
     const ArenaEntry& entry = shard_.arena().entries[p];
     shard_.for_owned(shard_.rank(), entry.offset, entry.offset + entry.count, fn);
@@ -143,12 +153,14 @@ void Optimizer::for_own_parameters(const Stretch& stretch, const std::function<v
 
 std::vector<at::Tensor> Optimizer::flat_parts(const Arena& arena, const Stretch& stretch) const {
   std::vector<at::Tensor> result;
-  shard_.for_owned(shard_.rank(), stretch.begin, stretch.end,
-                   [&](int64_t begin, int64_t end) { result.push_back(arena.flat().narrow(0, begin, end - begin)); });
+  shard_.for_owned(shard_.rank(), stretch.begin, stretch.end, [&](int64_t begin, int64_t end) {
+    result.push_back(arena.flat().narrow(0, begin, end - begin));
+  });
   return result;
 }
 
-std::vector<at::Tensor> Optimizer::flat_parts(const ArenaShard& state, const Stretch& stretch) const {
+std::vector<at::Tensor> Optimizer::flat_parts(const ArenaShard& state,
+                                              const Stretch& stretch) const {
   std::vector<at::Tensor> result;
   shard_.for_owned(shard_.rank(), stretch.begin, stretch.end,
                    [&](int64_t begin, int64_t end) { result.push_back(state.range(begin, end)); });
@@ -165,7 +177,8 @@ std::vector<at::Tensor> Optimizer::pieces(const Arena& arena, const Stretch& str
 
 std::vector<at::Tensor> Optimizer::pieces(const ArenaShard& state, const Stretch& stretch) const {
   std::vector<at::Tensor> result;
-  for_own_parameters(stretch, [&](int64_t begin, int64_t end) { result.push_back(state.range(begin, end)); });
+  for_own_parameters(
+      stretch, [&](int64_t begin, int64_t end) { result.push_back(state.range(begin, end)); });
   return result;
 }
 
@@ -174,7 +187,8 @@ EmaFactors Optimizer::ema_factors(const UpdateTerms& terms, int64_t begin) {
   return {terms.ema->data() + begin, terms.ema_move->copy, terms.ema_move->weight};
 }
 
-void Optimizer::move_ema(const Arena& weights, const UpdateTerms& terms, int64_t begin, int64_t end) {
+void Optimizer::move_ema(const Arena& weights, const UpdateTerms& terms, int64_t begin,
+                         int64_t end) {
   const EmaFactors factors = ema_factors(terms, begin);
   if (factors.ema != nullptr) optimizer_kernels().ema(weights.data() + begin, end - begin, factors);
 }

@@ -3,8 +3,8 @@
 // An optimizer works on arenas: one call updates all weights, folding in the scaling and clipping
 // of the gradients and the move of the EMA, so that each number is read and written once.
 //
-// It owns the blocks of a ShardLayout: usually all of them; with `ddp.shard_optimizer` a share, whose
-// state it alone holds and whose weights it alone updates (design.md 3, rule 8).
+// It owns the blocks of a ShardLayout: usually all of them; with `ddp.shard_optimizer` a share,
+// whose state it alone holds and whose weights it alone updates (design.md 3, rule 8).
 #pragma once
 
 #include <cstdint>
@@ -31,12 +31,13 @@ struct UpdateTerms {
   ParallelFor parallel = in_order;
 };
 
-// What one update on a device uses: tensors there, so that nothing waits for the host and the update may
-// be recorded in a graph.
+// What one update on a device uses: tensors there, so that nothing waits for the host and the
+// update may be recorded in a graph.
 struct DeviceTerms {
-  at::Tensor lr;         // f32 scalar, scheduled
-  at::Tensor updates;    // f32 scalar: updates before this one
-  at::Tensor found_inf;  // f32 scalar: 1 if the gradients are not finite, else 0. Then nothing changes
+  at::Tensor lr;       // f32 scalar, scheduled
+  at::Tensor updates;  // f32 scalar: updates before this one
+  at::Tensor
+      found_inf;  // f32 scalar: 1 if the gradients are not finite, else 0. Then nothing changes
 };
 
 // Whose kernels a fused update on a device uses (update_kernels.h).
@@ -47,16 +48,18 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  // One update of the own blocks of `weights` (and of the EMA there). A step whose gradients are not
-  // finite makes none: updates() stays. The gradients are not changed; only own blocks are read.
+  // One update of the own blocks of `weights` (and of the EMA there). A step whose gradients are
+  // not finite makes none: updates() stays. The gradients are not changed; only own blocks are
+  // read.
   virtual void step(Arena& weights, const Arena& gradients, const UpdateTerms& terms) = 0;
 
-  // The same where the arenas lie on a device, by LibTorch's operations over the own parts of whole stretches.
-  // `gradients` are scaled and clipped already; the EMA is the caller's. Does not count: note_updates().
-  // By default an EnvironmentError: this kind computes on CPUs alone.
+  // The same where the arenas lie on a device, by LibTorch's operations over the own parts of whole
+  // stretches. `gradients` are scaled and clipped already; the EMA is the caller's. Does not count:
+  // note_updates(). By default an EnvironmentError: this kind computes on CPUs alone.
   virtual void step_on_device(Arena& weights, const Arena& gradients, const DeviceTerms& terms);
   virtual FusedKind fused_kind() const { return FusedKind::kNone; }
-  // The AdamFactors or SgdFactors of update number `update` (from 0) for a stretch, at the scheduled rate `lr`.
+  // The AdamFactors or SgdFactors of update number `update` (from 0) for a stretch, at the
+  // scheduled rate `lr`.
   virtual void fused_factors(size_t stretch, double lr, int64_t update, void* out) const {}
   const std::vector<Stretch>& stretches() const { return stretches_; }
   // What the device has counted, once the host knows.
@@ -89,15 +92,17 @@ class Optimizer {
   void load(const NamedTensors& state, const std::string& from);
 
  protected:
-  Optimizer(const ShardLayout& shard, double lr, double weight_decay, const std::vector<GroupOptions>& groups,
-            ImplementationChoice choice);
+  Optimizer(const ShardLayout& shard, double lr, double weight_decay,
+            const std::vector<GroupOptions>& groups, ImplementationChoice choice);
   // A state whose tensors are called PREFIX.NAME; lives as long as the optimizer.
   ArenaShard& add_state(const std::string& prefix);
 
-  // The own parts of a stretch as flat tensors, as long as they go, for step_on_device: one unless sharded.
+  // The own parts of a stretch as flat tensors, as long as they go, for step_on_device: one unless
+  // sharded.
   std::vector<at::Tensor> flat_parts(const Arena& arena, const Stretch& stretch) const;
   std::vector<at::Tensor> flat_parts(const ArenaShard& state, const Stretch& stretch) const;
-  // Calls fn(stretch, begin, end) for the own pieces of the stretches, in parallel, cut at block borders.
+  // Calls fn(stretch, begin, end) for the own pieces of the stretches, in parallel, cut at block
+  // borders.
   void for_pieces(const ParallelFor& parallel,
                   const std::function<void(const Stretch&, int64_t begin, int64_t end)>& fn) const;
   static EmaFactors ema_factors(const UpdateTerms& terms, int64_t begin);
@@ -122,7 +127,8 @@ class Optimizer {
   int64_t updates_ = 0;
 
  private:
-  void for_own_parameters(const Stretch& stretch, const std::function<void(int64_t begin, int64_t end)>& fn) const;
+  void for_own_parameters(const Stretch& stretch,
+                          const std::function<void(int64_t begin, int64_t end)>& fn) const;
 
   std::vector<std::pair<std::string, std::unique_ptr<ArenaShard>>> states_;
   std::unique_ptr<Arena> scaled_;
@@ -148,8 +154,8 @@ struct SgdOptions {
   void fields(FieldVisitor& visit);
 };
 
-// Rows: adamw, adam, sgd. The arena's layout outlives what is made; an ArenaLayout alone means a whole
-// optimizer.
+// Rows: adamw, adam, sgd. The arena's layout outlives what is made; an ArenaLayout alone means a
+// whole optimizer.
 Table<Optimizer, const ShardLayout&> optimizers();
 
 }  // namespace lockstep

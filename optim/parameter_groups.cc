@@ -34,22 +34,26 @@ namespace {
 
 std::function<bool(const std::string&)> matcher(const std::string& match) {
   const std::string prefix = "regex:";
-  if (!match.starts_with(prefix)) return [match](const std::string& name) { return glob_matches(match, name); };
+  if (!match.starts_with(prefix))
+    return [match](const std::string& name) { return glob_matches(match, name); };
   try {
     const std::regex pattern(match.substr(prefix.size()));
     return [pattern](const std::string& name) { return std::regex_match(name, pattern); };
   } catch (const std::regex_error& error) {
-    throw ConfigError(fmt::format("optimizer.groups: '{}' is no regular expression ({})", match, error.what()),
-                      "use a pattern with * and ?, or ECMAScript syntax behind regex:");
+    throw ConfigError(
+        fmt::format("optimizer.groups: '{}' is no regular expression ({})", match, error.what()),
+        "use a pattern with * and ?, or ECMAScript syntax behind regex:");
   }
 }
 
 ParameterSettings settings_of(const GroupOptions& group, double lr, double weight_decay) {
-  ParameterSettings settings{group.lr_scale, group.weight_decay.value_or(weight_decay), group.freeze};
+  ParameterSettings settings{group.lr_scale, group.weight_decay.value_or(weight_decay),
+                             group.freeze};
   if (group.lr) {
     if (lr <= 0 && *group.lr > 0)
-      throw ConfigError(fmt::format("optimizer.groups: '{}' sets lr while optimizer.lr is 0", group.match),
-                        "give optimizer.lr a positive value and scale the others down");
+      throw ConfigError(
+          fmt::format("optimizer.groups: '{}' sets lr while optimizer.lr is 0", group.match),
+          "give optimizer.lr a positive value and scale the others down");
     settings.lr_ratio = *group.lr == 0 ? 0 : *group.lr / lr;
   }
   return settings;
@@ -57,8 +61,9 @@ ParameterSettings settings_of(const GroupOptions& group, double lr, double weigh
 
 }  // namespace
 
-std::vector<ParameterSettings> resolve_groups(const ArenaLayout& layout, const std::vector<GroupOptions>& groups,
-                                              double lr, double weight_decay) {
+std::vector<ParameterSettings> resolve_groups(const ArenaLayout& layout,
+                                              const std::vector<GroupOptions>& groups, double lr,
+                                              double weight_decay) {
   std::vector<ParameterSettings> result(layout.entries.size(), {1, weight_decay, false});
   std::vector<char> taken(layout.entries.size(), 0);
   std::vector<std::string> names;
@@ -83,11 +88,13 @@ std::vector<ParameterSettings> resolve_groups(const ArenaLayout& layout, const s
   return result;
 }
 
-std::vector<Stretch> make_stretches(const ArenaLayout& layout, const std::vector<ParameterSettings>& settings) {
+std::vector<Stretch> make_stretches(const ArenaLayout& layout,
+                                    const std::vector<ParameterSettings>& settings) {
   std::vector<Stretch> stretches;
   for (int64_t i = 0; i < std::ssize(layout.entries); ++i) {
     const int64_t begin = layout.entries[i].offset;
-    const int64_t end = i + 1 < std::ssize(layout.entries) ? layout.entries[i + 1].offset : layout.size;
+    const int64_t end =
+        i + 1 < std::ssize(layout.entries) ? layout.entries[i + 1].offset : layout.size;
     if (!stretches.empty() && stretches.back().settings == settings[i]) {
       stretches.back().end = end;
       stretches.back().last_parameter = i;

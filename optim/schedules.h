@@ -40,8 +40,10 @@ struct DecayScheduleOptions {
   std::string per = "step";
   void fields(FieldVisitor& visit) {
     visit("warmup_steps", warmup_steps, at_least(0), "updates of linear warm-up");
-    visit("final", final_share, Range{0, 1}, "learning rate at the end, as a share of optimizer.lr");
-    visit("per", per, OneOf{{"step", "epoch"}}, "whether the rate changes every step or every epoch");
+    visit("final", final_share, Range{0, 1},
+          "learning rate at the end, as a share of optimizer.lr");
+    visit("per", per, OneOf{{"step", "epoch"}},
+          "whether the rate changes every step or every epoch");
   }
 };
 

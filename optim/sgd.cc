@@ -22,14 +22,17 @@ class Sgd final : public Optimizer {
   void step(Arena& weights, const Arena& gradients, const UpdateTerms& terms) override {
     const bool first = updates_ == 0;
     ++updates_;
-    if (implementation() == Implementation::kForeach) return step_foreach(weights, gradients, terms, first);
+    if (implementation() == Implementation::kForeach)
+      return step_foreach(weights, gradients, terms, first);
     const bool fused = implementation() == Implementation::kFused;
     for_pieces(terms.parallel, [&](const Stretch& stretch, int64_t begin, int64_t end) {
       if (stretch.settings.frozen) return move_ema(weights, terms, begin, end);
       const SgdArrays arrays{weights.data() + begin, gradients.data() + begin,
                              momentum_ == nullptr ? nullptr : momentum_->at(begin)};
       const SgdFactors factors = factors_of(stretch, terms.lr, first);
-      if (fused) return optimizer_kernels().sgd(arrays, end - begin, factors, terms.gradient, ema_factors(terms, begin));
+      if (fused)
+        return optimizer_kernels().sgd(arrays, end - begin, factors, terms.gradient,
+                                       ema_factors(terms, begin));
       sgd_reference(arrays, end - begin, factors, terms.gradient);
       move_ema(weights, terms, begin, end);
     });
@@ -46,20 +49,24 @@ class Sgd final : public Optimizer {
     const at::Tensor bad = terms.found_inf.ne(0), first = terms.updates.eq(0);
     for (const Stretch& stretch : stretches_) {
       if (stretch.settings.frozen) continue;
-      const std::vector<at::Tensor> w = flat_parts(weights, stretch), g = flat_parts(gradients, stretch);
-      const std::vector<at::Tensor> buffers = momentum_ == nullptr ? std::vector<at::Tensor>() : flat_parts(*momentum_, stretch);
+      const std::vector<at::Tensor> w = flat_parts(weights, stretch),
+                                    g = flat_parts(gradients, stretch);
+      const std::vector<at::Tensor> buffers =
+          momentum_ == nullptr ? std::vector<at::Tensor>() : flat_parts(*momentum_, stretch);
       const at::Tensor lr = terms.lr * stretch.settings.lr_ratio;
       for (size_t i = 0; i < w.size(); ++i)
-        step_part(w[i], g[i], buffers.empty() ? at::Tensor() : buffers[i], stretch.settings.weight_decay, lr, first, bad);
+        step_part(w[i], g[i], buffers.empty() ? at::Tensor() : buffers[i],
+                  stretch.settings.weight_decay, lr, first, bad);
     }
   }
 
  private:
-  void step_part(at::Tensor w, at::Tensor d, at::Tensor buffer, double decay, const at::Tensor& lr, const at::Tensor& first,
-                 const at::Tensor& bad) const {
+  void step_part(at::Tensor w, at::Tensor d, at::Tensor buffer, double decay, const at::Tensor& lr,
+                 const at::Tensor& first, const at::Tensor& bad) const {
     if (decay != 0) d = d.add(w, decay);
     if (buffer.defined()) {
-      const at::Tensor moved = at::where(first, d, buffer * options_.momentum + d * (1 - options_.dampening));
+      const at::Tensor moved =
+          at::where(first, d, buffer * options_.momentum + d * (1 - options_.dampening));
       buffer.copy_(at::where(bad, buffer, moved));
       d = options_.nesterov ? d.add(moved, options_.momentum) : moved;
     }
@@ -82,12 +89,14 @@ class Sgd final : public Optimizer {
     const Arena& plain = plain_gradients(gradients, terms.gradient);
     for (const Stretch& stretch : stretches_) {
       if (stretch.settings.frozen) continue;
-      const std::vector<at::Tensor> own = pieces(weights, stretch), own_gradients = pieces(plain, stretch);
+      const std::vector<at::Tensor> own = pieces(weights, stretch),
+                                    own_gradients = pieces(plain, stretch);
       if (own.empty()) continue;
       const std::vector<at::Tensor> momenta =
           momentum_ == nullptr ? std::vector<at::Tensor>() : pieces(*momentum_, stretch);
-      at::_fused_sgd_(own, own_gradients, momenta, stretch.settings.weight_decay, options_.momentum, terms.lr * stretch.settings.lr_ratio,
-                      options_.dampening, options_.nesterov, /*maximize=*/false, first);
+      at::_fused_sgd_(own, own_gradients, momenta, stretch.settings.weight_decay, options_.momentum,
+                      terms.lr * stretch.settings.lr_ratio, options_.dampening, options_.nesterov,
+                      /*maximize=*/false, first);
     }
     move_own_ema(weights, terms);
   }

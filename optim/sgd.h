@@ -15,6 +15,7 @@ namespace lockstep {
 std::unique_ptr<Optimizer> make_sgd(const SgdOptions& options, const ShardLayout& shard);
 
 // The reference: one operation a line (sgd_reference.cc).
-void sgd_reference(const SgdArrays& arrays, int64_t count, const SgdFactors& f, const GradientFactors& g);
+void sgd_reference(const SgdArrays& arrays, int64_t count, const SgdFactors& f,
+                   const GradientFactors& g);
 
 }  // namespace lockstep

@@ -2,7 +2,8 @@
 
 namespace lockstep {
 
-void sgd_reference(const SgdArrays& arrays, int64_t count, const SgdFactors& f, const GradientFactors& g) {
+void sgd_reference(const SgdArrays& arrays, int64_t count, const SgdFactors& f,
+                   const GradientFactors& g) {
   for (int64_t i = 0; i < count; ++i) {
     float gradient = arrays.gradients[i] * g.multiplier;
     gradient *= g.clip;

@@ -15,7 +15,9 @@ constexpr size_t kSparkWidth = 48;
 
 // Columns that a terminal needs for UTF-8 text without wide characters.
 size_t columns(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; }));
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u;
+  }));
 }
 
 std::string scores(const RunFacts& facts) {
@@ -28,10 +30,12 @@ std::string scores(const RunFacts& facts) {
   for (const auto& [name, value] : last.scores) {
     if (name == "seconds") continue;
     const std::string text = score_text(name, value);
-    out += "    " + name + std::string(width - columns(name) + 2, ' ') + std::string(columns(text) < 10 ? 10 - columns(text) : 0, ' ') + text;
+    out += "    " + name + std::string(width - columns(name) + 2, ' ') +
+           std::string(columns(text) < 10 ? 10 - columns(text) : 0, ' ') + text;
     if (const auto target = targets.find(name); target != targets.end()) {
       const bool met = lower_is_better(name) ? value <= target->second : value >= target->second;
-      out += fmt::format("   {} {} {}", met ? "✓" : "✗", lower_is_better(name) ? "≤" : "≥", score_text(name, target->second));
+      out += fmt::format("   {} {} {}", met ? "✓" : "✗", lower_is_better(name) ? "≤" : "≥",
+                         score_text(name, target->second));
     }
     out += "\n";
   }
@@ -43,15 +47,18 @@ std::string loss_line(const RunFacts& facts) {
   for (const ChartPoint& point : points_of(facts.metrics, "loss"))
     if (std::isfinite(point.y)) losses.push_back(point.y);
   if (losses.empty()) return "";
-  return fmt::format("  loss     {} → {}  {}\n", score_text(losses.front()), score_text(losses.back()), sparkline(losses, kSparkWidth));
+  return fmt::format("  loss     {} → {}  {}\n", score_text(losses.front()),
+                     score_text(losses.back()), sparkline(losses, kSparkWidth));
 }
 
 // Commands that go on from a run, as far as its task has them.
 std::string next_line(const RunFacts& facts) {
-  const std::string folder = facts.run.root.string(), kind = fact(config_values(facts.config), "task.kind");
+  const std::string folder = facts.run.root.string(),
+                    kind = fact(config_values(facts.config), "task.kind");
   std::string next = "lockstep sample " + folder;
   if (kind == "image_diffusion") next += " --count 64 --output grid.png";
-  if (kind == "sudoku2vec") next = "lockstep train CONFIG task.model.embedding=" + folder;  // it draws nothing by itself
+  if (kind == "sudoku2vec")
+    next = "lockstep train CONFIG task.model.embedding=" + folder;  // it draws nothing by itself
   return "  next     " + next + "    lockstep evaluate " + folder + "\n";
 }
 
@@ -84,8 +91,9 @@ std::string sparkline(const std::vector<double>& values, size_t width) {
 
 std::string closing_summary(const RunFolder& run) {
   const RunFacts facts = read_run_facts(run);
-  std::string out = fmt::format("{}: {} of {} steps, {} of training\n", facts.state.empty() ? "run" : facts.state,
-                                count_text(facts.step), count_text(facts.steps), duration_text(facts.metrics.seconds()));
+  std::string out = fmt::format("{}: {} of {} steps, {} of training\n",
+                                facts.state.empty() ? "run" : facts.state, count_text(facts.step),
+                                count_text(facts.steps), duration_text(facts.metrics.seconds()));
   out += loss_line(facts) + scores(facts);
   if (!facts.pictures.empty()) out += "  picture  " + facts.pictures.back().path.string() + "\n";
   out += "  report   " + run.report().string() + "\n";

@@ -9,7 +9,9 @@ namespace {
 
 // Length of the UTF-8 character at `at`, 0 if there is none.
 size_t utf8_length(const std::string& text, size_t at) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+  };
   const unsigned first = byte(at);
   const auto follows = [&](size_t count) {
     for (size_t i = 1; i <= count; ++i)
@@ -31,13 +33,24 @@ std::string escape_html(const std::string& text) {
   for (size_t i = 0; i < text.size();) {
     const size_t length = utf8_length(text, i);
     switch (text[i]) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
       default:
-        if (length == 0 || (length == 1 && static_cast<unsigned char>(text[i]) < 0x20 && text[i] != '\n' && text[i] != '\t')) {
+        if (length == 0 || (length == 1 && static_cast<unsigned char>(text[i]) < 0x20 &&
+                            text[i] != '\n' && text[i] != '\t')) {
           out += "\xEF\xBF\xBD";
         } else {
           out.append(text, i, length);
@@ -54,18 +67,23 @@ std::string base64(const std::string& bytes) {
   out.reserve((bytes.size() + 2) / 3 * 4);
   for (size_t i = 0; i < bytes.size(); i += 3) {
     uint32_t word = 0;
-    for (size_t k = 0; k < 3; ++k) word = word << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-    for (size_t k = 0; k < 4; ++k) out += i + k <= bytes.size() ? kDigits[word >> (18 - 6 * k) & 63u] : '=';
+    for (size_t k = 0; k < 3; ++k)
+      word = word << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0u);
+    for (size_t k = 0; k < 4; ++k)
+      out += i + k <= bytes.size() ? kDigits[word >> (18 - 6 * k) & 63u] : '=';
   }
   return out;
 }
 
 std::string html_page(const std::string& title, const std::string& body) {
-  return "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content='width=device-width'>\n<title>" +
-         escape_html(title) + "</title>\n<style>\n" + kPageStyle + "</style>\n<main>\n" + body + "</main>\n</html>\n";
+  return "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport "
+         "content='width=device-width'>\n<title>" +
+         escape_html(title) + "</title>\n<style>\n" + kPageStyle + "</style>\n<main>\n" + body +
+         "</main>\n</html>\n";
 }
 
-std::string html_section(const std::string& id, const std::string& title, const std::string& content) {
+std::string html_section(const std::string& id, const std::string& title,
+                         const std::string& content) {
   if (content.empty()) return "";
   return "<section id=" + id + "><h2>" + escape_html(title) + "</h2>\n" + content + "</section>\n";
 }

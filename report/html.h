@@ -15,6 +15,7 @@ std::string base64(const std::string& bytes);
 std::string html_page(const std::string& title, const std::string& body);
 
 // <section id=…><h2>…</h2>…</section>; "" if there is no content.
-std::string html_section(const std::string& id, const std::string& title, const std::string& content);
+std::string html_section(const std::string& id, const std::string& title,
+                         const std::string& content);
 
 }  // namespace lockstep

@@ -23,7 +23,8 @@ double number(const Json& json, const char* key) {
 bool as_number(const Json& value, double& out) {
   if (value.is_number()) {
     out = value.get<double>();
-  } else if (value.is_null() || value == "nan" || value == "NaN" || value == "inf" || value == "-inf") {
+  } else if (value.is_null() || value == "nan" || value == "NaN" || value == "inf" ||
+             value == "-inf") {
     out = std::numeric_limits<double>::quiet_NaN();
   } else {
     return false;
@@ -31,9 +32,11 @@ bool as_number(const Json& value, double& out) {
   return true;
 }
 
-void flatten(const Json& json, const std::string& prefix, std::vector<std::pair<std::string, double>>& out) {
+void flatten(const Json& json, const std::string& prefix,
+             std::vector<std::pair<std::string, double>>& out) {
   for (const auto& [key, value] : json.items()) {
-    if (prefix.empty() && (key == "kind" || key == "step" || key == "time" || key == "epoch")) continue;
+    if (prefix.empty() && (key == "kind" || key == "step" || key == "time" || key == "epoch"))
+      continue;
     double number = 0;
     if (value.is_object()) {
       flatten(value, prefix + key + ".", out);
@@ -49,7 +52,8 @@ std::string read_line(const std::string& line, Metrics& metrics) {
   if (json.is_discarded()) return "no JSON";
   if (!json.is_object()) return "no JSON object";
   const auto kind_at = json.find("kind");
-  const std::string kind = kind_at != json.end() && kind_at->is_string() ? kind_at->get<std::string>() : "step";
+  const std::string kind =
+      kind_at != json.end() && kind_at->is_string() ? kind_at->get<std::string>() : "step";
   const auto step_at = json.find("step");
   if (step_at == json.end() || !step_at->is_number_integer()) return "no step";
   const int64_t step = step_at->get<int64_t>();
@@ -64,7 +68,8 @@ std::string read_line(const std::string& line, Metrics& metrics) {
       metrics.evaluations.push_back(std::move(out));
     }
   } else if (kind == "attempt") {
-    metrics.attempts.push_back({static_cast<int>(number(json, "attempt")), step, static_cast<int64_t>(number(json, "ranks")),
+    metrics.attempts.push_back({static_cast<int>(number(json, "attempt")), step,
+                                static_cast<int64_t>(number(json, "ranks")),
                                 static_cast<int64_t>(number(json, "slots")), number(json, "time")});
   } else if (kind == "step") {
     StepLine out{step, number(json, "time"), number(json, "epoch"), {}};
@@ -90,7 +95,8 @@ double Metrics::seconds() const {
     // A gap before an attempt's first line is a pause, not training: take that step's own time.
     bool first = i == 0;
     for (const AttemptLine& attempt : attempts)
-      first = first || (attempt.time >= steps[i - 1].time && attempt.time <= steps[i].time && attempt.time > 0);
+      first = first || (attempt.time >= steps[i - 1].time && attempt.time <= steps[i].time &&
+                        attempt.time > 0);
     const double own = steps[i].value("step_seconds");
     if (first) {
       total += std::isfinite(own) ? own : 0;
@@ -112,7 +118,8 @@ Metrics parse_metrics(const std::string& text) {
     if (reason.empty()) continue;
     metrics.bad.push_back({count, metrics.steps.empty() ? 0 : metrics.steps.back().step, reason});
   }
-  if (!text.empty() && text.back() != '\n' && !metrics.bad.empty() && metrics.bad.back().line == count) {
+  if (!text.empty() && text.back() != '\n' && !metrics.bad.empty() &&
+      metrics.bad.back().line == count) {
     metrics.bad.back().reason = "half a line: the run was killed while it wrote";
   }
   return metrics;

@@ -15,7 +15,7 @@ namespace lockstep {
 
 struct StepLine {
   int64_t step = 0;
-  double time = 0;   // Unix seconds, 0 if the line has none
+  double time = 0;  // Unix seconds, 0 if the line has none
   double epoch = 0;
   // All numbers of the line by name, in file order: loss, lr, grad_norm …
   std::vector<std::pair<std::string, double>> values;

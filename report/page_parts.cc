@@ -18,8 +18,10 @@ size_t comment_start(const std::string& line) {
   char quote = 0;
   for (size_t i = 0; i < line.size(); ++i) {
     if (quote != 0) {
-      if (line[i] == '\\' && quote == '"') ++i;
-      else if (line[i] == quote) quote = 0;
+      if (line[i] == '\\' && quote == '"')
+        ++i;
+      else if (line[i] == quote)
+        quote = 0;
     } else if (line[i] == '"' || line[i] == '\'') {
       quote = line[i];
     } else if (line[i] == '#' && (i == 0 || line[i - 1] == ' ')) {
@@ -30,14 +32,16 @@ size_t comment_start(const std::string& line) {
 }
 
 void flatten(const Node& node, const std::string& path, Facts& out) {
-  for (const auto& [key, value] : node.entries) flatten(value, path.empty() ? key : path + "." + key, out);
+  for (const auto& [key, value] : node.entries)
+    flatten(value, path.empty() ? key : path + "." + key, out);
   bool plain = !node.items.empty();
   std::string list;
   for (const Node& item : node.items) {
     plain = plain && item.type == Node::Type::kScalar;
     list += (list.empty() ? "" : ", ") + item.scalar;
   }
-  for (size_t i = 0; i < node.items.size() && !plain; ++i) flatten(node.items[i], path + "." + std::to_string(i), out);
+  for (size_t i = 0; i < node.items.size() && !plain; ++i)
+    flatten(node.items[i], path + "." + std::to_string(i), out);
   if (plain) out.emplace_back(path, "[" + list + "]");
   if (node.type == Node::Type::kScalar) out.emplace_back(path, node.scalar);
 }
@@ -49,7 +53,8 @@ std::vector<std::string> score_names(const std::vector<const Metrics*>& metrics)
   for (const Metrics* one : metrics) {
     for (const EvaluationLine& evaluation : one->evaluations) {
       for (const auto& [name, value] : evaluation.scores) {
-        if (name != "seconds" && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+        if (name != "seconds" && std::find(names.begin(), names.end(), name) == names.end())
+          names.push_back(name);
       }
     }
   }
@@ -73,22 +78,24 @@ std::vector<ChartPoint> points_of(const Metrics& metrics, const std::string& nam
   return points;
 }
 
-std::string chart_with_log(const std::string& id, const std::vector<ChartSeries>& series, const std::vector<ChartMark>& marks,
-                           ChartOptions options) {
+std::string chart_with_log(const std::string& id, const std::vector<ChartSeries>& series,
+                           const std::vector<ChartMark>& marks, ChartOptions options) {
   const std::string linear = draw_chart(series, marks, options);
   options.log_y = true;
   const std::string log = draw_chart(series, marks, options);
   if (linear.empty() || log.empty()) return linear;
   return "<div class=scale><input type=checkbox id=" + id + "><label class=to-log for=" + id +
-         ">log scale</label><label class=to-linear for=" + id + ">linear scale</label><div class=linear>" + linear +
-         "</div><div class=log>" + log + "</div></div>\n";
+         ">log scale</label><label class=to-linear for=" + id +
+         ">linear scale</label><div class=linear>" + linear + "</div><div class=log>" + log +
+         "</div></div>\n";
 }
 
 std::string facts_table(const Facts& facts) {
   if (facts.empty()) return "";
   std::string out = "<div class=scroll><table>";
   for (const auto& [name, value] : facts) {
-    out += "<tr><td>" + escape_html(name) + "</td><td class=text>" + escape_html(value) + "</td></tr>";
+    out +=
+        "<tr><td>" + escape_html(name) + "</td><td class=text>" + escape_html(value) + "</td></tr>";
   }
   return out + "</table></div>\n";
 }
@@ -101,7 +108,8 @@ std::string inline_picture(const Picture& picture) {
     return "";
   }
   if (bytes.rfind("\x89PNG\r\n\x1a\n", 0) != 0) return "";
-  const std::string what = picture.step >= 0 ? "samples at step " + std::to_string(picture.step) : picture.path.filename().string();
+  const std::string what = picture.step >= 0 ? "samples at step " + std::to_string(picture.step)
+                                             : picture.path.filename().string();
   return "<img alt='" + escape_html(what) + "' src='data:image/png;base64," + base64(bytes) + "'>";
 }
 

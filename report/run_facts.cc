@@ -38,7 +38,9 @@ void flatten(const Json& json, const std::string& prefix, Facts& out) {
       out.emplace_back(prefix + key, value.get<std::string>());
     } else if (value.is_array()) {
       std::string text;
-      for (const Json& item : value) text += (text.empty() ? "" : " ") + (item.is_string() ? item.get<std::string>() : item.dump());
+      for (const Json& item : value)
+        text +=
+            (text.empty() ? "" : " ") + (item.is_string() ? item.get<std::string>() : item.dump());
       out.emplace_back(prefix + key, text);
     } else {
       out.emplace_back(prefix + key, value.dump());
@@ -58,13 +60,17 @@ int64_t to_number(const std::string& text) {
   return value;
 }
 
-int64_t step_of(const std::string& name) { return name.rfind("step-", 0) == 0 ? to_number(name.substr(5)) : -1; }
+int64_t step_of(const std::string& name) {
+  return name.rfind("step-", 0) == 0 ? to_number(name.substr(5)) : -1;
+}
 
 std::vector<Picture> find_pictures(const RunFolder& run) {
   std::vector<Picture> pictures;
   std::error_code error;
-  for (fs::directory_iterator it(run.samples(), error), end; !error && it != end; it.increment(error)) {
-    if (it->path().extension() == ".png") pictures.push_back({step_of(it->path().filename()), it->path()});
+  for (fs::directory_iterator it(run.samples(), error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().extension() == ".png")
+      pictures.push_back({step_of(it->path().filename()), it->path()});
   }
   std::sort(pictures.begin(), pictures.end(), [](const Picture& a, const Picture& b) {
     return std::pair(a.step, a.path) < std::pair(b.step, b.path);
@@ -76,12 +82,14 @@ std::vector<CheckpointFact> find_checkpoints(const RunFolder& run) {
   std::vector<CheckpointFact> found;
   std::error_code error;
   const fs::path latest = fs::read_symlink(run.latest(), error).filename();
-  for (fs::directory_iterator it(run.checkpoints(), error), end; !error && it != end; it.increment(error)) {
+  for (fs::directory_iterator it(run.checkpoints(), error), end; !error && it != end;
+       it.increment(error)) {
     const std::string name = it->path().filename();
     if (name.rfind("step-", 0) != 0) continue;
     CheckpointFact one{name, 0, false, name == latest};
     std::error_code ignored;
-    for (fs::directory_iterator file(it->path(), ignored), last; !ignored && file != last; file.increment(ignored)) {
+    for (fs::directory_iterator file(it->path(), ignored), last; !ignored && file != last;
+         file.increment(ignored)) {
       std::error_code none;
       const uint64_t size = file->file_size(none);
       if (!none) one.bytes += size;
@@ -89,12 +97,14 @@ std::vector<CheckpointFact> find_checkpoints(const RunFolder& run) {
     }
     found.push_back(one);
   }
-  std::sort(found.begin(), found.end(), [](const CheckpointFact& a, const CheckpointFact& b) { return a.name < b.name; });
+  std::sort(found.begin(), found.end(),
+            [](const CheckpointFact& a, const CheckpointFact& b) { return a.name < b.name; });
   return found;
 }
 
 bool contains(const std::string& text, std::initializer_list<const char*> words) {
-  return std::any_of(words.begin(), words.end(), [&](const char* word) { return text.find(word) != std::string::npos; });
+  return std::any_of(words.begin(), words.end(),
+                     [&](const char* word) { return text.find(word) != std::string::npos; });
 }
 
 }  // namespace
@@ -110,7 +120,8 @@ RunFacts read_run_facts(const RunFolder& run) {
   facts.step = to_number(fact(status, "step"));
   facts.exit_code = static_cast<int>(to_number(fact(status, "exit_code")));
   facts.metrics = read_metrics(run);
-  if (!facts.metrics.steps.empty()) facts.step = std::max(facts.step, facts.metrics.steps.back().step);
+  if (!facts.metrics.steps.empty())
+    facts.step = std::max(facts.step, facts.metrics.steps.back().step);
   facts.plan = read_facts(run.plan());
   facts.steps = to_number(fact(facts.plan, "steps"));
   facts.environment = read_facts(run.environment());
@@ -133,7 +144,9 @@ std::string fact(const Facts& facts, const std::string& name) {
 }
 
 bool is_share(const std::string& name) {
-  return contains(name, {"rate", "validity", "valid", "accuracy", "distinct", "share", "solved", "fill"}) && !contains(name, {"loss"});
+  return contains(name, {"rate", "validity", "valid", "accuracy", "distinct", "share", "solved",
+                         "fill"}) &&
+         !contains(name, {"loss"});
 }
 
 bool lower_is_better(const std::string& name) {

@@ -29,16 +29,16 @@ using Facts = std::vector<std::pair<std::string, std::string>>;  // name → tex
 
 struct RunFacts {
   RunFolder run;
-  std::string name;        // of the run: parent folder and folder
-  std::string state;       // of status.json, "" if there is none
+  std::string name;   // of the run: parent folder and folder
+  std::string state;  // of status.json, "" if there is none
   int64_t step = 0, steps = 0;
   int exit_code = 0;
   Metrics metrics;
   Facts plan, environment;  // flattened: "versions.libtorch"
   Facts error;              // of error.json, empty if the run did not fail
   std::vector<std::pair<std::string, double>> targets;  // of plan.json: score → wanted value
-  std::string config;       // text of config.yaml
-  std::vector<Picture> pictures;  // by step
+  std::string config;                                   // text of config.yaml
+  std::vector<Picture> pictures;                        // by step
   std::vector<CheckpointFact> checkpoints;
 };
 

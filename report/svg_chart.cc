@@ -38,7 +38,8 @@ bool fit(const std::vector<ChartSeries>& series, const ChartOptions& options, Fr
   for (const ChartSeries& one : series) {
     for (const ChartPoint& point : one.points) {
       if (!is_shown(point, options.log_x, options.log_y)) continue;
-      const double x = options.log_x ? std::log10(point.x) : point.x, y = options.log_y ? std::log10(point.y) : point.y;
+      const double x = options.log_x ? std::log10(point.x) : point.x,
+                   y = options.log_y ? std::log10(point.y) : point.y;
       low_x = std::min(low_x, x), high_x = std::max(high_x, x);
       low_y = std::min(low_y, y), high_y = std::max(high_y, y);
     }
@@ -48,7 +49,8 @@ bool fit(const std::vector<ChartSeries>& series, const ChartOptions& options, Fr
   if (high_x == low_x) low_x -= 0.5, high_x += 0.5;
   if (options.log_x) low_x -= 0.02 * (high_x - low_x), high_x += 0.02 * (high_x - low_x);
   const double span = high_y - low_y;
-  const double room = span > 0 ? 0.05 * span : std::max(0.05 * std::fabs(high_y), options.log_y ? 0.2 : 1e-12);
+  const double room =
+      span > 0 ? 0.05 * span : std::max(0.05 * std::fabs(high_y), options.log_y ? 0.2 : 1e-12);
   const bool at_zero = options.from_zero && low_y == 0;
   frame = {low_x, high_x, at_zero ? 0 : low_y - room, high_y + room, options.log_y, options.log_x};
   return true;
@@ -67,21 +69,25 @@ std::string tick_text(double value, double step, bool percent) {
 
 std::string axes(const Frame& frame, const ChartOptions& options) {
   std::string out;
-  const std::vector<double> ys = options.log_y ? log_ticks(std::pow(10, frame.low_y), std::pow(10, frame.high_y))
-                                               : nice_ticks(frame.low_y, frame.high_y, 5);
+  const std::vector<double> ys =
+      options.log_y ? log_ticks(std::pow(10, frame.low_y), std::pow(10, frame.high_y))
+                    : nice_ticks(frame.low_y, frame.high_y, 5);
   const double step = ys.size() > 1 ? ys[1] - ys[0] : 1;
   for (double value : ys) {
-    out += fmt::format("<line class=grid x1={:.1f} x2={:.1f} y1={:.1f} y2={:.1f} />", kLeft, kWidth - kRight, frame.y(value), frame.y(value));
-    out += fmt::format("<text class=axis x={:.1f} y={:.1f} text-anchor=end>{}</text>", kLeft - 6, frame.y(value) + 4.5,
-                       tick_text(value, step, options.percent));
+    out += fmt::format("<line class=grid x1={:.1f} x2={:.1f} y1={:.1f} y2={:.1f} />", kLeft,
+                       kWidth - kRight, frame.y(value), frame.y(value));
+    out += fmt::format("<text class=axis x={:.1f} y={:.1f} text-anchor=end>{}</text>", kLeft - 6,
+                       frame.y(value) + 4.5, tick_text(value, step, options.percent));
   }
-  const std::vector<double> xs = options.log_x ? log_ticks(std::pow(10, frame.low_x), std::pow(10, frame.high_x))
-                                               : nice_ticks(frame.low_x, frame.high_x, 6);
+  const std::vector<double> xs =
+      options.log_x ? log_ticks(std::pow(10, frame.low_x), std::pow(10, frame.high_x))
+                    : nice_ticks(frame.low_x, frame.high_x, 6);
   for (double value : xs) {
     if (!options.log_x && value != std::floor(value)) continue;  // steps are whole
     const bool at_edge = frame.x(value) > kWidth - kRight - 20;
-    out += fmt::format("<text class=axis x={:.1f} y={:.1f} text-anchor={}>{}</text>", at_edge ? kWidth - 2 : frame.x(value),
-                       kHeight - 7, at_edge ? "end" : "middle", tick_text(value, 1, false));
+    out += fmt::format("<text class=axis x={:.1f} y={:.1f} text-anchor={}>{}</text>",
+                       at_edge ? kWidth - 2 : frame.x(value), kHeight - 7,
+                       at_edge ? "end" : "middle", tick_text(value, 1, false));
   }
   return out;
 }
@@ -93,7 +99,8 @@ std::string path(const ChartSeries& series, const Frame& frame, bool dotted) {
   std::string dots;
   const auto lift = [&](const ChartPoint* last) {
     if (run == 1 && last != nullptr && !dotted) {
-      dots += fmt::format("<circle class='dot {}' cx={:.1f} cy={:.1f} r=2.5 />", series.css_class, frame.x(last->x), frame.y(last->y));
+      dots += fmt::format("<circle class='dot {}' cx={:.1f} cy={:.1f} r=2.5 />", series.css_class,
+                          frame.x(last->x), frame.y(last->y));
     }
     pen_down = false;
     run = 0;
@@ -104,8 +111,11 @@ std::string path(const ChartSeries& series, const Frame& frame, bool dotted) {
       lift(last);
       continue;
     }
-    data += fmt::format("{}{:.1f} {:.1f}", pen_down ? 'L' : 'M', frame.x(point.x), frame.y(point.y));
-    if (dotted) dots += fmt::format("<circle class='dot {}' cx={:.1f} cy={:.1f} r=3 />", series.css_class, frame.x(point.x), frame.y(point.y));
+    data +=
+        fmt::format("{}{:.1f} {:.1f}", pen_down ? 'L' : 'M', frame.x(point.x), frame.y(point.y));
+    if (dotted)
+      dots += fmt::format("<circle class='dot {}' cx={:.1f} cy={:.1f} r=3 />", series.css_class,
+                          frame.x(point.x), frame.y(point.y));
     pen_down = true;
     ++run;
     last = &point;
@@ -119,25 +129,30 @@ std::string mark(const ChartMark& mark, const Frame& frame) {
   const double x = frame.x(mark.x), bottom = kHeight - kBottom;
   const std::string title = "<title>" + escape_html(mark.text) + "</title>";
   if (mark.css_class == "evaluation") {
-    return fmt::format("<path class='mark evaluation' d='M{:.1f} {:.1f}l-4 7h8z'>{}</path>", x, bottom - 7, title);
+    return fmt::format("<path class='mark evaluation' d='M{:.1f} {:.1f}l-4 7h8z'>{}</path>", x,
+                       bottom - 7, title);
   }
   const double end = mark.css_class == "bad" ? kTop + 24 : bottom;
-  return fmt::format("<line class='mark {}' x1={:.1f} x2={:.1f} y1={:.1f} y2={:.1f}>{}</line>", mark.css_class, x, x, kTop, end, title);
+  return fmt::format("<line class='mark {}' x1={:.1f} x2={:.1f} y1={:.1f} y2={:.1f}>{}</line>",
+                     mark.css_class, x, x, kTop, end, title);
 }
 
 }  // namespace
 
-std::string draw_chart(const std::vector<ChartSeries>& series, const std::vector<ChartMark>& marks, const ChartOptions& options) {
+std::string draw_chart(const std::vector<ChartSeries>& series, const std::vector<ChartMark>& marks,
+                       const ChartOptions& options) {
   Frame frame;
   if (!fit(series, options, frame)) return "";
   std::string out = "<figure><figcaption><b>" + escape_html(options.title) + "</b>";
   if (!options.unit.empty()) out += " <small>" + escape_html(options.unit) + "</small>";
   for (const ChartSeries& one : series) {
     if (!one.name.empty() && !one.points.empty()) {
-      out += fmt::format(" <span class='key'><i class='{}'></i>{}</span>", one.css_class, escape_html(one.name));
+      out += fmt::format(" <span class='key'><i class='{}'></i>{}</span>", one.css_class,
+                         escape_html(one.name));
     }
   }
-  out += fmt::format("</figcaption><svg viewBox='0 0 {} {}' role=img aria-label='{}'>", kWidth, kHeight, escape_html(options.title));
+  out += fmt::format("</figcaption><svg viewBox='0 0 {} {}' role=img aria-label='{}'>", kWidth,
+                     kHeight, escape_html(options.title));
   out += axes(frame, options);
   for (const ChartMark& one : marks) out += mark(one, frame);
   for (const ChartSeries& one : series) out += path(one, frame, options.dots);
@@ -182,12 +197,14 @@ std::vector<double> nice_ticks(double low, double high, int count) {
   for (double factor : {5.0, 2.0, 1.0})
     if (factor * power >= raw * 0.7) step = factor * power;
   std::vector<double> ticks;
-  for (double k = std::ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; ++k) ticks.push_back(k == 0 ? 0 : k * step);
+  for (double k = std::ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; ++k)
+    ticks.push_back(k == 0 ? 0 : k * step);
   return ticks;
 }
 
 std::vector<double> log_ticks(double low, double high) {
-  const int first = static_cast<int>(std::floor(std::log10(low))), last = static_cast<int>(std::ceil(std::log10(high)));
+  const int first = static_cast<int>(std::floor(std::log10(low))),
+            last = static_cast<int>(std::ceil(std::log10(high)));
   const int stride = std::max(1, (last - first) / 6);
   std::vector<double> ticks;
   for (int exponent = first; exponent <= last; ++exponent) {

@@ -13,8 +13,8 @@ struct ChartPoint {
 };
 
 struct ChartSeries {
-  std::string name;       // "" = not in the legend
-  std::string css_class;  // "line s0", "raw s0"
+  std::string name;                // "" = not in the legend
+  std::string css_class;           // "line s0", "raw s0"
   std::vector<ChartPoint> points;  // x ascending
 };
 

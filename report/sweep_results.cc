@@ -52,9 +52,10 @@ void rank(SweepResults& results) {
   if (results.rank_by.empty()) return;
   const std::string& by = results.rank_by.front();
   const bool smaller = lower_is_better(by);
-  std::stable_sort(results.rows.begin(), results.rows.end(), [&](const SweepRow& a, const SweepRow& b) {
-    return is_better(best_of(a, by), best_of(b, by), smaller);
-  });
+  std::stable_sort(results.rows.begin(), results.rows.end(),
+                   [&](const SweepRow& a, const SweepRow& b) {
+                     return is_better(best_of(a, by), best_of(b, by), smaller);
+                   });
   int64_t next = 1;
   for (SweepRow& row : results.rows)
     if (!std::isnan(best_of(row, by))) row.rank = next++;
@@ -67,7 +68,9 @@ std::string csv_cell(const std::string& text) {
   return out + "\"";
 }
 
-std::string csv_number(double value) { return std::isfinite(value) ? fmt::format("{}", value) : ""; }
+std::string csv_number(double value) {
+  return std::isfinite(value) ? fmt::format("{}", value) : "";
+}
 
 Json json_number(double value) {
   if (!std::isfinite(value)) return nullptr;
@@ -81,7 +84,9 @@ Json json_value(const std::string& text) {
 }
 
 Json json_score(const SweepScore& one) {
-  return {{"best", json_number(one.best)}, {"best_step", one.best_step}, {"final", json_number(one.last)}};
+  return {{"best", json_number(one.best)},
+          {"best_step", one.best_step},
+          {"final", json_number(one.last)}};
 }
 
 Json curves(const SweepRow& row) {
@@ -89,7 +94,8 @@ Json curves(const SweepRow& row) {
   for (const StepLine& line : row.metrics.steps) {
     train_steps.push_back(line.step);
     losses.push_back(json_number(line.value("loss")));
-    if (!std::isnan(row.train_accuracy.best)) accuracies.push_back(json_number(line.value("accuracy")));
+    if (!std::isnan(row.train_accuracy.best))
+      accuracies.push_back(json_number(line.value("accuracy")));
   }
   Json out = {{"train_steps", train_steps}, {"train_loss", losses}};
   if (!accuracies.empty()) out["train_accuracy"] = accuracies;
@@ -132,10 +138,14 @@ std::vector<std::string> all_scores(const SweepResults& results) {
 }
 
 std::vector<std::string> usual_scores(const std::vector<std::string>& names) {
-  const auto has = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  const auto has = [&](const char* name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
   std::vector<std::string> out;
-  if (has("validation_loss")) out.push_back("validation_loss");
-  else if (!names.empty()) out.push_back(names.front());
+  if (has("validation_loss"))
+    out.push_back("validation_loss");
+  else if (!names.empty())
+    out.push_back(names.front());
   for (const char* name : {"validation_accuracy", "accuracy"})
     if (has(name) && out.size() == 1 && out.front() != name) out.push_back(name);
   return out;
@@ -163,7 +173,8 @@ std::vector<Column> table_columns(const SweepResults& results) {
   columns.push_back({"steps", {}});
   columns.push_back({"time", {}});
   for (const SweepRow& row : results.rows) {
-    std::vector<std::string> cells{row.rank > 0 ? std::to_string(row.rank) : "-", row.facts.name, row.facts.state};
+    std::vector<std::string> cells{row.rank > 0 ? std::to_string(row.rank) : "-", row.facts.name,
+                                   row.facts.state};
     for (const std::string& name : results.rank_by) {
       const SweepScore* one = row.score(name);
       const bool none = one == nullptr || std::isnan(one->best);
@@ -190,13 +201,15 @@ const SweepRow* winner(const SweepResults& results, const std::string& score) {
   const SweepRow* best = nullptr;
   for (const SweepRow& row : results.rows)
     if (!std::isnan(best_of(row, score)) &&
-        (best == nullptr || is_better(best_of(row, score), best_of(*best, score), lower_is_better(score))))
+        (best == nullptr ||
+         is_better(best_of(row, score), best_of(*best, score), lower_is_better(score))))
       best = &row;
   return best;
 }
 
 SweepResults read_sweep_results(const std::string& name, const std::vector<std::string>& rank_by,
-                                const std::vector<std::string>& keys, std::vector<SweepPointFacts> points) {
+                                const std::vector<std::string>& keys,
+                                std::vector<SweepPointFacts> points) {
   SweepResults results{name, rank_by, keys, {}};
   for (SweepPointFacts& facts : points) {
     SweepRow row;
@@ -227,7 +240,8 @@ std::string sweep_table(const SweepResults& results, size_t most_rows) {
     while (!line.empty() && line.back() == ' ') line.pop_back();
     out += line + "\n";
   }
-  if (rows < results.rows.size()) out += fmt::format("({} more in results.csv)\n", results.rows.size() - rows);
+  if (rows < results.rows.size())
+    out += fmt::format("({} more in results.csv)\n", results.rows.size() - rows);
   for (const std::string& name : results.rank_by) {
     const SweepRow* best = winner(results, name);
     if (best == nullptr) continue;
@@ -240,7 +254,8 @@ std::string sweep_table(const SweepResults& results, size_t most_rows) {
 std::string sweep_csv(const SweepResults& results) {
   std::vector<std::string> head{"rank", "point", "state", "exit_code"};
   head.insert(head.end(), results.keys.begin(), results.keys.end());
-  for (const char* name : {"step", "steps", "seconds", "min_train_loss", "min_train_loss_step", "final_train_loss"})
+  for (const char* name :
+       {"step", "steps", "seconds", "min_train_loss", "min_train_loss_step", "final_train_loss"})
     head.push_back(name);
   const std::vector<std::string> names = all_scores(results);
   for (const std::string& name : names)
@@ -257,11 +272,11 @@ std::string sweep_csv(const SweepResults& results) {
   line(head);
   for (const SweepRow& row : results.rows) {
     const SweepPointFacts& facts = row.facts;
-    std::vector<std::string> cells{row.rank > 0 ? std::to_string(row.rank) : "", facts.name, facts.state,
-                                   std::to_string(facts.exit_code)};
+    std::vector<std::string> cells{row.rank > 0 ? std::to_string(row.rank) : "", facts.name,
+                                   facts.state, std::to_string(facts.exit_code)};
     for (const std::string& key : results.keys) {
-      const auto found =
-          std::find_if(facts.values.begin(), facts.values.end(), [&](const auto& entry) { return entry.first == key; });
+      const auto found = std::find_if(facts.values.begin(), facts.values.end(),
+                                      [&](const auto& entry) { return entry.first == key; });
       cells.push_back(found == facts.values.end() ? "" : found->second);
     }
     const auto score_cells = [&](const SweepScore& one) {
@@ -269,10 +284,12 @@ std::string sweep_csv(const SweepResults& results) {
       cells.push_back(std::isnan(one.best) ? "" : std::to_string(one.best_step));
       cells.push_back(csv_number(one.last));
     };
-    for (const std::string& text : {std::to_string(row.step), std::to_string(facts.steps), csv_number(row.seconds)})
+    for (const std::string& text :
+         {std::to_string(row.step), std::to_string(facts.steps), csv_number(row.seconds)})
       cells.push_back(text);
     score_cells(row.train_loss);
-    for (const std::string& name : names) score_cells(row.score(name) != nullptr ? *row.score(name) : SweepScore{});
+    for (const std::string& name : names)
+      score_cells(row.score(name) != nullptr ? *row.score(name) : SweepScore{});
     cells.push_back(facts.error);
     line(cells);
   }
@@ -289,9 +306,13 @@ std::string sweep_json(const SweepResults& results) {
                                            {"step", best->score(name)->best_step}};
   }
   for (const SweepRow& row : results.rows) points.push_back(json_row(row));
-  const Json json = {
-      {"format", "lockstep-sweep"}, {"version", 1},       {"name", results.name}, {"rank_by", results.rank_by},
-      {"keys", results.keys},       {"winners", winners}, {"points", points}};
+  const Json json = {{"format", "lockstep-sweep"},
+                     {"version", 1},
+                     {"name", results.name},
+                     {"rank_by", results.rank_by},
+                     {"keys", results.keys},
+                     {"winners", winners},
+                     {"points", points}};
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -59,7 +59,8 @@ const SweepRow* winner(const SweepResults& results, const std::string& score);
 // Reads metrics, ranks. A score whose name speaks of losses is better when smaller. Without
 // `rank_by`: validation_loss (else the first score there is) and the accuracy, if there is one.
 SweepResults read_sweep_results(const std::string& name, const std::vector<std::string>& rank_by,
-                                const std::vector<std::string>& keys, std::vector<SweepPointFacts> points);
+                                const std::vector<std::string>& keys,
+                                std::vector<SweepPointFacts> points);
 
 // The ranked table and the winners, as text of at most `most_rows` rows.
 std::string sweep_table(const SweepResults& results, size_t most_rows);

@@ -55,20 +55,28 @@ std::string varint(uint64_t value) {
 }
 
 // Fields of the wire format: number·8 + kind, then the value.
-std::string varint_field(int number, uint64_t value) { return varint(static_cast<uint64_t>(number) << 3) + varint(value); }
-std::string double_field(int number, double value) { return varint(static_cast<uint64_t>(number) << 3 | 1) + little_endian(value); }
-std::string float_field(int number, float value) { return varint(static_cast<uint64_t>(number) << 3 | 5) + little_endian(value); }
+std::string varint_field(int number, uint64_t value) {
+  return varint(static_cast<uint64_t>(number) << 3) + varint(value);
+}
+std::string double_field(int number, double value) {
+  return varint(static_cast<uint64_t>(number) << 3 | 1) + little_endian(value);
+}
+std::string float_field(int number, float value) {
+  return varint(static_cast<uint64_t>(number) << 3 | 5) + little_endian(value);
+}
 std::string bytes_field(int number, const std::string& bytes) {
   return varint(static_cast<uint64_t>(number) << 3 | 2) + varint(bytes.size()) + bytes;
 }
 
 std::string record(const std::string& data) {
   const std::string length = little_endian(static_cast<uint64_t>(data.size()));
-  return length + little_endian(masked(crc32c(length))) + data + little_endian(masked(crc32c(data)));
+  return length + little_endian(masked(crc32c(length))) + data +
+         little_endian(masked(crc32c(data)));
 }
 
 std::string event(double time, int64_t step, const std::string& summary) {
-  return record(double_field(1, time) + varint_field(2, static_cast<uint64_t>(step)) + bytes_field(5, summary));
+  return record(double_field(1, time) + varint_field(2, static_cast<uint64_t>(step)) +
+                bytes_field(5, summary));
 }
 
 std::string scalar(const std::string& tag, double value) {
@@ -94,7 +102,8 @@ std::string tag_of(const std::string& name) {
 std::string step_summary(const StepLine& line) {
   std::string summary;
   for (const auto& [name, value] : line.values) {
-    if (std::isfinite(value)) summary += scalar(tag_of(name), name == "memory_bytes" ? value / (1 << 30) : value);
+    if (std::isfinite(value))
+      summary += scalar(tag_of(name), name == "memory_bytes" ? value / (1 << 30) : value);
   }
   const double share = 100 * line.value("data_wait_seconds") / line.value("step_seconds");
   if (std::isfinite(share)) summary += scalar("time_metrics/data_loading(%)", share);
@@ -117,7 +126,8 @@ std::string picture_summary(const Picture& picture) {
   }
   if (png.size() < 26 || png.rfind("\x89PNG\r\n\x1a\n", 0) != 0) return "";
   const int colours = png[25] == 0 ? 1 : png[25] == 4 ? 2 : png[25] == 6 ? 4 : 3;
-  const std::string image = varint_field(1, big_endian(png, 20)) + varint_field(2, big_endian(png, 16)) +
+  const std::string image = varint_field(1, big_endian(png, 20)) +
+                            varint_field(2, big_endian(png, 16)) +
                             varint_field(3, static_cast<uint64_t>(colours)) + bytes_field(4, png);
   return bytes_field(1, bytes_field(1, "samples") + bytes_field(4, image));
 }
@@ -138,7 +148,8 @@ void remove_older(const RunFolder& run, const std::string& keep) {
   std::vector<fs::path> found;
   for (fs::directory_iterator it(run.root, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename();
-    if (name.rfind("events.out.tfevents.", 0) == 0 && name.ends_with(kFileEnd) && name != keep) found.push_back(it->path());
+    if (name.rfind("events.out.tfevents.", 0) == 0 && name.ends_with(kFileEnd) && name != keep)
+      found.push_back(it->path());
   }
   for (const fs::path& path : found) fs::remove(path, error);
 }
@@ -149,13 +160,18 @@ void write_tensorboard(const RunFolder& run) {
   const RunFacts facts = read_run_facts(run);
   const Metrics& metrics = facts.metrics;
   if (metrics.steps.empty() && metrics.evaluations.empty()) return;
-  const double start = metrics.steps.empty() ? metrics.evaluations.front().time : metrics.steps.front().time;
+  const double start =
+      metrics.steps.empty() ? metrics.evaluations.front().time : metrics.steps.front().time;
   std::string content = record(double_field(1, start) + bytes_field(3, "brain.Event:2"));
-  for (const StepLine& line : metrics.steps) content += event(line.time, line.step, step_summary(line));
+  for (const StepLine& line : metrics.steps)
+    content += event(line.time, line.step, step_summary(line));
   for (const EvaluationLine& line : metrics.evaluations) {
     std::string summary;
     for (const auto& [name, value] : line.scores) {
-      if (std::isfinite(value)) summary += scalar((name == "validation_loss" ? "validation_metrics/loss" : "validation_metrics/" + name), value);
+      if (std::isfinite(value))
+        summary += scalar(
+            (name == "validation_loss" ? "validation_metrics/loss" : "validation_metrics/" + name),
+            value);
     }
     content += event(line.time, line.step, summary);
   }
@@ -164,7 +180,8 @@ void write_tensorboard(const RunFolder& run) {
     if (!summary.empty()) content += event(time_of(metrics, picture.step), picture.step, summary);
   }
   // One file for the whole run: a second one would show every step twice.
-  const std::string name = fmt::format("events.out.tfevents.{:010}{}", static_cast<int64_t>(start), kFileEnd);
+  const std::string name =
+      fmt::format("events.out.tfevents.{:010}{}", static_cast<int64_t>(start), kFileEnd);
   remove_older(run, name);
   write_file_atomic(run.root / name, content);
 }

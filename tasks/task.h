@@ -20,8 +20,8 @@ namespace lockstep {
 struct StepContext {
   uint64_t seed = 0;  // run.seed
   int64_t step = 0;   // 0-based step that is being computed
-  // Above 0: tensors whose length differs from batch to batch are padded to one of so many lengths, so
-  // that a GPU can replay a recorded step. Padding counts nothing. 0 on a CPU.
+  // Above 0: tensors whose length differs from batch to batch are padded to one of so many lengths,
+  // so that a GPU can replay a recorded step. Padding counts nothing. 0 on a CPU.
   int64_t few_shapes = 0;
 };
 
@@ -34,8 +34,8 @@ struct Loss {
   double correct = 0, guesses = 0;
 };
 
-// What the loss of a micro-batch is computed from: everything that is read, drawn or looked up on the
-// host, as tensors. The rest of the loss then runs where the model lies, without the host.
+// What the loss of a micro-batch is computed from: everything that is read, drawn or looked up on
+// the host, as tensors. The rest of the loss then runs where the model lies, without the host.
 struct LossInputs {
   std::map<std::string, at::Tensor> tensors;  // made on the CPU; contiguous
   double count = 0, guesses = 0;              // as in Loss
@@ -59,9 +59,11 @@ inline std::vector<std::string> names_of(const Scores& scores) {
 
 // One piece of an evaluation, computed by whichever rank owns it; merged in order of chunks.
 struct EvaluationChunk {
-  std::vector<double> sums;         // added up by Tree over chunks, in double, as chunks are done
-  std::vector<at::Tensor> tensors;  // few and small: what pictures are drawn from (gathered on rank 0's host)
-  // In place of sums, of a chunk that a device computed: f64 [n] there, added up there. All chunks of a rank or none.
+  std::vector<double> sums;  // added up by Tree over chunks, in double, as chunks are done
+  std::vector<at::Tensor>
+      tensors;  // few and small: what pictures are drawn from (gathered on rank 0's host)
+  // In place of sums, of a chunk that a device computed: f64 [n] there, added up there. All chunks
+  // of a rank or none.
   at::Tensor device_sums;
 };
 
@@ -74,7 +76,8 @@ class Evaluation {
   // checked against them. Empty for an evaluation that only draws.
   virtual std::vector<std::string> score_names() const = 0;
   virtual int64_t num_chunks() const = 0;
-  // Before the first chunk: where the models lie, so that what else computes can be brought there. One thread.
+  // Before the first chunk: where the models lie, so that what else computes can be brought there.
+  // One thread.
   virtual void compute_on(at::Device device) {}
   // Any thread. A chunk that takes seconds calls piece_done() now and then, pieces() times in all.
   virtual EvaluationChunk chunk(Model& model, int64_t index) const = 0;
@@ -82,22 +85,28 @@ class Evaluation {
   // On rank 0, with the sums of all chunks. May take long: no other rank waits with a deadline.
   virtual Scores scores(const std::vector<double>& sums) const = 0;
   // The same with the tensors of all chunks, in chunk order (their sums are merged and gone).
-  virtual Scores scores(const std::vector<double>& sums, const std::vector<EvaluationChunk>& chunks) const { return scores(sums); }
+  virtual Scores scores(const std::vector<double>& sums,
+                        const std::vector<EvaluationChunk>& chunks) const {
+    return scores(sums);
+  }
   // Draws samples/step-N.png if this evaluation has something to show; false otherwise.
-  virtual bool draw(const std::vector<EvaluationChunk>& chunks, const std::string& png_path) const { return false; }
+  virtual bool draw(const std::vector<EvaluationChunk>& chunks, const std::string& png_path) const {
+    return false;
+  }
 
   // What the scores depend on besides the weights, stored beside them: names and values.
   virtual std::map<std::string, std::string> record() const { return {}; }
   // What people should know before they believe the scores; said once, before training.
   virtual std::vector<std::string> notes() const { return {}; }
 
-  // What must be computed first, on all ranks as well, unless rank 0 has it from an earlier evaluation:
-  // statistics of reference pictures. Null: nothing.
+  // What must be computed first, on all ranks as well, unless rank 0 has it from an earlier
+  // evaluation: statistics of reference pictures. Null: nothing.
   virtual Evaluation* reference() { return nullptr; }
   // Rank 0: looks for what is kept; true if nothing is left to do. May read large files.
   virtual bool find_reference() { return false; }
   // Rank 0: what reference() gave.
-  virtual void take_reference(const std::vector<double>& sums, const std::vector<EvaluationChunk>& chunks) {}
+  virtual void take_reference(const std::vector<double>& sums,
+                              const std::vector<EvaluationChunk>& chunks) {}
 
   // `heard` is called by piece_done(), from any thread; it may throw to give up the chunk.
   void on_piece(std::function<void()> heard) { heard_ = std::move(heard); }
@@ -115,8 +124,9 @@ class Evaluation {
 struct EvaluationData {
   EvaluationData(const Dataset* validation, std::function<const Dataset&()> train = {})
       : validation(validation), train(std::move(train)) {}
-  const Dataset* validation;             // data.validation; null if the config names none
-  std::function<const Dataset&()> train; // data.train, opened when it is asked for; empty if there is none
+  const Dataset* validation;  // data.validation; null if the config names none
+  std::function<const Dataset&()>
+      train;  // data.train, opened when it is asked for; empty if there is none
 };
 
 // A flag of `lockstep sample` that a task understands, beside the common ones of SampleRequest.
@@ -127,13 +137,14 @@ struct SampleFlag {
 
 // What `lockstep sample RUN …` asks for.
 struct SampleRequest {
-  std::string output;     // --output: a file or folder; "" = none
-  int64_t count = 8;      // --count: samples to draw
+  std::string output;  // --output: a file or folder; "" = none
+  int64_t count = 8;   // --count: samples to draw
   uint64_t seed = 17;
-  Choice sampler;         // the config's `sampler` section
-  // How the pictures of data.train were made: `recipe` of its dataset.json, "" if it is not there. May be empty.
+  Choice sampler;  // the config's `sampler` section
+  // How the pictures of data.train were made: `recipe` of its dataset.json, "" if it is not there.
+  // May be empty.
   std::function<std::string()> recipe;
-  std::map<std::string, std::string> flags;  // of Task::sample_flags(), as given
+  std::map<std::string, std::string> flags;        // of Task::sample_flags(), as given
   std::function<void(const std::string&)> result;  // called with each line for stdout, in order
   // Runs work(model, i) for i in [0, n) on the command's threads, each with a replica of its own,
   // gradients off and precision.compute in force; returns when all are done.
@@ -142,7 +153,9 @@ struct SampleRequest {
 
   bool has(const std::string& flag) const { return flags.contains(flag); }
   // The flag's value, or "".
-  std::string value(const std::string& flag) const { return has(flag) ? flags.at(flag) : std::string(); }
+  std::string value(const std::string& flag) const {
+    return has(flag) ? flags.at(flag) : std::string();
+  }
 };
 
 class Task {
@@ -151,23 +164,25 @@ class Task {
 
   // A new model with initial weights from one generator seeded with `seed` (same on all ranks).
   virtual std::unique_ptr<Model> make_model(uint64_t seed) const = 0;
-  // For a new run, after make_model and before `init`: takes what the task's options name from files,
-  // the same on all ranks. Throws ConfigError or DataError for a file that does not fit.
+  // For a new run, after make_model and before `init`: takes what the task's options name from
+  // files, the same on all ranks. Throws ConfigError or DataError for a file that does not fit.
   virtual void initialise(Model& model) const {}
   // Throws DataError if `dataset` lacks what the loss needs.
   virtual void check(const Dataset& dataset) const = 0;
   // Called from slot threads at once, each with its own replica. Deterministic in (weights, batch,
-  // context). Rows with id −1 are padding and count nothing. A task gives its loss in two halves, below,
-  // or, if it computes on CPUs alone, overrides this.
+  // context). Rows with id −1 are padding and count nothing. A task gives its loss in two halves,
+  // below, or, if it computes on CPUs alone, overrides this.
   virtual Loss loss(Model& model, const Batch& batch, const StepContext& context) const;
   // The host's half. Any thread. By default an EnvironmentError: this task has no halves.
   virtual LossInputs loss_inputs(const Batch& batch, const StepContext& context) const;
-  // The device's half: reads no tensor's values on the host and draws nothing, so that it can be recorded.
+  // The device's half: reads no tensor's values on the host and draws nothing, so that it can be
+  // recorded.
   virtual LossTensors loss_tensors(Model& model, const LossInputs& inputs) const;
   // Nominal count of a micro-batch of `rows` rows (a plan constant, design rule 6).
   virtual double nominal_count(int64_t rows) const = 0;
-  // The evaluation that an entry of the `evaluate` list asks for. Throws ConfigError if the kind needs
-  // data that the config does not name, and what the files that its options name give rise to.
+  // The evaluation that an entry of the `evaluate` list asks for. Throws ConfigError if the kind
+  // needs data that the config does not name, and what the files that its options name give rise
+  // to.
   virtual std::unique_ptr<Evaluation> evaluation(const Choice& options, const EvaluationData& data,
                                                  const StepContext& context) const = 0;
   // `lockstep forward`: named inputs → named outputs (design.md 5), in evaluation mode. "loss" is
@@ -176,7 +191,8 @@ class Task {
   // `lockstep export schedule`: the constants of this task's diffusion, by upstream's names. Throws
   // ConfigError if it has none.
   virtual NamedTensors schedule_tables() const {
-    throw ConfigError("task.kind names a task without a diffusion schedule", "set task.kind=image_diffusion");
+    throw ConfigError("task.kind names a task without a diffusion schedule",
+                      "set task.kind=image_diffusion");
   }
   // The flags of `lockstep sample` that sample() understands.
   virtual std::vector<SampleFlag> sample_flags() const { return {}; }

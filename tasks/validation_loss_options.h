@@ -6,8 +6,8 @@
 namespace lockstep {
 
 // sudoku: nats per hidden cell on held-out grids; sample id hides 1 + id mod 81 cells, always the
-// same (a multiple of 81 covers all numbers). image_diffusion: the training loss on held-out pictures,
-// each with one timestep and noise that stay the same.
+// same (a multiple of 81 covers all numbers). image_diffusion: the training loss on held-out
+// pictures, each with one timestep and noise that stay the same.
 struct ValidationLossOptions {
   int64_t every_steps = 0;
   int64_t samples = 972;

@@ -1,7 +1,7 @@
 // The checkpoints of a run on disk, and whether they are whole (docs/formats.md).
 //
-// What reads a checkpoint goes through here: a folder counts only if its manifest lists what is there, with
-// the right sizes and hashes. train/checkpoint.h writes them and knows what is inside.
+// What reads a checkpoint goes through here: a folder counts only if its manifest lists what is
+// there, with the right sizes and hashes. train/checkpoint.h writes them and knows what is inside.
 #pragma once
 
 #include <cstdint>

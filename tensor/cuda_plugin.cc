@@ -12,14 +12,17 @@ namespace lockstep {
 namespace {
 
 constexpr const char* kHelp =
-    "on a machine with the CUDA 13 toolkit run LOCKSTEP_CUDA=1 scripts/setup and build again, or set run.device=cpu";
+    "on a machine with the CUDA 13 toolkit run LOCKSTEP_CUDA=1 scripts/setup and build again, or "
+    "set run.device=cpu";
 
 // The one allowed process-wide object: the plug-in's handle.
 void* library = nullptr;
 
 std::filesystem::path beside_this_library() {
   Dl_info info{};
-  if (dladdr(reinterpret_cast<const void*>(&cuda_plugin_file), &info) == 0 || info.dli_fname == nullptr) return {};
+  if (dladdr(reinterpret_cast<const void*>(&cuda_plugin_file), &info) == 0 ||
+      info.dli_fname == nullptr)
+    return {};
   return std::filesystem::path(info.dli_fname).parent_path() / "liblockstep_cuda.so";
 }
 
@@ -37,9 +40,12 @@ bool cuda_plugin_is_open() { return library != nullptr; }
 void open_cuda_plugin() {
   if (library != nullptr) return;
   const std::string path = cuda_plugin_file();
-  if (path.empty()) throw EnvironmentError("this build of Lockstep has no CUDA plug-in (liblockstep_cuda.so)", kHelp);
+  if (path.empty())
+    throw EnvironmentError("this build of Lockstep has no CUDA plug-in (liblockstep_cuda.so)",
+                           kHelp);
   void* opened = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (opened == nullptr) throw EnvironmentError(fmt::format("the CUDA plug-in cannot be loaded: {}", dlerror()), kHelp);
+  if (opened == nullptr)
+    throw EnvironmentError(fmt::format("the CUDA plug-in cannot be loaded: {}", dlerror()), kHelp);
   library = opened;
   try {
     cuda_parts_of("tensor");
@@ -51,14 +57,16 @@ void open_cuda_plugin() {
 
 const void* cuda_parts_of(const char* folder, int abi) {
   if (library == nullptr)
-    throw EnvironmentError("the CUDA plug-in is not open: this command was not started for a GPU", "set run.device=cuda");
+    throw EnvironmentError("the CUDA plug-in is not open: this command was not started for a GPU",
+                           "set run.device=cuda");
   using Export = const void* (*)(int abi);
   const std::string symbol = fmt::format("lockstep_{}_cuda", folder);
   const auto get = reinterpret_cast<Export>(dlsym(library, symbol.c_str()));
   const void* parts = get == nullptr ? nullptr : get(abi);
   if (parts == nullptr)
-    throw EnvironmentError(fmt::format("{} was built for another version of Lockstep", cuda_plugin_file()),
-                           "build it again: scripts/lockstep does");
+    throw EnvironmentError(
+        fmt::format("{} was built for another version of Lockstep", cuda_plugin_file()),
+        "build it again: scripts/lockstep does");
   return parts;
 }
 

@@ -62,6 +62,8 @@ std::unique_ptr<Device> make_cuda_device(int index) {
   return static_cast<const tensor::CudaParts*>(cuda_parts_of("tensor"))->make_device(index);
 }
 
-bool is_out_of_memory(const std::exception& error) { return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr; }
+bool is_out_of_memory(const std::exception& error) {
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr;
+}
 
 }  // namespace lockstep

@@ -1,8 +1,9 @@
 // Where a rank computes, and what the step needs of it: queues of work, marks between them, graphs
 // of recorded work, memory that copies without the host, and how much is in use.
 //
-// Two kinds: the CPU, whose queues do their work at once, so that everything above runs and is tested
-// on any machine; and a GPU, in liblockstep_cuda.so (gpu_cuda.cc), whose queues are CUDA streams.
+// Two kinds: the CPU, whose queues do their work at once, so that everything above runs and is
+// tested on any machine; and a GPU, in liblockstep_cuda.so (gpu_cuda.cc), whose queues are CUDA
+// streams.
 #pragma once
 
 #include <cstdint>
@@ -21,18 +22,21 @@ namespace lockstep {
 class DeviceMark {
  public:
   virtual ~DeviceMark() = default;
-  virtual bool reached() const = 0;      // without waiting; never for a mark set while recording
+  virtual bool reached() const = 0;       // without waiting; never for a mark set while recording
   virtual void wait_on_host() const = 0;  // the calling thread sleeps until it is reached
-  // Seconds of the device from `earlier` to this mark, both of DeviceQueue::timed_mark() and reached. Nothing
-  // where the marks keep no time.
-  virtual std::optional<double> seconds_since(const DeviceMark& earlier) const { return std::nullopt; }
+  // Seconds of the device from `earlier` to this mark, both of DeviceQueue::timed_mark() and
+  // reached. Nothing where the marks keep no time.
+  virtual std::optional<double> seconds_since(const DeviceMark& earlier) const {
+    return std::nullopt;
+  }
 };
 
 // Work in order; several queues run side by side. Calls come from one thread at a time.
 class DeviceQueue {
  public:
   virtual ~DeviceQueue() = default;
-  // Tensor operations that `work` calls go to this queue (and those of a backward that started here).
+  // Tensor operations that `work` calls go to this queue (and those of a backward that started
+  // here).
   virtual void run(const std::function<void()>& work) = 0;
   virtual std::unique_ptr<DeviceMark> mark() = 0;
   // A mark that notes when it is reached, for measuring; never while recording.
@@ -46,8 +50,8 @@ class DeviceQueue {
 class DeviceGraph {
  public:
   virtual ~DeviceGraph() = default;
-  // Records what `work` does to `queue`, without doing it (a CPU keeps `work` and does nothing). Throws
-  // whatever prevented it, with the queue usable again.
+  // Records what `work` does to `queue`, without doing it (a CPU keeps `work` and does nothing).
+  // Throws whatever prevented it, with the queue usable again.
   virtual void record(DeviceQueue& queue, const std::function<void()>& work) = 0;
   virtual void replay(DeviceQueue& queue) = 0;
 };
@@ -76,8 +80,8 @@ class Device {
 };
 
 std::unique_ptr<Device> make_cpu_device();
-// The index-th visible GPU, which becomes the current one of the calling thread. Throws EnvironmentError
-// if the plug-in is missing (cuda_plugin.h) or the device cannot be used.
+// The index-th visible GPU, which becomes the current one of the calling thread. Throws
+// EnvironmentError if the plug-in is missing (cuda_plugin.h) or the device cannot be used.
 std::unique_ptr<Device> make_cuda_device(int index);
 
 // True if `error` says that a device's memory was not enough.

@@ -1,7 +1,7 @@
 // What all kernels share: launching, conversions to float32 and back, sums over a warp.
 //
-// Included by .cu files only. They compile twice: with nvcc, and as C++ against tests/emulation, which
-// runs their blocks on the CPU; so they use no <<<…>>> and no dynamic shared memory.
+// Included by .cu files only. They compile twice: with nvcc, and as C++ against tests/emulation,
+// which runs their blocks on the CPU; so they use no <<<…>>> and no dynamic shared memory.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -24,13 +24,15 @@ inline constexpr int64_t kMostImages = 65'535;         // of its second
 // Throws EnvironmentError: a launch fails when the driver or the device does not fit this build.
 inline void check_launch(cudaError_t result) {
   if (result != cudaSuccess)
-    throw EnvironmentError(std::string("a CUDA kernel could not start: ") + cudaGetErrorString(result),
-                           "check the GPU and its driver with nvidia-smi; the kernels need compute capability 8.0");
+    throw EnvironmentError(
+        std::string("a CUDA kernel could not start: ") + cudaGetErrorString(result),
+        "check the GPU and its driver with nvidia-smi; the kernels need compute capability 8.0");
 }
 
 // Starts kernel(arguments...) on blocks × threads. No blocks: nothing to do.
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 blocks, int threads, void* stream, const Arguments&... arguments) {
+void launch(void (*kernel)(Parameters...), dim3 blocks, int threads, void* stream,
+            const Arguments&... arguments) {
   if (blocks.x == 0 || blocks.y == 0) return;
   cudaLaunchConfig_t config{};
   config.gridDim = blocks;
@@ -49,9 +51,12 @@ inline unsigned blocks_for(int64_t items, int64_t per_block, int64_t most = kMos
 template <class Fn>
 void with_type(FloatType type, const Fn& fn) {
   switch (type) {
-    case FloatType::kFloat32: return fn.template operator()<float>();
-    case FloatType::kBfloat16: return fn.template operator()<__nv_bfloat16>();
-    case FloatType::kFloat16: return fn.template operator()<__half>();
+    case FloatType::kFloat32:
+      return fn.template operator()<float>();
+    case FloatType::kBfloat16:
+      return fn.template operator()<__nv_bfloat16>();
+    case FloatType::kFloat16:
+      return fn.template operator()<__half>();
   }
 }
 
@@ -62,11 +67,17 @@ __device__ inline float to_float(__half x) { return __half2float(x); }
 template <class T>
 __device__ T from_float(float x);
 template <>
-__device__ inline float from_float<float>(float x) { return x; }
+__device__ inline float from_float<float>(float x) {
+  return x;
+}
 template <>
-__device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float x) { return __float2bfloat16_rn(x); }
+__device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float x) {
+  return __float2bfloat16_rn(x);
+}
 template <>
-__device__ inline __half from_float<__half>(float x) { return __float2half_rn(x); }
+__device__ inline __half from_float<__half>(float x) {
+  return __float2half_rn(x);
+}
 
 // N elements that travel in one load: 16 bytes where rows and pointers allow it.
 template <class T, int N>

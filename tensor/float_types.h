@@ -11,9 +11,12 @@ namespace lockstep {
 template <class Fn>
 void with_float_type(FloatType type, const Fn& fn) {
   switch (type) {
-    case FloatType::kFloat32: return fn.template operator()<float>();
-    case FloatType::kBfloat16: return fn.template operator()<c10::BFloat16>();
-    case FloatType::kFloat16: return fn.template operator()<c10::Half>();
+    case FloatType::kFloat32:
+      return fn.template operator()<float>();
+    case FloatType::kBfloat16:
+      return fn.template operator()<c10::BFloat16>();
+    case FloatType::kFloat16:
+      return fn.template operator()<c10::Half>();
   }
 }
 

@@ -1,8 +1,8 @@
 // A GPU: queues are CUDA streams, marks CUDA events, graphs ATen's CUDAGraph.
 //
-// Everything a step does runs on streams of its own, never the default stream: autograd remembers the
-// stream on which it first saw a parameter, and capture breaks if that was the default one. Capture
-// is thread-local, so that loader threads may pin memory while a step is recorded.
+// Everything a step does runs on streams of its own, never the default stream: autograd remembers
+// the stream on which it first saw a parameter, and capture breaks if that was the default one.
+// Capture is thread-local, so that loader threads may pin memory while a step is recorded.
 #include <ATen/Functions.h>
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAEvent.h>
@@ -30,7 +30,8 @@ class CudaMark final : public DeviceMark {
   bool reached() const override { return event_.query(); }
   void wait_on_host() const override { event_.synchronize(); }
   std::optional<double> seconds_since(const DeviceMark& earlier) const override {
-    return 1e-3 * static_cast<double>(static_cast<const CudaMark&>(earlier).event_.elapsed_time(event_));
+    return 1e-3 *
+           static_cast<double>(static_cast<const CudaMark&>(earlier).event_.elapsed_time(event_));
   }
   at::cuda::CUDAEvent& event() const { return event_; }
 
@@ -40,30 +41,37 @@ class CudaMark final : public DeviceMark {
 
 class CudaQueue final : public DeviceQueue {
  public:
-  explicit CudaQueue(c10::DeviceIndex index) : stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, index)) {}
+  explicit CudaQueue(c10::DeviceIndex index)
+      : stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, index)) {}
   void run(const std::function<void()>& work) override {
     const c10::cuda::CUDAStreamGuard guard(stream_);
     work();
   }
   std::unique_ptr<DeviceMark> mark() override { return std::make_unique<CudaMark>(stream_, false); }
-  std::unique_ptr<DeviceMark> timed_mark() override { return std::make_unique<CudaMark>(stream_, true); }
-  void wait(const DeviceMark& mark) override { static_cast<const CudaMark&>(mark).event().block(stream_); }
+  std::unique_ptr<DeviceMark> timed_mark() override {
+    return std::make_unique<CudaMark>(stream_, true);
+  }
+  void wait(const DeviceMark& mark) override {
+    static_cast<const CudaMark&>(mark).event().block(stream_);
+  }
   void* handle() const override { return stream_.stream(); }
 
  private:
   c10::cuda::CUDAStream stream_;
 };
 
-// The name of the memory that the graphs of a device share. LibTorch gives a pool up with its last graph and asserts
-// when its name comes back, so a graph without living companions gets a new one.
+// The name of the memory that the graphs of a device share. LibTorch gives a pool up with its last
+// graph and asserts when its name comes back, so a graph without living companions gets a new one.
 class GraphPool {
  public:
   std::shared_ptr<const at::cuda::MempoolId_t> share() {
     std::shared_ptr<const at::cuda::MempoolId_t> pool = pool_.lock();
-    if (pool == nullptr) pool_ = pool = std::make_shared<const at::cuda::MempoolId_t>(at::cuda::graph_pool_handle());
+    if (pool == nullptr)
+      pool_ = pool = std::make_shared<const at::cuda::MempoolId_t>(at::cuda::graph_pool_handle());
     return pool;
   }
-  // After a recording that went wrong: LibTorch may take the name for one that is being recorded to.
+  // After a recording that went wrong: LibTorch may take the name for one that is being recorded
+  // to.
   void forget() { pool_.reset(); }
 
  private:
@@ -124,8 +132,9 @@ class CudaDevice final : public Device {
   explicit CudaDevice(int index) : index_(static_cast<c10::DeviceIndex>(index)) {
     const int count = at::cuda::device_count();
     if (index >= count)
-      throw EnvironmentError(fmt::format("GPU {} was asked for, and LibTorch sees {}", index, count),
-                             "check CUDA_VISIBLE_DEVICES and that the driver is 580 or newer");
+      throw EnvironmentError(
+          fmt::format("GPU {} was asked for, and LibTorch sees {}", index, count),
+          "check CUDA_VISIBLE_DEVICES and that the driver is 580 or newer");
     c10::cuda::set_device(index_);
     at::globalContext().lazyInitDevice(at::kCUDA);
     c10::cuda::CUDACachingAllocator::init(static_cast<int>(count));
@@ -150,7 +159,8 @@ class CudaDevice final : public Device {
     constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
     const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(index_);
     return {static_cast<int64_t>(at::cuda::getDeviceProperties(index_)->totalGlobalMem),
-            static_cast<int64_t>(stats.allocated_bytes[kAll].current), static_cast<int64_t>(stats.allocated_bytes[kAll].peak)};
+            static_cast<int64_t>(stats.allocated_bytes[kAll].current),
+            static_cast<int64_t>(stats.allocated_bytes[kAll].peak)};
   }
   void forget_peak() override { c10::cuda::CUDACachingAllocator::resetPeakStats(index_); }
 
@@ -167,7 +177,9 @@ void pop_range() { nvtxRangePop(); }
 }  // namespace
 }  // namespace lockstep
 
-extern "C" __attribute__((visibility("default"))) const lockstep::tensor::CudaParts* lockstep_tensor_cuda(int abi) {
-  static constexpr lockstep::tensor::CudaParts parts{&lockstep::make_device, &lockstep::push_range, &lockstep::pop_range};
+extern "C" __attribute__((visibility("default"))) const lockstep::tensor::CudaParts*
+lockstep_tensor_cuda(int abi) {
+  static constexpr lockstep::tensor::CudaParts parts{&lockstep::make_device, &lockstep::push_range,
+                                                     &lockstep::pop_range};
   return abi == lockstep::kCudaPluginAbi ? &parts : nullptr;
 }

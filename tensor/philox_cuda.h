@@ -22,6 +22,8 @@ __device__ inline PhiloxFour philox(PhiloxFour c, uint32_t key0, uint32_t key1) 
 }
 
 // Uniform in [0, 1).
-__device__ inline float philox_unit(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
+__device__ inline float philox_unit(uint32_t bits) {
+  return static_cast<float>(bits >> 8) * 0x1p-24f;
+}
 
 }  // namespace lockstep::cuda

@@ -15,7 +15,9 @@ namespace lockstep {
 // Element e of a row, counted in row-major order, is stream.uniform(id, step, e) or .normal(…).
 // A row has fewer than 2^34 elements (the counter's 32 bits of blocks of four); more is an
 // InternalError.
-at::Tensor random_uniform(const Stream& stream, const std::vector<int64_t>& ids, uint32_t step, const std::vector<int64_t>& shape);
-at::Tensor random_normal(const Stream& stream, const std::vector<int64_t>& ids, uint32_t step, const std::vector<int64_t>& shape);
+at::Tensor random_uniform(const Stream& stream, const std::vector<int64_t>& ids, uint32_t step,
+                          const std::vector<int64_t>& shape);
+at::Tensor random_normal(const Stream& stream, const std::vector<int64_t>& ids, uint32_t step,
+                         const std::vector<int64_t>& shape);
 
 }  // namespace lockstep

@@ -1,4 +1,5 @@
-// See random_fill.h. Compiled without contraction, like core/philox.cc. A thread makes the four numbers of a counter.
+// See random_fill.h. Compiled without contraction, like core/philox.cc. A thread makes the four
+// numbers of a counter.
 #include "tensor/random_fill.h"
 
 #include "tensor/philox_cuda.h"
@@ -24,38 +25,47 @@ __device__ void numbers(const PhiloxFour& four, float (&out)[4]) {
 }
 
 template <bool kNormal, bool kPacks>
-__global__ void __launch_bounds__(kThreads) fill_kernel(RandomRows shape, const int64_t* ids, const int64_t* step, float* out) {
-  const int64_t fours = (shape.elements + 3) / 4, total = shape.rows * fours, stride = int64_t{gridDim.x} * kThreads;
+__global__ void __launch_bounds__(kThreads)
+    fill_kernel(RandomRows shape, const int64_t* ids, const int64_t* step, float* out) {
+  const int64_t fours = (shape.elements + 3) / 4, total = shape.rows * fours,
+                stride = int64_t{gridDim.x} * kThreads;
   const uint32_t now = static_cast<uint32_t>(*step);
   for (int64_t n = int64_t{blockIdx.x} * kThreads + threadIdx.x; n < total; n += stride) {
     const int64_t row = n / fours, block = n - row * fours;
     const uint64_t id = static_cast<uint64_t>(ids[row]);
-    const PhiloxFour four = philox({{static_cast<uint32_t>(block), now, static_cast<uint32_t>(id), static_cast<uint32_t>(id >> 32)}},
-                             shape.key[0], shape.key[1]);
+    const PhiloxFour four = philox({{static_cast<uint32_t>(block), now, static_cast<uint32_t>(id),
+                                     static_cast<uint32_t>(id >> 32)}},
+                                   shape.key[0], shape.key[1]);
     float values[4];
     numbers<kNormal>(four, values);
     float* to = out + row * shape.elements + block * 4;
-    if constexpr (kPacks) store_floats<4>(values, to);
+    if constexpr (kPacks)
+      store_floats<4>(values, to);
     else
       for (int64_t i = 0; i < 4 && block * 4 + i < shape.elements; ++i) to[i] = values[i];
   }
 }
 
 template <bool kNormal>
-void fill(const RandomRows& shape, const int64_t* ids, const int64_t* step, float* out, void* stream) {
-  if (shape.elements >= int64_t{1} << 34) throw InternalError("a random tensor's row has 2^34 elements or more");
+void fill(const RandomRows& shape, const int64_t* ids, const int64_t* step, float* out,
+          void* stream) {
+  if (shape.elements >= int64_t{1} << 34)
+    throw InternalError("a random tensor's row has 2^34 elements or more");
   const unsigned blocks = blocks_for(shape.rows * ((shape.elements + 3) / 4), kThreads, 132 * 32);
-  const auto kernel = packs_fit<float, 4>(shape.elements, out) ? fill_kernel<kNormal, true> : fill_kernel<kNormal, false>;
+  const auto kernel = packs_fit<float, 4>(shape.elements, out) ? fill_kernel<kNormal, true>
+                                                               : fill_kernel<kNormal, false>;
   launch(kernel, blocks, kThreads, stream, shape, ids, step, out);
 }
 
 }  // namespace
 
-void fill_uniform(const RandomRows& shape, const int64_t* ids, const int64_t* step, float* out, void* stream) {
+void fill_uniform(const RandomRows& shape, const int64_t* ids, const int64_t* step, float* out,
+                  void* stream) {
   fill<false>(shape, ids, step, out, stream);
 }
 
-void fill_normal(const RandomRows& shape, const int64_t* ids, const int64_t* step, float* out, void* stream) {
+void fill_normal(const RandomRows& shape, const int64_t* ids, const int64_t* step, float* out,
+                 void* stream) {
   fill<true>(shape, ids, step, out, stream);
 }
 

@@ -6,7 +6,9 @@
 namespace lockstep {
 namespace {
 
-const tensor::CudaParts& parts() { return *static_cast<const tensor::CudaParts*>(cuda_parts_of("tensor")); }
+const tensor::CudaParts& parts() {
+  return *static_cast<const tensor::CudaParts*>(cuda_parts_of("tensor"));
+}
 
 }  // namespace
 

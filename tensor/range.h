@@ -1,4 +1,5 @@
-// A named range of host code that Nsight shows above the kernels it queued: NVTX, in the CUDA plug-in.
+// A named range of host code that Nsight shows above the kernels it queued: NVTX, in the CUDA
+// plug-in.
 #pragma once
 
 namespace lockstep {

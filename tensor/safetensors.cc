@@ -40,7 +40,8 @@ std::shared_ptr<const int> open_for_reading(const std::filesystem::path& path) {
 void read_at(int file, void* into, size_t size, size_t offset, const std::string& path) {
   auto* out = static_cast<char*>(into);
   while (size > 0) {
-    const ssize_t got = ::pread(file, out, std::min(size, size_t{1} << 30), static_cast<off_t>(offset));
+    const ssize_t got =
+        ::pread(file, out, std::min(size, size_t{1} << 30), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw DataError(fmt::format("cannot read '{}': {}", path, reason(errno)));
     if (got == 0) throw DataError(fmt::format("'{}' has become shorter while it was read", path));
@@ -56,22 +57,25 @@ void write_all(int file, const void* data, size_t size, const std::filesystem::p
     const ssize_t done = ::write(file, from, std::min(size, size_t{1} << 30));
     if (done < 0 && errno == EINTR) continue;
     if (done < 0)
-      throw EnvironmentError(fmt::format("cannot write '{}': {}", path.string(), reason(errno)),
-                             errno == ENOSPC ? "the disk is full: free some space, or write to another folder" : "");
+      throw EnvironmentError(
+          fmt::format("cannot write '{}': {}", path.string(), reason(errno)),
+          errno == ENOSPC ? "the disk is full: free some space, or write to another folder" : "");
     from += done;
     size -= static_cast<size_t>(done);
   }
 }
 
 // The header of `tensors`, and in which order they are stored.
-SafetensorsHeader lay_out(const NamedTensors& tensors, const Metadata& metadata, std::vector<size_t>& order) {
+SafetensorsHeader lay_out(const NamedTensors& tensors, const Metadata& metadata,
+                          std::vector<size_t>& order) {
   order.resize(tensors.size());
   std::iota(order.begin(), order.end(), size_t{0});
   for (const NamedTensor& entry : tensors) {
-    if (!entry.tensor.defined()) throw InternalError("tensor '" + entry.name + "' to be saved is undefined");
+    if (!entry.tensor.defined())
+      throw InternalError("tensor '" + entry.name + "' to be saved is undefined");
     if (find_dtype(entry.tensor.scalar_type()) == nullptr || entry.tensor.layout() != at::kStrided)
-      throw DataError(fmt::format("tensor '{}' of dtype {} cannot be saved as safetensors", entry.name,
-                                  c10::toString(entry.tensor.scalar_type())));
+      throw DataError(fmt::format("tensor '{}' of dtype {} cannot be saved as safetensors",
+                                  entry.name, c10::toString(entry.tensor.scalar_type())));
   }
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return tensors[a].tensor.element_size() > tensors[b].tensor.element_size();
@@ -81,8 +85,10 @@ SafetensorsHeader lay_out(const NamedTensors& tensors, const Metadata& metadata,
   size_t at = 0;
   for (const size_t i : order) {
     const auto& [name, tensor] = tensors[i];
-    if (name == "__metadata__" || names[name]++ > 0) throw DataError(fmt::format("two tensors to be saved are called '{}'", name));
-    const size_t bytes = static_cast<size_t>(tensor.numel()) * static_cast<size_t>(tensor.element_size());
+    if (name == "__metadata__" || names[name]++ > 0)
+      throw DataError(fmt::format("two tensors to be saved are called '{}'", name));
+    const size_t bytes =
+        static_cast<size_t>(tensor.numel()) * static_cast<size_t>(tensor.element_size());
     header.tensors.push_back({name, tensor.scalar_type(), tensor.sizes().vec(), at, at + bytes});
     at += bytes;
   }
@@ -91,19 +97,23 @@ SafetensorsHeader lay_out(const NamedTensors& tensors, const Metadata& metadata,
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path), descriptor_(open_for_reading(path)) {
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : path_(path), descriptor_(open_for_reading(path)) {
   const std::string name = path.string();
-  struct stat info {};
-  if (::fstat(*descriptor_, &info) != 0) throw DataError(fmt::format("cannot read '{}': {}", name, reason(errno)));
+  struct stat info{};
+  if (::fstat(*descriptor_, &info) != 0)
+    throw DataError(fmt::format("cannot read '{}': {}", name, reason(errno)));
   if (!S_ISREG(info.st_mode)) throw DataError(fmt::format("'{}' is no regular file", name));
   const auto file_bytes = static_cast<size_t>(info.st_size);
-  if (file_bytes < kLengthBytes) throw DataError(fmt::format("'{}' is no safetensors file: {} bytes", name, file_bytes));
+  if (file_bytes < kLengthBytes)
+    throw DataError(fmt::format("'{}' is no safetensors file: {} bytes", name, file_bytes));
   uint64_t header_bytes = 0;
   read_at(*descriptor_, &header_bytes, kLengthBytes, 0, name);
   if (header_bytes > kMaxHeaderBytes || header_bytes > file_bytes - kLengthBytes)
-    throw DataError(fmt::format("'{}': a header of {} bytes does not fit a file of {} bytes (limit {})", name, header_bytes,
-                                file_bytes, kMaxHeaderBytes),
-                    "the file is cut off, or no safetensors file");
+    throw DataError(
+        fmt::format("'{}': a header of {} bytes does not fit a file of {} bytes (limit {})", name,
+                    header_bytes, file_bytes, kMaxHeaderBytes),
+        "the file is cut off, or no safetensors file");
   std::string json(header_bytes, '\0');
   read_at(*descriptor_, json.data(), json.size(), kLengthBytes, name);
   data_begin_ = kLengthBytes + header_bytes;
@@ -120,14 +130,16 @@ const TensorInfo* SafetensorsFile::find(const std::string& name) const {
 
 at::Tensor SafetensorsFile::load(const std::string& name) const {
   const TensorInfo* info = find(name);
-  if (info == nullptr) throw DataError(fmt::format("'{}' has no tensor '{}'", path_.string(), name));
+  if (info == nullptr)
+    throw DataError(fmt::format("'{}' has no tensor '{}'", path_.string(), name));
   at::Tensor tensor = at::empty(info->shape, at::TensorOptions().dtype(info->dtype));
   const size_t bytes = info->end - info->begin;
   read_at(*descriptor_, tensor.data_ptr(), bytes, data_begin_ + info->begin, path_.string());
   if (info->dtype == at::kBool) {
     const auto* values = static_cast<const unsigned char*>(tensor.data_ptr());
     if (std::any_of(values, values + bytes, [](unsigned char value) { return value > 1; }))
-      throw DataError(fmt::format("'{}': tensor '{}' of dtype BOOL has a byte other than 0 and 1", path_.string(), name));
+      throw DataError(fmt::format("'{}': tensor '{}' of dtype BOOL has a byte other than 0 and 1",
+                                  path_.string(), name));
   }
   return tensor;
 }
@@ -140,12 +152,15 @@ NamedTensors load_safetensors(const std::filesystem::path& path) {
   return out;
 }
 
-void save_safetensors(const std::filesystem::path& path, const NamedTensors& tensors, const Metadata& metadata) {
+void save_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                      const Metadata& metadata) {
   std::vector<size_t> order;
   const std::string json = write_safetensors_header(lay_out(tensors, metadata, order));
-  if (json.size() > kMaxHeaderBytes) throw DataError("the names of the tensors to be saved need a header of more than 100 MB");
+  if (json.size() > kMaxHeaderBytes)
+    throw DataError("the names of the tensors to be saved need a header of more than 100 MB");
   const int opened = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (opened < 0) throw EnvironmentError(fmt::format("cannot create '{}': {}", path.string(), reason(errno)));
+  if (opened < 0)
+    throw EnvironmentError(fmt::format("cannot create '{}': {}", path.string(), reason(errno)));
   std::unique_ptr<const int, void (*)(const int*)> file(&opened, [](const int* p) { ::close(*p); });
   const uint64_t header_bytes = json.size();
   write_all(opened, &header_bytes, kLengthBytes, path);
@@ -156,8 +171,9 @@ void save_safetensors(const std::filesystem::path& path, const NamedTensors& ten
   }
   file.release();
   if (::close(opened) != 0)
-    throw EnvironmentError(fmt::format("cannot write '{}': {}", path.string(), reason(errno)),
-                           errno == ENOSPC || errno == EDQUOT ? "the disk is full: free some space" : "");
+    throw EnvironmentError(
+        fmt::format("cannot write '{}': {}", path.string(), reason(errno)),
+        errno == ENOSPC || errno == EDQUOT ? "the disk is full: free some space" : "");
 }
 
 }  // namespace lockstep

@@ -55,17 +55,20 @@ class SafetensorsFile {
 NamedTensors load_safetensors(const std::filesystem::path& path);
 
 // Writes (not atomically: callers use write_atomic or a checkpoint folder), the same tensors the
-// same bytes. Wide dtypes come first, so that every tensor is aligned to its element (Python readers
-// need that, and the format forbids padding between tensors); within one element size the given
-// order stays. CPU or GPU tensors of any strides. Throws DataError for dtypes that the format lacks
-// and for names given twice, EnvironmentError on I/O.
-void save_safetensors(const std::filesystem::path& path, const NamedTensors& tensors, const Metadata& metadata = {});
+// same bytes. Wide dtypes come first, so that every tensor is aligned to its element (Python
+// readers need that, and the format forbids padding between tensors); within one element size the
+// given order stays. CPU or GPU tensors of any strides. Throws DataError for dtypes that the format
+// lacks and for names given twice, EnvironmentError on I/O.
+void save_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                      const Metadata& metadata = {});
 
 // `tensor` as float32 or int64 with the given shape (-1 = any length), for command-line inputs:
 // int8/16/32 and uint8 widen to int64; anything else, or another shape, is a DataError naming
 // file, tensor and both shapes.
-at::Tensor expect_float(const NamedTensors& inputs, const std::string& name, const std::vector<int64_t>& shape);
-at::Tensor expect_integer(const NamedTensors& inputs, const std::string& name, const std::vector<int64_t>& shape);
+at::Tensor expect_float(const NamedTensors& inputs, const std::string& name,
+                        const std::vector<int64_t>& shape);
+at::Tensor expect_integer(const NamedTensors& inputs, const std::string& name,
+                          const std::vector<int64_t>& shape);
 // Throws DataError if `inputs` has a name that is not in `known`.
 void refuse_unknown(const NamedTensors& inputs, const std::vector<std::string>& known);
 

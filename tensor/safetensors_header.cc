@@ -46,7 +46,8 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   bool end_object() override {
     if (state_ == State::kEntry) {
       const RawEntry& entry = entries.back();
-      if (!entry.has_dtype || !entry.has_shape || !entry.has_offsets) fail("lacks dtype, shape or data_offsets");
+      if (!entry.has_dtype || !entry.has_shape || !entry.has_offsets)
+        fail("lacks dtype, shape or data_offsets");
     }
     state_ = state_ == State::kNames ? State::kEnd : State::kNames;
     return true;
@@ -56,7 +57,8 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     if (state_ == State::kNames) {
       name_ = key;
       if (!names_.insert(key).second) fail("is listed twice");
-      if (names_.size() > kMaxTensors) fail(fmt::format("is one of more than {} tensors", kMaxTensors));
+      if (names_.size() > kMaxTensors)
+        fail(fmt::format("is one of more than {} tensors", kMaxTensors));
       if (key != "__metadata__") entries.emplace_back().name = key;
       state_ = State::kNameGiven;
       return true;
@@ -91,8 +93,10 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
 
   bool number_unsigned(number_unsigned_t value) override {
     if (state_ != State::kNumbers) fail("has a number where none belongs");
-    std::vector<uint64_t>& numbers = key_ == "shape" ? entries.back().shape : entries.back().offsets;
-    if (numbers.size() >= kMaxDims) fail(fmt::format("has more than {} numbers in '{}'", kMaxDims, key_));
+    std::vector<uint64_t>& numbers =
+        key_ == "shape" ? entries.back().shape : entries.back().offsets;
+    if (numbers.size() >= kMaxDims)
+      fail(fmt::format("has more than {} numbers in '{}'", kMaxDims, key_));
     numbers.push_back(value);
     return true;
   }
@@ -105,15 +109,18 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   bool null() override { fail("has null where none belongs"); }
   bool boolean(bool) override { fail("has true or false where none belongs"); }
   bool binary(binary_t&) override { fail("has binary data"); }
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
-    throw DataError(fmt::format("'{}': the header is no valid JSON at its byte {}", file_, position));
+  bool parse_error(std::size_t position, const std::string&,
+                   const nlohmann::detail::exception&) override {
+    throw DataError(
+        fmt::format("'{}': the header is no valid JSON at its byte {}", file_, position));
   }
 
  private:
   enum class State { kStart, kNames, kNameGiven, kEntry, kNumbers, kMetadata, kEnd };
 
   [[noreturn]] void fail(const std::string& what) const {
-    if (state_ == State::kStart || state_ == State::kEnd) throw DataError(fmt::format("'{}': the header {}", file_, what));
+    if (state_ == State::kStart || state_ == State::kEnd)
+      throw DataError(fmt::format("'{}': the header {}", file_, what));
     throw DataError(fmt::format("'{}': tensor '{}' {}", file_, name_, what));
   }
 
@@ -134,7 +141,8 @@ TensorInfo check_entry(const RawEntry& raw, size_t data_bytes, const std::string
   // `extent` counts an empty dimension as 1: strides are computed so, and must not overflow either.
   uint64_t bytes = dtype->bytes, extent = dtype->bytes;
   for (const uint64_t dim : raw.shape) {
-    if (dim > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) fail(fmt::format("has the dimension {}", dim));
+    if (dim > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+      fail(fmt::format("has the dimension {}", dim));
     if (__builtin_mul_overflow(extent, std::max<uint64_t>(dim, 1), &extent) ||
         extent > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
       fail("has a shape whose size overflows 64 bits");
@@ -144,33 +152,40 @@ TensorInfo check_entry(const RawEntry& raw, size_t data_bytes, const std::string
   if (raw.offsets.size() != 2) fail(fmt::format("has {} data_offsets, not 2", raw.offsets.size()));
   const uint64_t begin = raw.offsets[0], end = raw.offsets[1];
   if (begin > end) fail(fmt::format("begins at {}, behind its end {}", begin, end));
-  if (end > data_bytes) fail(fmt::format("ends at {}, but the file has {} bytes of data", end, data_bytes));
+  if (end > data_bytes)
+    fail(fmt::format("ends at {}, but the file has {} bytes of data", end, data_bytes));
   if (end - begin != bytes)
-    fail(fmt::format("of shape {} and dtype {} needs {} bytes, its offsets give {}", format_shape(info.shape), raw.dtype,
-                     bytes, end - begin));
+    fail(fmt::format("of shape {} and dtype {} needs {} bytes, its offsets give {}",
+                     format_shape(info.shape), raw.dtype, bytes, end - begin));
   info.begin = begin;
   info.end = end;
   return info;
 }
 
 // Tensors in file order must cover the data part exactly.
-void check_layout(const std::vector<TensorInfo>& tensors, size_t data_bytes, const std::string& file) {
+void check_layout(const std::vector<TensorInfo>& tensors, size_t data_bytes,
+                  const std::string& file) {
   size_t at = 0;
   for (const TensorInfo& info : tensors) {
     if (info.begin < at)
-      throw DataError(fmt::format("'{}': tensor '{}' begins at {} inside the tensor before it", file, info.name, info.begin));
+      throw DataError(fmt::format("'{}': tensor '{}' begins at {} inside the tensor before it",
+                                  file, info.name, info.begin));
     if (info.begin > at)
-      throw DataError(fmt::format("'{}': {} bytes before tensor '{}' belong to no tensor", file, info.begin - at, info.name));
+      throw DataError(fmt::format("'{}': {} bytes before tensor '{}' belong to no tensor", file,
+                                  info.begin - at, info.name));
     at = info.end;
   }
   if (at != data_bytes)
-    throw DataError(fmt::format("'{}': {} bytes behind the last tensor belong to no tensor", file, data_bytes - at));
+    throw DataError(fmt::format("'{}': {} bytes behind the last tensor belong to no tensor", file,
+                                data_bytes - at));
 }
 
 }  // namespace
 
-SafetensorsHeader parse_safetensors_header(const std::string& json, size_t data_bytes, const std::string& file) {
-  if (json.empty() || json[0] != '{') throw DataError(fmt::format("'{}': the header does not begin with '{{'", file));
+SafetensorsHeader parse_safetensors_header(const std::string& json, size_t data_bytes,
+                                           const std::string& file) {
+  if (json.empty() || json[0] != '{')
+    throw DataError(fmt::format("'{}': the header does not begin with '{{'", file));
   for (size_t i = 0, length = 0; i < json.size(); i += length)
     if ((length = utf8_length(json, i)) == 0)
       throw DataError(fmt::format("'{}': byte {} of the header is not valid UTF-8", file, i));
@@ -178,11 +193,13 @@ SafetensorsHeader parse_safetensors_header(const std::string& json, size_t data_
   nlohmann::json::sax_parse(json, &reader);
   SafetensorsHeader header;
   header.metadata = std::move(reader.metadata);
-  for (const RawEntry& entry : reader.entries) header.tensors.push_back(check_entry(entry, data_bytes, file));
+  for (const RawEntry& entry : reader.entries)
+    header.tensors.push_back(check_entry(entry, data_bytes, file));
   // Equal ranges are empty tensors; they keep the header's order.
-  std::stable_sort(header.tensors.begin(), header.tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
-    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-  });
+  std::stable_sort(header.tensors.begin(), header.tensors.end(),
+                   [](const TensorInfo& a, const TensorInfo& b) {
+                     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+                   });
   check_layout(header.tensors, data_bytes, file);
   return header;
 }
@@ -197,8 +214,10 @@ std::string write_safetensors_header(const SafetensorsHeader& header) {
   }
   for (const TensorInfo& info : header.tensors) {
     if (out.size() > 1) out += ",";
-    out += quote_json(info.name) + fmt::format(R"(:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-                                               find_dtype(info.dtype)->name, fmt::join(info.shape, ","), info.begin, info.end);
+    out +=
+        quote_json(info.name) +
+        fmt::format(R"(:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
+                    find_dtype(info.dtype)->name, fmt::join(info.shape, ","), info.begin, info.end);
   }
   out += "}";
   out.append((8 - out.size() % 8) % 8, ' ');

@@ -21,18 +21,19 @@ constexpr const char* kManifest = kCheckpointManifest;
 constexpr const char* kOptimizerFile = kCheckpointOptimizer;
 
 Json to_json(const TrainState& s) {
-  Json json = {{"version", 1},
-               {"step", s.step},
-               {"updates", s.updates},
-               {"skipped_in_a_row", s.skipped_in_a_row},
-               {"seed", s.seed},
-               {"slots", s.slots},
-               {"isa", s.isa},
-               {"config_hash", s.config_hash},
-               {"train_hash", s.train_hash},
-               {"best_score", nullptr},
-               {"best_step", s.best_step},
-               {"loss_scale", {{"scale", s.loss_scale.scale}, {"good_steps", s.loss_scale.good_steps}}}};
+  Json json = {
+      {"version", 1},
+      {"step", s.step},
+      {"updates", s.updates},
+      {"skipped_in_a_row", s.skipped_in_a_row},
+      {"seed", s.seed},
+      {"slots", s.slots},
+      {"isa", s.isa},
+      {"config_hash", s.config_hash},
+      {"train_hash", s.train_hash},
+      {"best_score", nullptr},
+      {"best_step", s.best_step},
+      {"loss_scale", {{"scale", s.loss_scale.scale}, {"good_steps", s.loss_scale.good_steps}}}};
   if (s.best_score) json["best_score"] = *s.best_score;
   return json;
 }
@@ -41,8 +42,8 @@ std::string utc_now() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
   gmtime_r(&now, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
 std::string host_name() {
@@ -66,7 +67,8 @@ TrainState load_state(const fs::path& checkpoint) {
   return reading_checkpoint(checkpoint, [&] {
     const Json json = read_checkpoint_json(checkpoint / "state.json");
     if (json.value("version", 0) != 1)
-      throw CheckpointError("state.json has an unknown version", "", {checkpoint.string(), 0, 0, ""});
+      throw CheckpointError("state.json has an unknown version", "",
+                            {checkpoint.string(), 0, 0, ""});
     TrainState s;
     s.step = json.at("step");
     s.updates = json.at("updates");
@@ -79,7 +81,8 @@ TrainState load_state(const fs::path& checkpoint) {
     if (!json.at("best_score").is_null()) s.best_score = json.at("best_score").get<double>();
     s.best_step = json.at("best_step");
     const Json& loss_scale = json.at("loss_scale");
-    s.loss_scale = {loss_scale.at("scale").get<double>(), loss_scale.at("good_steps").get<int64_t>()};
+    s.loss_scale = {loss_scale.at("scale").get<double>(),
+                    loss_scale.at("good_steps").get<int64_t>()};
     return s;
   });
 }
@@ -91,12 +94,14 @@ CheckpointContent load_checkpoint(const fs::path& checkpoint) {
     content.state = load_state(checkpoint);
     content.model = load_safetensors(checkpoint / "model.safetensors");
     content.optimizer = load_safetensors(checkpoint / kOptimizerFile);
-    if (fs::exists(checkpoint / "ema.safetensors")) content.ema = load_safetensors(checkpoint / "ema.safetensors");
+    if (fs::exists(checkpoint / "ema.safetensors"))
+      content.ema = load_safetensors(checkpoint / "ema.safetensors");
     return content;
   });
 }
 
-CheckpointWriter::CheckpointWriter(RunFolder folder, const CheckpointOptions& options, int64_t ranks)
+CheckpointWriter::CheckpointWriter(RunFolder folder, const CheckpointOptions& options,
+                                   int64_t ranks)
     : folder_(std::move(folder)), options_(options), ranks_(ranks) {
   make_folders(folder_.checkpoints());
   // What a killed run left half-written.
@@ -122,23 +127,25 @@ void CheckpointWriter::save(CheckpointContent content) {
   } catch (const Error&) {
     // Logged; this newer one is another chance.
   }
-  in_flight_ = std::async(options_.asynchronous ? std::launch::async : std::launch::deferred,
-                          [this, content = std::move(content)] {
-                            try {
-                              write(content);
-                            } catch (const Error& error) {
-                              log_error(fmt::format("checkpoint of step {} was not written, older ones are intact: {}",
-                                                    content.state.step, error.message()));
-                              throw;
-                            }
-                          });
+  in_flight_ = std::async(
+      options_.asynchronous ? std::launch::async : std::launch::deferred,
+      [this, content = std::move(content)] {
+        try {
+          write(content);
+        } catch (const Error& error) {
+          log_error(fmt::format("checkpoint of step {} was not written, older ones are intact: {}",
+                                content.state.step, error.message()));
+          throw;
+        }
+      });
   if (!options_.asynchronous) in_flight_.wait();
 }
 
 void CheckpointWriter::write(const CheckpointContent& content) {
   if (content.ready) content.ready();
   const std::string name = RunFolder::step_name(content.state.step);
-  const fs::path hidden = folder_.checkpoints() / ("." + name), final_path = folder_.checkpoints() / name;
+  const fs::path hidden = folder_.checkpoints() / ("." + name),
+                 final_path = folder_.checkpoints() / name;
   try {
     fs::remove_all(hidden);
     make_folders(hidden);
@@ -149,16 +156,25 @@ void CheckpointWriter::write(const CheckpointContent& content) {
     write_file_atomic(hidden / "state.json", to_json(content.state).dump(2) + "\n");
 
     Json files = Json::array();
-    for (const char* file : {"model.safetensors", "ema.safetensors", kOptimizerFile, "state.json"}) {
+    for (const char* file :
+         {"model.safetensors", "ema.safetensors", kOptimizerFile, "state.json"}) {
       if (!fs::exists(hidden / file)) continue;
       sync_path(hidden / file);
-      files.push_back({{"name", file}, {"size", fs::file_size(hidden / file)}, {"xxh3_128", hash_file(hidden / file)}});
+      files.push_back({{"name", file},
+                       {"size", fs::file_size(hidden / file)},
+                       {"xxh3_128", hash_file(hidden / file)}});
     }
-    const Json manifest = {{"format", "lockstep-checkpoint"}, {"version", 1}, {"step", content.state.step},
-                           {"time", utc_now()}, {"host", host_name()}, {"ranks", ranks_}, {"files", files}};
+    const Json manifest = {{"format", "lockstep-checkpoint"},
+                           {"version", 1},
+                           {"step", content.state.step},
+                           {"time", utc_now()},
+                           {"host", host_name()},
+                           {"ranks", ranks_},
+                           {"files", files}};
     write_file_atomic(hidden / kManifest, manifest.dump(2) + "\n");
     sync_path(hidden);
-    fs::remove_all(final_path);  // a damaged one of the same step, after falling back to an older one
+    fs::remove_all(
+        final_path);  // a damaged one of the same step, after falling back to an older one
     fs::rename(hidden, final_path);
     sync_path(folder_.checkpoints());
     point_latest(folder_, name);
@@ -181,7 +197,8 @@ void CheckpointWriter::remove_old(const TrainState& state) {
   int64_t kept = 0;
   for (const fs::path& checkpoint : list_checkpoints(folder_)) {
     if (checkpoint_step(checkpoint) > state.step) continue;
-    const bool best = state.best_score && checkpoint.filename() == RunFolder::step_name(state.best_step);
+    const bool best =
+        state.best_score && checkpoint.filename() == RunFolder::step_name(state.best_step);
     if (kept < options_.keep || best) {
       ++kept;
       continue;

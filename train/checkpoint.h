@@ -23,22 +23,23 @@ namespace lockstep {
 
 // state.json: what a run needs beside tensors to go on with the same bits.
 struct TrainState {
-  int64_t step = 0;             // steps done
-  int64_t updates = 0;          // steps whose gradients were finite
-  int64_t skipped_in_a_row = 0; // steps just before this one without an update
+  int64_t step = 0;              // steps done
+  int64_t updates = 0;           // steps whose gradients were finite
+  int64_t skipped_in_a_row = 0;  // steps just before this one without an update
   int64_t seed = 0;
   int64_t slots = 1;
   std::string isa, config_hash, train_hash;
   std::optional<double> best_score;  // of checkpoint.keep_best
   int64_t best_step = 0;
-  LossScale::State loss_scale;         // {1, 0} without loss scaling
+  LossScale::State loss_scale;  // {1, 0} without loss scaling
   bool operator==(const TrainState&) const = default;
 };
 
 struct CheckpointContent {
   NamedTensors model, ema, optimizer;  // ema empty: the run has none
   TrainState state;
-  // Waits until the tensors hold their values, where copies from a device are on their way; empty: they do.
+  // Waits until the tensors hold their values, where copies from a device are on their way; empty:
+  // they do.
   std::function<void()> ready;
 };
 

@@ -20,7 +20,9 @@ std::string word_of(const Choice& choice, const std::string& name) {
   struct Find : FieldVisitor {
     explicit Find(std::string name) : name_(std::move(name)) {}
     void field(const Field& field) override {
-      if (auto* const* word = std::get_if<std::string*>(&field.value); word != nullptr && field.name == name_) found_ = **word;
+      if (auto* const* word = std::get_if<std::string*>(&field.value);
+          word != nullptr && field.name == name_)
+        found_ = **word;
     }
     std::string name_, found_;
   } find(name);
@@ -29,20 +31,26 @@ std::string word_of(const Choice& choice, const std::string& name) {
 }
 
 std::string graph_text(bool seed_style) {
-  return seed_style ? "⚠️  Could not compile model: step.graph needs CUDA graphs, and this run computes on a CPU\n"
+  return seed_style ? "⚠️  Could not compile model: step.graph needs CUDA graphs, and this run "
+                      "computes on a CPU\n"
                       "   Continuing without compilation"
-                    : "step.graph: auto: a CPU has no CUDA graphs; continuing with the step operation by operation";
+                    : "step.graph: auto: a CPU has no CUDA graphs; continuing with the step "
+                      "operation by operation";
 }
 
 std::string precision_text(const std::string& compute, const CpuAbilities& cpu) {
   const Precision precision = precision_of(compute);
   if (precision.dtype == at::kFloat) return "";
   std::string lacks;
-  if (precision.dtype == at::kHalf) lacks = "CPUs compute fp16 in fp32 and convert";
-  else if (!cpu.bf16_instructions) lacks = "this CPU has no bf16 instructions";
-  else if (!cpu.bf16_tiles) lacks = "this CPU has no AMX, and its bf16 instructions do no more a second than fp32";
+  if (precision.dtype == at::kHalf)
+    lacks = "CPUs compute fp16 in fp32 and convert";
+  else if (!cpu.bf16_instructions)
+    lacks = "this CPU has no bf16 instructions";
+  else if (!cpu.bf16_tiles)
+    lacks = "this CPU has no AMX, and its bf16 instructions do no more a second than fp32";
   if (lacks.empty()) return "";
-  return "precision.compute: " + compute + ": " + lacks + "; continuing, right but slower than precision.compute: fp32";
+  return "precision.compute: " + compute + ": " + lacks +
+         "; continuing, right but slower than precision.compute: fp32";
 }
 
 }  // namespace
@@ -52,18 +60,21 @@ CpuAbilities probe_cpu_abilities() {
   CpuAbilities cpu;
   cpu.bf16_instructions = __builtin_cpu_supports("avx512bf16");
   unsigned a = 0, b = 0, c = 0, d = 0;
-  cpu.bf16_tiles = __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & (1U << 22)) != 0;  // AMX-BF16
+  cpu.bf16_tiles =
+      __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & (1U << 22)) != 0;  // AMX-BF16
   cpu.vector_updates = std::strcmp(optimizer_kernels().isa, "generic") != 0;
   return cpu;
 }
 
-std::vector<std::string> fallbacks(const LoadedConfig& loaded, const RunPlan& plan, const CpuAbilities& cpu) {
+std::vector<std::string> fallbacks(const LoadedConfig& loaded, const RunPlan& plan,
+                                   const CpuAbilities& cpu) {
   const RunConfig& config = *loaded.config;
   std::vector<std::string> out;
   if (plan.device != "cpu") return out;
   if (config.step.graph == "auto" && is_named(loaded.sources, "step.graph"))
     out.push_back(graph_text(config.log.style != "lockstep"));
-  if (const std::string text = precision_text(config.precision.compute, cpu); !text.empty()) out.push_back(text);
+  if (const std::string text = precision_text(config.precision.compute, cpu); !text.empty())
+    out.push_back(text);
   const std::string implementation = word_of(config.optimizer, "implementation");
   if (is_named(loaded.sources, "optimizer.implementation") && !cpu.vector_updates &&
       (implementation == "auto" || implementation == "fused"))

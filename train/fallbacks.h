@@ -1,6 +1,6 @@
-// What a config asks for by `auto` or by a number format, and this machine does without: said once at the
-// start, so that nobody waits for a speed that is not there. What cannot be done at all (`step.graph: on`
-// or `run.device: cuda` on a CPU) is an error instead (run_plan.cc).
+// What a config asks for by `auto` or by a number format, and this machine does without: said once
+// at the start, so that nobody waits for a speed that is not there. What cannot be done at all
+// (`step.graph: on` or `run.device: cuda` on a CPU) is an error instead (run_plan.cc).
 #pragma once
 
 #include <string>
@@ -14,13 +14,15 @@ namespace lockstep {
 // What low precision and fused updates need of a CPU.
 struct CpuAbilities {
   bool bf16_instructions = false;  // AVX512_BF16
-  bool bf16_tiles = false;         // AMX, the only units of today's CPUs that are faster in bf16 than in fp32
-  bool vector_updates = false;     // AVX2 or wider, for the fused optimizer
+  bool bf16_tiles =
+      false;  // AMX, the only units of today's CPUs that are faster in bf16 than in fp32
+  bool vector_updates = false;  // AVX2 or wider, for the fused optimizer
 };
 CpuAbilities probe_cpu_abilities();
 
-// One text a switch that the config file or the command line names; switches left at their default say
-// nothing. With log.style seed in the seed's words.
-std::vector<std::string> fallbacks(const LoadedConfig& loaded, const RunPlan& plan, const CpuAbilities& cpu);
+// One text a switch that the config file or the command line names; switches left at their default
+// say nothing. With log.style seed in the seed's words.
+std::vector<std::string> fallbacks(const LoadedConfig& loaded, const RunPlan& plan,
+                                   const CpuAbilities& cpu);
 
 }  // namespace lockstep

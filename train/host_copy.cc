@@ -32,10 +32,12 @@ NamedTensors HostCopies::take(const NamedTensors& tensors) {
       continue;
     }
     if (!copies.contains(memory)) {
-      const int64_t elements = static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size());
+      const int64_t elements =
+          static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size());
       copies[memory] = copy_memory(tensor.detach().as_strided({elements}, {1}, 0));
     }
-    out.push_back({entry.name, copies.at(memory).as_strided(tensor.sizes(), tensor.strides(), tensor.storage_offset())});
+    out.push_back({entry.name, copies.at(memory).as_strided(tensor.sizes(), tensor.strides(),
+                                                            tensor.storage_offset())});
   }
   done_ = queue_->mark();
   return out;

@@ -1,5 +1,6 @@
-// Brings tensors of a device to host memory while training goes on: on a queue of its own, into pinned memory,
-// in slices, so that small copies of the training, such as the inputs of a step, get in between.
+// Brings tensors of a device to host memory while training goes on: on a queue of its own, into
+// pinned memory, in slices, so that small copies of the training, such as the inputs of a step, get
+// in between.
 #pragma once
 
 #include <memory>
@@ -15,10 +16,12 @@ class HostCopies {
  public:
   explicit HostCopies(Device& device);
 
-  // Copies of `tensors` on the host, shaped alike; tensors that share memory are copied once, together. Their values
-  // are there once `done()` is reached. What is queued elsewhere must be complete (Device::synchronize).
+  // Copies of `tensors` on the host, shaped alike; tensors that share memory are copied once,
+  // together. Their values are there once `done()` is reached. What is queued elsewhere must be
+  // complete (Device::synchronize).
   NamedTensors take(const NamedTensors& tensors);
-  // The end of all copies so far; null if there were none. Whoever changes the tensors waits for it.
+  // The end of all copies so far; null if there were none. Whoever changes the tensors waits for
+  // it.
   std::shared_ptr<const DeviceMark> done() const { return done_; }
 
  private:

@@ -30,17 +30,20 @@ struct Source {
 Source open_import(const fs::path& folder, bool ema, bool optimizer) {
   const std::string file = (folder / "import.json").string();
   const auto facts = nlohmann::json::parse(read_file(file, 1 << 20), nullptr, false);
-  if (!facts.is_object() || facts.value("format", "") != "lockstep-import" || facts.value("version", 0) != 1)
-    throw CheckpointError("this folder was imported by another version", "import it again with scripts/convert",
-                          {file, 0, 0, ""});
+  if (!facts.is_object() || facts.value("format", "") != "lockstep-import" ||
+      facts.value("version", 0) != 1)
+    throw CheckpointError("this folder was imported by another version",
+                          "import it again with scripts/convert", {file, 0, 0, ""});
   const fs::path averaged = folder / "ema.safetensors";
   if (ema && !fs::exists(averaged))
-    throw ConfigError("init.parts asks for ema, and " + folder.string() + " was imported without averaged weights",
+    throw ConfigError("init.parts asks for ema, and " + folder.string() +
+                          " was imported without averaged weights",
                       "use init.parts=[model]");
   const fs::path moments = folder / "optimizer-00000-of-00001.safetensors";
   if (optimizer && !fs::exists(moments))
-    throw ConfigError("init.parts asks for the optimizer, and " + folder.string() + " was imported without one",
-                      "use init.parts=[model]");
+    throw ConfigError(
+        "init.parts asks for the optimizer, and " + folder.string() + " was imported without one",
+        "use init.parts=[model]");
   Source source;
   source.weights = load_safetensors(ema ? averaged : folder / "model.safetensors");
   if (optimizer) source.optimizer = load_safetensors(moments);
@@ -51,21 +54,26 @@ Source open_import(const fs::path& folder, bool ema, bool optimizer) {
 Source open_source(const InitOptions& options, bool ema, bool optimizer) {
   const fs::path path = options.from;
   if (fs::is_regular_file(path)) {
-    if (optimizer) throw ConfigError("init.parts asks for the optimizer, and init.from is a single file",
-                                     "give a run or checkpoint folder");
+    if (optimizer)
+      throw ConfigError("init.parts asks for the optimizer, and init.from is a single file",
+                        "give a run or checkpoint folder");
     return {load_safetensors(path), {}, path.string()};
   }
-  if (!fs::is_directory(path)) throw ConfigError("init.from names no run, checkpoint or file: " + path.string());
+  if (!fs::is_directory(path))
+    throw ConfigError("init.from names no run, checkpoint or file: " + path.string());
   if (fs::exists(path / "import.json")) return open_import(path, ema, optimizer);
   fs::path checkpoint = path;
   if (!fs::exists(path / "MANIFEST.json")) {
     const auto newest = newest_good_checkpoint(RunFolder::find(path));
-    if (!newest) throw CheckpointError("the run named by init.from has no checkpoint", "", {path.string(), 0, 0, ""});
+    if (!newest)
+      throw CheckpointError("the run named by init.from has no checkpoint", "",
+                            {path.string(), 0, 0, ""});
     checkpoint = *newest;
   }
   CheckpointContent content = load_checkpoint(checkpoint);
   if (ema && content.ema.empty())
-    throw ConfigError("init.parts asks for ema, and " + checkpoint.string() + " has none", "use init.parts=[model]");
+    throw ConfigError("init.parts asks for ema, and " + checkpoint.string() + " has none",
+                      "use init.parts=[model]");
   return {ema ? content.ema : content.model, content.optimizer, checkpoint.string()};
 }
 
@@ -78,7 +86,8 @@ std::string InitReport::text() const {
   return out;
 }
 
-InitReport apply_initial_weights(const InitOptions& options, Model& model, NamedTensors* optimizer_state) {
+InitReport apply_initial_weights(const InitOptions& options, Model& model,
+                                 NamedTensors* optimizer_state) {
   bool ema = false, weights = false, optimizer = false;
   for (const std::string& part : options.parts) {
     ema |= part == "ema";
@@ -89,7 +98,8 @@ InitReport apply_initial_weights(const InitOptions& options, Model& model, Named
   InitReport report;
   report.source = source.name;
   NamedTensors values;
-  for (const NamedTensor& entry : source.weights) values.push_back({mapped(entry.name, options.map), entry.tensor});
+  for (const NamedTensor& entry : source.weights)
+    values.push_back({mapped(entry.name, options.map), entry.tensor});
 
   if (weights || ema) {
     at::NoGradGuard no_grad;
@@ -106,7 +116,8 @@ InitReport apply_initial_weights(const InitOptions& options, Model& model, Named
     }
     for (const NamedTensor& value : values) {
       const at::Tensor* target = find_tensor(targets, value.name);
-      if (target == nullptr || target->sizes() != value.tensor.sizes()) report.skipped.push_back(value.name);
+      if (target == nullptr || target->sizes() != value.tensor.sizes())
+        report.skipped.push_back(value.name);
     }
   }
   if (options.strict && (!report.missing.empty() || !report.skipped.empty()))

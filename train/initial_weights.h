@@ -19,6 +19,7 @@ struct InitReport {
 // Copies weights into `model` as `options` asks; "ema" takes the averaged weights instead of the
 // last ones. With "optimizer" the optimizer's tensors are returned (names mapped) for the caller
 // to load. Throws ConfigError if strict and something is missing, unknown or of another shape.
-InitReport apply_initial_weights(const InitOptions& options, Model& model, NamedTensors* optimizer_state);
+InitReport apply_initial_weights(const InitOptions& options, Model& model,
+                                 NamedTensors* optimizer_state);
 
 }  // namespace lockstep

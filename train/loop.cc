@@ -25,7 +25,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
@@ -55,7 +57,8 @@ class Recorder {
     show(lines_->start());
     const TrainState& state = session.state();
     metrics_.emplace(session.place().folder, session.place().attempt, state.step);
-    metrics_->attempt(session.place().attempt, state.step, session.plan().ranks, session.plan().slots);
+    metrics_->attempt(session.place().attempt, state.step, session.plan().ranks,
+                      session.plan().slots);
     checkpoints_.emplace(session.place().folder, session.config().checkpoint, session.plan().ranks);
   }
 
@@ -69,10 +72,14 @@ class Recorder {
     if (result.loss_scale) news.next_loss_scale = session_.state().loss_scale.scale;
     show(lines_->step(news));
     show_saved_checkpoint();
-    if (!due(step, session_.config().log.every_steps) && step != 1 && step != plan.steps && !result.stop) return;
+    if (!due(step, session_.config().log.every_steps) && step != 1 && step != plan.steps &&
+        !result.stop)
+      return;
     StepMetrics m;
     m.step = step;
-    m.epoch = plan.data.train_samples > 0 ? static_cast<double>(step) * plan.global_batch / plan.data.train_samples : 0;
+    m.epoch = plan.data.train_samples > 0
+                  ? static_cast<double>(step) * plan.global_batch / plan.data.train_samples
+                  : 0;
     m.loss = result.loss;
     m.accuracy = result.accuracy;
     m.lr = result.lr;
@@ -165,7 +172,8 @@ struct Evaluated {
 };
 
 // Collective. Runs these evaluations after a step; all ranks get the same answer.
-Evaluated evaluate(const EvaluationPlan& evaluations, const std::vector<ScheduledEvaluation>& entries, Session& session,
+Evaluated evaluate(const EvaluationPlan& evaluations,
+                   const std::vector<ScheduledEvaluation>& entries, Session& session,
                    Recorder& recorder, HeartbeatPage& page) {
   Evaluated done;
   for (const ScheduledEvaluation& entry : entries) {
@@ -186,21 +194,25 @@ Evaluated evaluate(const EvaluationPlan& evaluations, const std::vector<Schedule
   return done;
 }
 
-// A stop saves at once, without the evaluations of its step. The resumed run owes them: else its best
-// score, which is part of the state, would depend on when somebody stopped it. Its new_best: the state to
-// be saved for this step has a new best. Collective.
-Evaluated catch_up(const EvaluationPlan& evaluations, Session& session, Recorder& recorder, HeartbeatPage& page) {
+// A stop saves at once, without the evaluations of its step. The resumed run owes them: else its
+// best score, which is part of the state, would depend on when somebody stopped it. Its new_best:
+// the state to be saved for this step has a new best. Collective.
+Evaluated catch_up(const EvaluationPlan& evaluations, Session& session, Recorder& recorder,
+                   HeartbeatPage& page) {
   const int64_t step = session.state().step;
   if (step == 0) return {};
-  // Scores that are written down already, but maybe not in the checkpoint: the disk may have been full.
-  const std::vector<Scores> written =
-      session.is_first() ? evaluations_written(session.place().folder, step) : std::vector<Scores>{};
+  // Scores that are written down already, but maybe not in the checkpoint: the disk may have been
+  // full.
+  const std::vector<Scores> written = session.is_first()
+                                          ? evaluations_written(session.place().folder, step)
+                                          : std::vector<Scores>{};
   bool new_best = false;
   for (const Scores& scores : written) new_best |= is_new_best(session, scores);
   auto count = static_cast<int64_t>(written.size());
   session.communicator().broadcast(&count, sizeof count, 0, "evaluations written so far");
   std::vector<ScheduledEvaluation> owed = evaluations.due(step, /*stopping=*/false);
-  owed.erase(owed.begin(), owed.begin() + std::min<int64_t>(count, static_cast<int64_t>(owed.size())));
+  owed.erase(owed.begin(),
+             owed.begin() + std::min<int64_t>(count, static_cast<int64_t>(owed.size())));
   new_best = of_first_rank(session, new_best);
   Evaluated done = evaluate(evaluations, owed, session, recorder, page);
   done.new_best |= new_best;
@@ -208,7 +220,8 @@ Evaluated catch_up(const EvaluationPlan& evaluations, Session& session, Recorder
 }
 
 std::filesystem::path profile_prefix(Session& session) {
-  return session.place().folder.attempt(session.place().attempt) / fmt::format("profile-rank-{}", session.communicator().rank());
+  return session.place().folder.attempt(session.place().attempt) /
+         fmt::format("profile-rank-{}", session.communicator().rank());
 }
 
 }  // namespace
@@ -217,11 +230,14 @@ Outcome train(Session& session) {
   const RunPlan& plan = session.plan();
   const RunConfig& config = session.config();
   TrainState& state = session.state();
-  HeartbeatPage page(session.place().folder.rank_page(session.place().attempt, session.communicator().rank()), true);
+  HeartbeatPage page(
+      session.place().folder.rank_page(session.place().attempt, session.communicator().rank()),
+      true);
   const EvaluationPlan evaluations(session);
   const std::unique_ptr<Steps> steps = make_steps(session);
   Recorder recorder(session);
-  StepProfiler profiler(parse_profile_steps(config.log.profile_steps, state.step), profile_prefix(session));
+  StepProfiler profiler(parse_profile_steps(config.log.profile_steps, state.step),
+                        profile_prefix(session));
 
   const Evaluated before = catch_up(evaluations, session, recorder, page);
   if (before.new_best) recorder.checkpoint();
@@ -247,7 +263,8 @@ Outcome train(Session& session) {
     const bool last = stop || state.step == plan.steps;
     if (const auto table = profiler.after_step(state.step - 1, last)) recorder.profile(*table);
 
-    const Evaluated now = evaluate(evaluations, evaluations.due(state.step, stop), session, recorder, page);
+    const Evaluated now =
+        evaluate(evaluations, evaluations.due(state.step, stop), session, recorder, page);
     owing = now.stopped;
     stop |= now.stopped;
     if (save || now.new_best || stop || last) {

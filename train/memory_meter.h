@@ -1,7 +1,7 @@
 // How much memory tensors take at most: LibTorch reports each allocation of a CPU tensor to it.
 //
-// Unlike the process's resident memory this does not count what allocators keep for later, so two runs of
-// the same work give the same number.
+// Unlike the process's resident memory this does not count what allocators keep for later, so two
+// runs of the same work give the same number.
 #pragma once
 
 #include <atomic>

@@ -73,12 +73,14 @@ MetricsFile::~MetricsFile() { std::fclose(file_); }
 void MetricsFile::line(const std::string& json) {
   std::fputs((json + "\n").c_str(), file_);
   if (std::fflush(file_) != 0)
-    throw EnvironmentError("cannot write metrics.jsonl", "is the disk full? free some space and resume the run");
+    throw EnvironmentError("cannot write metrics.jsonl",
+                           "is the disk full? free some space and resume the run");
 }
 
 void MetricsFile::attempt(int number, int64_t step, int64_t ranks, int64_t slots) {
-  const nlohmann::ordered_json json = {{"kind", "attempt"}, {"attempt", number}, {"step", step},
-                                       {"ranks", ranks},    {"slots", slots},    {"time", wall_seconds()}};
+  const nlohmann::ordered_json json = {{"kind", "attempt"}, {"attempt", number},
+                                       {"step", step},      {"ranks", ranks},
+                                       {"slots", slots},    {"time", wall_seconds()}};
   line(json.dump());
 }
 
@@ -100,24 +102,29 @@ void MetricsFile::step(const StepMetrics& m) {
   line(json.dump());
 }
 
-void MetricsFile::evaluation(int64_t step, const std::map<std::string, double>& scores, double seconds,
-                             const std::map<std::string, std::string>& record) {
-  nlohmann::ordered_json json = {{"kind", "evaluation"}, {"step", step}, {"time", wall_seconds()}, {"seconds", seconds}};
+void MetricsFile::evaluation(int64_t step, const std::map<std::string, double>& scores,
+                             double seconds, const std::map<std::string, std::string>& record) {
+  nlohmann::ordered_json json = {
+      {"kind", "evaluation"}, {"step", step}, {"time", wall_seconds()}, {"seconds", seconds}};
   for (const auto& [name, value] : scores) json[name] = number(value);
   if (!record.empty()) json["record"] = record;
   line(json.dump());
 }
 
-std::vector<std::map<std::string, double>> evaluations_written(const RunFolder& folder, int64_t step) {
+std::vector<std::map<std::string, double>> evaluations_written(const RunFolder& folder,
+                                                               int64_t step) {
   std::vector<std::map<std::string, double>> found;
   if (!fs::exists(folder.metrics())) return found;
   std::istringstream lines(read_file(folder.metrics()));
   for (std::string text; std::getline(lines, text);) {
     const auto json = nlohmann::json::parse(text, nullptr, false);
-    if (!json.is_object() || json.value("kind", "") != "evaluation" || json.value("step", int64_t{0}) != step) continue;
+    if (!json.is_object() || json.value("kind", "") != "evaluation" ||
+        json.value("step", int64_t{0}) != step)
+      continue;
     std::map<std::string, double>& scores = found.emplace_back();
     for (const auto& [name, value] : json.items())
-      if (value.is_number() && name != "step" && name != "time" && name != "seconds") scores[name] = value;
+      if (value.is_number() && name != "step" && name != "time" && name != "seconds")
+        scores[name] = value;
   }
   return found;
 }

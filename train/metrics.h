@@ -19,7 +19,7 @@ namespace lockstep {
 struct StepMetrics {
   int64_t step = 0;  // just done, from 1
   double epoch = 0;
-  double loss = 0;   // global mean of that step
+  double loss = 0;                 // global mean of that step
   std::optional<double> accuracy;  // of that step, if the task counts predictions that hit
   double lr = 0;
   double grad_norm = 0;  // before clipping
@@ -30,7 +30,7 @@ struct StepMetrics {
   PhaseSeconds phases;
   std::optional<DeviceSeconds> device;  // then instead of phases and comm_exposed_seconds
   int64_t memory_bytes = 0;
-  bool skipped = false;  // gradients were not finite
+  bool skipped = false;              // gradients were not finite
   std::optional<double> loss_scale;  // that the step used
 };
 
@@ -53,8 +53,10 @@ class MetricsFile {
   std::FILE* file_ = nullptr;
 };
 
-// The scores of the evaluation lines of step `step` in metrics.jsonl, in order; none without the file.
-std::vector<std::map<std::string, double>> evaluations_written(const RunFolder& folder, int64_t step);
+// The scores of the evaluation lines of step `step` in metrics.jsonl, in order; none without the
+// file.
+std::vector<std::map<std::string, double>> evaluations_written(const RunFolder& folder,
+                                                               int64_t step);
 
 // Resident memory of this process.
 int64_t resident_bytes();

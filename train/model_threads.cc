@@ -35,7 +35,8 @@ void for_each_on_models(const std::vector<Model*>& replicas, const std::string& 
     }
   };
   std::vector<std::thread> threads;
-  for (size_t i = 1; i < replicas.size() && static_cast<int64_t>(i) < n; ++i) threads.emplace_back(run, replicas[i]);
+  for (size_t i = 1; i < replicas.size() && static_cast<int64_t>(i) < n; ++i)
+    threads.emplace_back(run, replicas[i]);
   run(replicas.front());
   for (std::thread& thread : threads) thread.join();
   if (failure) std::rethrow_exception(failure);

@@ -12,8 +12,8 @@ namespace lockstep {
 
 // Runs work(model, i) for i in [0, n) on one thread per replica (the caller's is one of them), with
 // one intra-op thread each, gradients off and autocast as `compute` (precision.compute) says. Which
-// thread gets which i is left to chance: a piece's numbers must not depend on it. Rethrows the first
-// exception after all threads have ended; pieces not yet begun are then left out.
+// thread gets which i is left to chance: a piece's numbers must not depend on it. Rethrows the
+// first exception after all threads have ended; pieces not yet begun are then left out.
 void for_each_on_models(const std::vector<Model*>& replicas, const std::string& compute, int64_t n,
                         const std::function<void(Model& model, int64_t i)>& work);
 

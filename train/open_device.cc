@@ -18,7 +18,8 @@ void open_cuda_for(const std::string& device) {
   if (device == "cpu" || cuda_plugin_is_open()) return;
   const CudaDriver& driver = cuda_driver();
   if (device == "auto" && (driver.devices.empty() || cuda_plugin_file().empty())) return;
-  if (driver.devices.empty()) throw EnvironmentError("run.device is cuda, and " + driver.problem, driver.help);
+  if (driver.devices.empty())
+    throw EnvironmentError("run.device is cuda, and " + driver.problem, driver.help);
   open_cuda_plugin();
   open_model_kernels();  // another version is an error now, not in the first step
   optim::cuda_parts();
@@ -35,7 +36,8 @@ std::unique_ptr<Device> device_of_process(const std::string& device, bool tf32) 
   at::globalContext().setAllowTF32CuBLAS(tf32);
   at::globalContext().setAllowTF32CuDNN(tf32);
   at::globalContext().setBenchmarkCuDNN(true);  // warm-up steps measure; batches keep their shapes
-  log_info(fmt::format("device {}: {}{}", index, made->describe(), bound.empty() ? "" : ", bound to " + bound));
+  log_info(fmt::format("device {}: {}{}", index, made->describe(),
+                       bound.empty() ? "" : ", bound to " + bound));
   return made;
 }
 

@@ -12,16 +12,18 @@ struct RecordFunction;
 
 namespace lockstep {
 
-// Seconds of one step, of this rank; slot threads run side by side, so theirs are means over threads.
+// Seconds of one step, of this rank; slot threads run side by side, so theirs are means over
+// threads.
 struct PhaseSeconds {
   double forward = 0;
   double backward = 0;
   double update = 0;  // norm, clip, optimizer, EMA
 };
 
-// Seconds of one step in a device's compute queue. Of a step that was replayed as a graph only `graph` is known.
+// Seconds of one step in a device's compute queue. Of a step that was replayed as a graph only
+// `graph` is known.
 struct DeviceSeconds {
-  double copy = 0;      // until the inputs are at their place
+  double copy = 0;  // until the inputs are at their place
   double forward = 0, backward = 0, update = 0;
   double exchange = 0;  // waiting for other ranks
   double graph = 0;
@@ -29,7 +31,8 @@ struct DeviceSeconds {
   bool in_graph = false;
 };
 
-// A range called `name` while it lives, for a profiler that is running: in its trace, and as NVTX on a GPU.
+// A range called `name` while it lives, for a profiler that is running: in its trace, and as NVTX
+// on a GPU.
 class PhaseRange {
  public:
   explicit PhaseRange(const char* name);

@@ -17,7 +17,8 @@ Precision precision_of(const std::string& compute) {
                     "it is one of fp32, bf16, fp16, bf16_weights, fp16_weights");
 }
 
-AutocastGuard::AutocastGuard(const std::string& compute, bool keep_casts, at::DeviceType device) : device_(device) {
+AutocastGuard::AutocastGuard(const std::string& compute, bool keep_casts, at::DeviceType device)
+    : device_(device) {
   const Precision precision = precision_of(compute);
   active_ = precision.dtype != at::kFloat;
   if (!active_) return;
@@ -38,7 +39,8 @@ AutocastGuard::~AutocastGuard() {
   at::autocast::set_autocast_cache_enabled(old_cache_);
 }
 
-LowPrecisionWeights::LowPrecisionWeights(const ArenaLayout& layout, at::ScalarType dtype, at::Device device)
+LowPrecisionWeights::LowPrecisionWeights(const ArenaLayout& layout, at::ScalarType dtype,
+                                         at::Device device)
     : flat_(at::zeros({layout.size}, at::TensorOptions(dtype).device(device))) {
   for (const ArenaEntry& entry : layout.entries)
     views_.push_back(flat_.narrow(0, entry.offset, entry.count).view(entry.shape));

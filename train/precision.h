@@ -30,13 +30,14 @@ Precision precision_of(const std::string& compute);
 // Autocast for one forward pass.
 //
 // LibTorch has no C++ guard for autocast; this one sets dtype and switch of a device and restores
-// everything. The cast cache stays off in training (a cached low-precision copy of a weight would survive
-// the update); with `keep_casts` it holds each weight's copy until the guard ends: no weight may change.
-// Backward runs outside of it. Thread-local: each slot thread has its own.
+// everything. The cast cache stays off in training (a cached low-precision copy of a weight would
+// survive the update); with `keep_casts` it holds each weight's copy until the guard ends: no
+// weight may change. Backward runs outside of it. Thread-local: each slot thread has its own.
 class AutocastGuard {
  public:
   // `compute` as above; "fp32" does nothing.
-  explicit AutocastGuard(const std::string& compute, bool keep_casts = false, at::DeviceType device = at::kCPU);
+  explicit AutocastGuard(const std::string& compute, bool keep_casts = false,
+                         at::DeviceType device = at::kCPU);
   ~AutocastGuard();
   AutocastGuard(const AutocastGuard&) = delete;
   AutocastGuard& operator=(const AutocastGuard&) = delete;
@@ -51,7 +52,8 @@ class AutocastGuard {
 // The low-precision copies that all replicas of a rank share.
 class LowPrecisionWeights {
  public:
-  LowPrecisionWeights(const ArenaLayout& layout, at::ScalarType dtype, at::Device device = at::kCPU);
+  LowPrecisionWeights(const ArenaLayout& layout, at::ScalarType dtype,
+                      at::Device device = at::kCPU);
   const at::Tensor& flat() const { return flat_; }
   // Views shaped as the parameters, in order.
   const std::vector<at::Tensor>& views() const { return views_; }

@@ -22,18 +22,23 @@ void make_missing_data(const RunConfig& config, const Kinds& kinds) {
   with_context("making the data (data.make)", [&] { maker->make(); });
 }
 
-// A plan counts samples, so it needs the files; without data.make opening them says which one is missing.
+// A plan counts samples, so it needs the files; without data.make opening them says which one is
+// missing.
 void expect_made_data(const RunConfig& config) {
   const auto& make = config.data.make;
-  if (make.kind == "none" || (!files_are_missing(config.data.train) && !files_are_missing(config.data.validation))) return;
-  throw DataError("the data of this config are not made yet (data.make: " + make.kind + ")",
-                  "`lockstep train` makes them first, and so does `lockstep plan CONFIG --prepare`");
+  if (make.kind == "none" ||
+      (!files_are_missing(config.data.train) && !files_are_missing(config.data.validation)))
+    return;
+  throw DataError(
+      "the data of this config are not made yet (data.make: " + make.kind + ")",
+      "`lockstep train` makes them first, and so does `lockstep plan CONFIG --prepare`");
 }
 
 DataFacts look_at_data(const RunConfig& config, const Kinds& kinds) {
   DataFacts facts;
   if (!config.data.train.empty()) {
-    const auto train = with_context("opening data.train", [&] { return open_data(kinds, config, config.data.train); });
+    const auto train = with_context("opening data.train",
+                                    [&] { return open_data(kinds, config, config.data.train); });
     kinds.tasks.make(config.task)->check(*train);  // before any rank is started
     facts.train_samples = train->size();
     facts.train_hash = train->content_hash();
@@ -45,8 +50,9 @@ DataFacts look_at_data(const RunConfig& config, const Kinds& kinds) {
   return facts;
 }
 
-// Parameters and bytes, from a model made for counting and an optimizer that owns nothing of it. For a
-// new run also what the task takes from files, so that one that does not fit is an error before ranks start.
+// Parameters and bytes, from a model made for counting and an optimizer that owns nothing of it.
+// For a new run also what the task takes from files, so that one that does not fit is an error
+// before ranks start.
 void count_parameters(RunPlan& plan, const RunConfig& config, const Kinds& kinds, bool new_run) {
   const auto task = kinds.tasks.make(config.task);
   const auto model = task->make_model(static_cast<uint64_t>(config.run.seed));
@@ -54,7 +60,9 @@ void count_parameters(RunPlan& plan, const RunConfig& config, const Kinds& kinds
   const ArenaLayout layout = ArenaLayout::of(model->parameters());
   for (const ArenaEntry& entry : layout.entries) plan.parameters += entry.count;
   const auto blocks = static_cast<int>(layout.num_blocks());
-  const int64_t states = kinds.optimizers.make(config.optimizer, ShardLayout(layout, blocks + 1, blocks))->num_states();
+  const int64_t states =
+      kinds.optimizers.make(config.optimizer, ShardLayout(layout, blocks + 1, blocks))
+          ->num_states();
   const ShardLayout shard(layout, config.ddp.shard_optimizer ? static_cast<int>(plan.ranks) : 1, 0);
   plan.optimizer_bytes = states * layout.size * 4;
   plan.optimizer_bytes_a_rank = states * shard.num_elements(0) * 4;
@@ -67,20 +75,28 @@ Prepared finish(LoadedConfig loaded, const PrepareOptions& options, bool new_run
   prepared.loaded = std::move(loaded);
   RunConfig& config = *prepared.loaded.config;
   if (config.data.train.empty())
-    throw ConfigError("data.train names no files", "give the shards to train on: data.train=[datasets/train-*.h5]");
+    throw ConfigError("data.train names no files",
+                      "give the shards to train on: data.train=[datasets/train-*.h5]");
   if (!config.train.steps && !config.train.epochs)
-    throw ConfigError("neither train.steps nor train.epochs is given", "say how long to train: train.steps=1000");
-  if (options.make_data) make_missing_data(config, *prepared.loaded.kinds);
-  else if (new_run) expect_made_data(config);
-  prepared.plan = make_plan(config, options.machine.value_or(probe_machine()), look_at_data(config, *prepared.loaded.kinds));
-  if (new_run) prepared.plan.notes = fallbacks(prepared.loaded, prepared.plan, probe_cpu_abilities());
+    throw ConfigError("neither train.steps nor train.epochs is given",
+                      "say how long to train: train.steps=1000");
+  if (options.make_data)
+    make_missing_data(config, *prepared.loaded.kinds);
+  else if (new_run)
+    expect_made_data(config);
+  prepared.plan = make_plan(config, options.machine.value_or(probe_machine()),
+                            look_at_data(config, *prepared.loaded.kinds));
+  if (new_run)
+    prepared.plan.notes = fallbacks(prepared.loaded, prepared.plan, probe_cpu_abilities());
   count_parameters(prepared.plan, config, *prepared.loaded.kinds, new_run);
   const std::vector<std::string> notes = check_evaluations(config, *prepared.loaded.kinds);
   if (new_run) prepared.plan.notes.insert(prepared.plan.notes.end(), notes.begin(), notes.end());
   resolve(config, prepared.plan);
   prepared.plan.config_hash = config_hash(config);
-  if (options.dry_run_steps) prepared.plan.steps = std::min(prepared.plan.steps, *options.dry_run_steps);
-  prepared.config_yaml = print_yaml([&](FieldVisitor& v) { config.fields(v); }, &prepared.loaded.sources);
+  if (options.dry_run_steps)
+    prepared.plan.steps = std::min(prepared.plan.steps, *options.dry_run_steps);
+  prepared.config_yaml =
+      print_yaml([&](FieldVisitor& v) { config.fields(v); }, &prepared.loaded.sources);
   return prepared;
 }
 
@@ -95,8 +111,10 @@ std::vector<std::string> differences(const std::string& before, const std::strin
     return path;
   };
   for (const auto& [path, value] : a.items())
-    if (!b.contains(path)) out.push_back(dotted(path) + ": " + value.dump() + " -> nothing");
-    else if (b.at(path) != value) out.push_back(dotted(path) + ": " + value.dump() + " -> " + b.at(path).dump());
+    if (!b.contains(path))
+      out.push_back(dotted(path) + ": " + value.dump() + " -> nothing");
+    else if (b.at(path) != value)
+      out.push_back(dotted(path) + ": " + value.dump() + " -> " + b.at(path).dump());
   for (const auto& [path, value] : b.items())
     if (!a.contains(path)) out.push_back(dotted(path) + ": nothing -> " + value.dump());
   return out;
@@ -111,7 +129,8 @@ Prepared prepare_run(const std::string& config_path, const std::vector<std::stri
   return with_place_of_keys(sources, config_path, [&] {
     const std::string& from = loaded.config->init.from;
     if (!from.empty() && !fs::exists(from))
-      throw ConfigError("init.from names nothing that exists: " + from, "give a run folder, a checkpoint or a .safetensors file");
+      throw ConfigError("init.from names nothing that exists: " + from,
+                        "give a run folder, a checkpoint or a .safetensors file");
     return finish(std::move(loaded), options, /*new_run=*/true);
   });
 }
@@ -119,13 +138,16 @@ Prepared prepare_run(const std::string& config_path, const std::vector<std::stri
 Prepared prepare_resume(const RunFolder& folder, const std::vector<std::string>& overrides,
                         const PrepareOptions& options) {
   if (!folder.holds_run())
-    throw ConfigError(folder.root.string() + " holds no run", "give the folder that `train` printed as run folder");
+    throw ConfigError(folder.root.string() + " holds no run",
+                      "give the folder that `train` printed as run folder");
   const std::string path = folder.config().string();
   LoadedConfig before = load_config(path, {});
   LoadedConfig after = load_config(path, overrides);
   std::string refused;
-  for (const std::string& difference : differences(identity_json(*before.config), identity_json(*after.config))) {
-    const bool longer = difference.starts_with("train.steps:") && before.config->schedule.kind == "constant";
+  for (const std::string& difference :
+       differences(identity_json(*before.config), identity_json(*after.config))) {
+    const bool longer =
+        difference.starts_with("train.steps:") && before.config->schedule.kind == "constant";
     if (!longer) refused += "\n  " + difference;
   }
   if (!refused.empty()) {
@@ -136,11 +158,13 @@ Prepared prepare_resume(const RunFolder& folder, const std::vector<std::string>&
   }
   PrepareOptions resume_options = options;
   const Sources sources = after.sources;
-  Prepared prepared = with_place_of_keys(sources, path, [&] { return finish(std::move(after), resume_options, /*new_run=*/false); });
+  Prepared prepared = with_place_of_keys(
+      sources, path, [&] { return finish(std::move(after), resume_options, /*new_run=*/false); });
   const auto old_plan = nlohmann::json::parse(read_file(folder.plan(), 16 << 20), nullptr, false);
   if (old_plan.is_object() && old_plan.value("train_hash", "") != prepared.plan.data.train_hash)
     throw DataError("the training data are not those the run started with",
-                    "restore the shards (lockstep data verify), or start a new run", {folder.plan().string(), 0, 0, ""});
+                    "restore the shards (lockstep data verify), or start a new run",
+                    {folder.plan().string(), 0, 0, ""});
   // What was measured when the run began stays.
   if (old_plan.is_object() && old_plan.value("device", "") == prepared.plan.device) {
     prepared.plan.update_implementation = old_plan.value("update_implementation", "");

@@ -13,9 +13,9 @@
 namespace lockstep {
 
 struct PrepareOptions {
-  bool make_data = false;              // make missing files (`data.make`), with progress
+  bool make_data = false;                // make missing files (`data.make`), with progress
   std::optional<int64_t> dry_run_steps;  // plan only so many steps
-  std::optional<Machine> machine;      // nothing: this one
+  std::optional<Machine> machine;        // nothing: this one
 };
 
 struct Prepared {

@@ -17,7 +17,8 @@ class LockstepLines final : public RunLines {
  public:
   bool has_bar() const override { return true; }
 
-  std::vector<std::string> evaluation(int64_t step, const std::map<std::string, double>& scores) override {
+  std::vector<std::string> evaluation(int64_t step,
+                                      const std::map<std::string, double>& scores) override {
     if (scores.empty()) return {};  // it only drew
     std::string text = fmt::format("step {}:", step);
     for (const auto& [name, value] : scores) text += fmt::format("  {} {:.4f}", name, value);
@@ -26,7 +27,8 @@ class LockstepLines final : public RunLines {
 };
 
 // The first of these scores that there is.
-double score(const std::map<std::string, double>& scores, std::initializer_list<const char*> names) {
+double score(const std::map<std::string, double>& scores,
+             std::initializer_list<const char*> names) {
   for (const char* name : names)
     if (const auto found = scores.find(name); found != scores.end()) return found->second;
   return kNone;
@@ -46,9 +48,12 @@ class SeedLines : public RunLines {
   // even if the run ends in its middle.
   int64_t epochs_after(int64_t step) const {
     if (setup_.train_samples <= 0) return 0;
-    return step >= setup_.steps ? total_epochs() : step * setup_.global_batch / setup_.train_samples;
+    return step >= setup_.steps ? total_epochs()
+                                : step * setup_.global_batch / setup_.train_samples;
   }
-  int64_t total_epochs() const { return ceiling(setup_.steps * setup_.global_batch, setup_.train_samples); }
+  int64_t total_epochs() const {
+    return ceiling(setup_.steps * setup_.global_batch, setup_.train_samples);
+  }
   static int64_t ceiling(int64_t a, int64_t b) { return b > 0 ? (a + b - 1) / b : 0; }
 
   const RunLinesSetup setup_;
@@ -60,9 +65,10 @@ class SeedTrainerLines final : public SeedLines {
   using SeedLines::SeedLines;
 
   std::vector<std::string> start() override {
-    return {fmt::format("Using mixed precision: {}", setup_.mixed_precision ? "True" : "False"),
-            fmt::format("Dataset size: {}, Batch size: {}, Batches per epoch: {}", setup_.train_samples,
-                        setup_.global_batch, ceiling(setup_.train_samples, setup_.global_batch))};
+    return {
+        fmt::format("Using mixed precision: {}", setup_.mixed_precision ? "True" : "False"),
+        fmt::format("Dataset size: {}, Batch size: {}, Batches per epoch: {}", setup_.train_samples,
+                    setup_.global_batch, ceiling(setup_.train_samples, setup_.global_batch))};
   }
 
   std::vector<std::string> step(const StepNews& news) override {
@@ -73,26 +79,31 @@ class SeedTrainerLines final : public SeedLines {
     const int64_t done = epochs_after(news.step);
     if (done == epochs_after(news.step - 1)) return lines;
     if (done % setup_.every_epochs == 0 || done == 1 || news.step == setup_.steps) {
-      lines.push_back(fmt::format("Epoch {:4d}/{} | Loss: {:.4f} | Acc: {:.4f} | LR: {:.6f}", done, total_epochs(),
-                                  loss_ / steps_, accuracy_ / steps_, news.next_lr));
+      lines.push_back(fmt::format("Epoch {:4d}/{} | Loss: {:.4f} | Acc: {:.4f} | LR: {:.6f}", done,
+                                  total_epochs(), loss_ / steps_, accuracy_ / steps_,
+                                  news.next_lr));
     }
     loss_ = accuracy_ = steps_ = 0;
     return lines;
   }
 
-  std::vector<std::string> evaluation(int64_t, const std::map<std::string, double>& scores) override {
+  std::vector<std::string> evaluation(int64_t,
+                                      const std::map<std::string, double>& scores) override {
     std::vector<std::string> lines;
     if (scores.count("validation_loss") > 0) {
-      lines.push_back(fmt::format("Validation Loss: {:.4f} | Validation Acc: {:.4f}", scores.at("validation_loss"),
-                                  validation_accuracy(scores)));
+      lines.push_back(fmt::format("Validation Loss: {:.4f} | Validation Acc: {:.4f}",
+                                  scores.at("validation_loss"), validation_accuracy(scores)));
     }
     // The seed drew one grid, and let masked cells pass; of many, "True" means all.
     const double valid = score(scores, {"validity_seed", "validity"});
-    if (!std::isnan(valid)) lines.push_back(fmt::format("Is valid: {}", valid >= 1 ? "True" : "False"));
+    if (!std::isnan(valid))
+      lines.push_back(fmt::format("Is valid: {}", valid >= 1 ? "True" : "False"));
     return lines;
   }
 
-  std::vector<std::string> checkpoint(const std::string& path) override { return {"✓ Checkpoint saved: " + path}; }
+  std::vector<std::string> checkpoint(const std::string& path) override {
+    return {"✓ Checkpoint saved: " + path};
+  }
 
  private:
   double loss_ = 0, accuracy_ = 0, steps_ = 0;  // sums of the current epoch, of this attempt
@@ -109,13 +120,15 @@ class SeedSweepLines final : public SeedLines {
     return RunLines::step(news);
   }
 
-  std::vector<std::string> evaluation(int64_t step, const std::map<std::string, double>& scores) override {
+  std::vector<std::string> evaluation(int64_t step,
+                                      const std::map<std::string, double>& scores) override {
     if (scores.count("validation_loss") == 0) return {};
     const std::string what = setup_.counted_in_epochs
                                  ? fmt::format("Epoch {:3d}/{}", epochs_after(step), total_epochs())
                                  : fmt::format("Step {:6d}/{}", step, setup_.steps);
-    return {fmt::format("  {} | Train Loss: {:.4f} | Train Acc: {:.4f} | Val Loss: {:.4f} | Val Acc: {:.4f}", what,
-                        loss_, accuracy_, scores.at("validation_loss"), validation_accuracy(scores))};
+    return {fmt::format(
+        "  {} | Train Loss: {:.4f} | Train Acc: {:.4f} | Val Loss: {:.4f} | Val Acc: {:.4f}", what,
+        loss_, accuracy_, scores.at("validation_loss"), validation_accuracy(scores))};
   }
 
  private:
@@ -127,7 +140,8 @@ class SeedSweepLines final : public SeedLines {
 std::vector<std::string> RunLines::step(const StepNews& news) {
   if (news.updated) return {};
   if (news.next_loss_scale)
-    return {fmt::format("step {}: gradients overflowed, no update; loss scale now {}", news.step, *news.next_loss_scale)};
+    return {fmt::format("step {}: gradients overflowed, no update; loss scale now {}", news.step,
+                        *news.next_loss_scale)};
   return {fmt::format("step {}: gradients were not finite, no update", news.step)};
 }
 
@@ -137,7 +151,8 @@ std::unique_ptr<RunLines> make_run_lines(const RunLinesSetup& setup) {
   if (setup.style == "lockstep") return std::make_unique<LockstepLines>();
   if (setup.style == "seed") return std::make_unique<SeedTrainerLines>(setup);
   if (setup.style == "seed_sweep") return std::make_unique<SeedSweepLines>(setup);
-  throw ConfigError("unknown log.style '" + setup.style + "'", "styles are lockstep, seed, seed_sweep");
+  throw ConfigError("unknown log.style '" + setup.style + "'",
+                    "styles are lockstep, seed, seed_sweep");
 }
 
 }  // namespace lockstep

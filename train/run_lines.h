@@ -45,7 +45,8 @@ class RunLines {
   virtual bool has_bar() const = 0;
   virtual std::vector<std::string> start() { return {}; }
   virtual std::vector<std::string> step(const StepNews& news);
-  virtual std::vector<std::string> evaluation(int64_t step, const std::map<std::string, double>& scores) = 0;
+  virtual std::vector<std::string> evaluation(int64_t step,
+                                              const std::map<std::string, double>& scores) = 0;
   // A checkpoint is complete on disk.
   virtual std::vector<std::string> checkpoint(const std::string& path);
 };

@@ -1,8 +1,8 @@
 #include "train/session.h"
 
 #include <ATen/ATen.h>
-#include <torch/version.h>
 #include <fmt/format.h>
+#include <torch/version.h>
 
 #include "core/files.h"
 #include "core/log.h"
@@ -22,15 +22,16 @@ NamedTensors copies(const Arena& arena) {
 
 }  // namespace
 
-Session::Session(LoadedConfig loaded, RunPlan plan, RankPlace place, std::unique_ptr<Communicator> communicator,
-                 std::unique_ptr<Device> device)
+Session::Session(LoadedConfig loaded, RunPlan plan, RankPlace place,
+                 std::unique_ptr<Communicator> communicator, std::unique_ptr<Device> device)
     : loaded_(std::move(loaded)),
       plan_(std::move(plan)),
       place_(std::move(place)),
       communicator_(std::move(communicator)),
       device_(device ? std::move(device) : make_cpu_device()) {
   train_data_ = open_data(kinds(), config(), config().data.train);
-  if (!config().data.validation.empty()) validation_data_ = open_data(kinds(), config(), config().data.validation);
+  if (!config().data.validation.empty())
+    validation_data_ = open_data(kinds(), config(), config().data.validation);
   task_ = kinds().tasks.make(config().task);
   task_->check(*train_data_);
   make_models();
@@ -55,16 +56,19 @@ void Session::make_models() {
     for (const auto* models : {&replicas_, &evaluation_replicas_})
       for (const auto& model : *models) model->to(device_->where());
   for (const auto& replica : replicas_) replica->alias_parameters(weights_->views());
-  for (const auto& replica : evaluation_replicas_) replica->alias_parameters((ema_ ? *ema_ : *weights_).views());
-  shard_ = config().ddp.shard_optimizer ? ShardLayout(layout_, communicator_->size(), communicator_->rank())
-                                        : ShardLayout(layout_);
+  for (const auto& replica : evaluation_replicas_)
+    replica->alias_parameters((ema_ ? *ema_ : *weights_).views());
+  shard_ = config().ddp.shard_optimizer
+               ? ShardLayout(layout_, communicator_->size(), communicator_->rank())
+               : ShardLayout(layout_);
   optimizer_ = kinds().optimizers.make(config().optimizer, *shard_);
   optimizer_->to(device_->where());
   if (device_->is_cpu()) log_info(optimizer_->choice());
   // Frozen parameters get no gradient, so that they do not count in the norm either.
   for (const auto& replica : replicas_)
     for (size_t i = 0; i < layout_.entries.size(); ++i)
-      if (optimizer_->frozen(static_cast<int64_t>(i))) replica->parameters()[i].tensor.set_requires_grad(false);
+      if (optimizer_->frozen(static_cast<int64_t>(i)))
+        replica->parameters()[i].tensor.set_requires_grad(false);
   state_.seed = config().run.seed;
   state_.slots = plan_.slots;
   state_.isa = plan_.isa;
@@ -90,7 +94,8 @@ void Session::compare_ranks() {
               {{"config hash", plan_.config_hash, "start all ranks with the same config"},
                {"program version", kVersion, same_program},
                {"LibTorch version", TORCH_VERSION, same_program},
-               {"instruction set", probe_machine().isa + ", uses " + plan_.isa, "set run.cpu_isa=avx2 for mixed machines"},
+               {"instruction set", probe_machine().isa + ", uses " + plan_.isa,
+                "set run.cpu_isa=avx2 for mixed machines"},
                {"training data", train_data_->content_hash(), "all ranks must see the same shards"},
                parameters_fact(layout_),
                weights_fact(*weights_)});
@@ -112,14 +117,17 @@ void Session::restore() {
     start_fresh();
   }
   make_low_precision_weights();
-  check_start(*communicator_, {weights_fact(*weights_), {"step", std::to_string(state_.step), "all ranks must see the same run folder"}});
+  check_start(*communicator_,
+              {weights_fact(*weights_),
+               {"step", std::to_string(state_.step), "all ranks must see the same run folder"}});
 }
 
 void Session::start_fresh() {
   task_->initialise(*replicas_.front());
   if (!config().init.from.empty()) {
     NamedTensors optimizer_state;
-    const InitReport report = apply_initial_weights(config().init, *replicas_.front(), &optimizer_state);
+    const InitReport report =
+        apply_initial_weights(config().init, *replicas_.front(), &optimizer_state);
     if (!optimizer_state.empty()) optimizer_->load(optimizer_state, report.source);
     if (is_first()) log_info(report.text());
   }
@@ -129,10 +137,13 @@ void Session::start_fresh() {
 void Session::load(const CheckpointContent& content, const std::string& from) {
   const TrainState& state = content.state;
   const auto refuse = [&](const std::string& what, const std::string& was, const std::string& is) {
-    throw CheckpointError(fmt::format("the checkpoint was written with {} {}, this run has {}", what, was, is),
-                          "a run goes on with the bits it started with; use init.from for a new run", {from, 0, 0, ""});
+    throw CheckpointError(
+        fmt::format("the checkpoint was written with {} {}, this run has {}", what, was, is),
+        "a run goes on with the bits it started with; use init.from for a new run",
+        {from, 0, 0, ""});
   };
-  if (state.slots != plan_.slots) refuse("slots", std::to_string(state.slots), std::to_string(plan_.slots));
+  if (state.slots != plan_.slots)
+    refuse("slots", std::to_string(state.slots), std::to_string(plan_.slots));
   if (state.isa != plan_.isa) refuse("instruction set", state.isa, plan_.isa);
   weights_->load(content.model, "", from);
   if (ema_) ema_->load(content.ema, "", from);

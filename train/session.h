@@ -16,9 +16,9 @@
 #include "tensor/device.h"
 #include "train/checkpoint.h"
 #include "train/host_copy.h"
-#include "train/precision.h"
 #include "train/plan/run_config.h"
 #include "train/plan/run_plan.h"
+#include "train/precision.h"
 
 namespace lockstep {
 
@@ -34,8 +34,8 @@ class Session {
   // must be equal, then loads the newest good checkpoint of the folder or the weights `init`
   // names. `loaded` and `plan` are those of all ranks. Throws any Error.
   // `device`: where this rank computes; null: the CPU.
-  Session(LoadedConfig loaded, RunPlan plan, RankPlace place, std::unique_ptr<Communicator> communicator,
-          std::unique_ptr<Device> device = nullptr);
+  Session(LoadedConfig loaded, RunPlan plan, RankPlace place,
+          std::unique_ptr<Communicator> communicator, std::unique_ptr<Device> device = nullptr);
 
   const RunConfig& config() const { return *loaded_.config; }
   const Kinds& kinds() const { return *loaded_.kinds; }
@@ -55,7 +55,9 @@ class Session {
   // After every change of weights(): the replicas' own copies, if the precision has such.
   void refresh_low_precision_weights();
   // That copy as one flat tensor; undefined if there is none.
-  at::Tensor low_precision_weights() const { return low_weights_ ? low_weights_->flat() : at::Tensor(); }
+  at::Tensor low_precision_weights() const {
+    return low_weights_ ? low_weights_->flat() : at::Tensor();
+  }
   bool has_ema() const { return ema_ != nullptr; }
   Arena& ema() { return *ema_; }
   Optimizer& optimizer() { return *optimizer_; }
@@ -66,11 +68,13 @@ class Session {
   std::vector<Model*> evaluation_replicas() const;
 
   TrainState& state() { return state_; }
-  // Collective. On rank 0 a copy of everything a checkpoint holds, after a step's update and EMA; on
-  // the others nothing: they send their share of the optimizer's state.
+  // Collective. On rank 0 a copy of everything a checkpoint holds, after a step's update and EMA;
+  // on the others nothing: they send their share of the optimizer's state.
   CheckpointContent snapshot();
   // The end of the last snapshot's copies, which the next step must not overtake; null on a CPU.
-  std::shared_ptr<const DeviceMark> snapshot_done() const { return copies_ ? copies_->done() : nullptr; }
+  std::shared_ptr<const DeviceMark> snapshot_done() const {
+    return copies_ ? copies_->done() : nullptr;
+  }
 
  private:
   void make_models();

@@ -16,15 +16,18 @@ fs::path checkpoint_of(const fs::path& path) {
   const RunFolder folder = RunFolder::find(path);
   const auto newest = newest_good_checkpoint(folder);
   if (!newest)
-    throw CheckpointError("the run has no checkpoint yet", "train it first: lockstep resume " + folder.root.string(),
+    throw CheckpointError("the run has no checkpoint yet",
+                          "train it first: lockstep resume " + folder.root.string(),
                           {folder.checkpoints().string(), 0, 0, ""});
   return *newest;
 }
 
 // The weights that `weights` ("ema", "model" or "") means.
-NamedTensors weights_of(CheckpointContent& content, const std::string& weights, const fs::path& checkpoint, std::string& which) {
+NamedTensors weights_of(CheckpointContent& content, const std::string& weights,
+                        const fs::path& checkpoint, std::string& which) {
   if (weights == "ema" && content.ema.empty())
-    throw ConfigError("the run keeps no averaged weights: " + checkpoint.string() + " has none", "use --weights model");
+    throw ConfigError("the run keeps no averaged weights: " + checkpoint.string() + " has none",
+                      "use --weights model");
   which = weights.empty() ? (content.ema.empty() ? "model" : "ema") : weights;
   return std::move(which == "ema" ? content.ema : content.model);
 }
@@ -38,7 +41,8 @@ TrainedModel load_trained_model(const std::string& run_or_config, const std::str
   std::string config = run_or_config;
   const bool by_name = weights.empty() || weights == "ema" || weights == "model";
   if (run_or_config != "-" && !fs::exists(run_or_config))
-    throw ConfigError("there is no run, checkpoint or config '" + run_or_config + "'", "lockstep runs lists the runs");
+    throw ConfigError("there is no run, checkpoint or config '" + run_or_config + "'",
+                      "lockstep runs lists the runs");
   if (run_or_config != "-" && fs::is_directory(run_or_config)) {
     const fs::path checkpoint = checkpoint_of(fs::canonical(run_or_config));
     config = (checkpoint.parent_path().parent_path() / "config.yaml").string();
@@ -49,7 +53,8 @@ TrainedModel load_trained_model(const std::string& run_or_config, const std::str
       out.source = checkpoint.string();
     }
   } else if (by_name) {
-    throw ConfigError("a config alone has no weights", "give a run folder, or --weights FILE.safetensors");
+    throw ConfigError("a config alone has no weights",
+                      "give a run folder, or --weights FILE.safetensors");
   }
   const bool initial = weights == "initial";
   if (initial) {
@@ -66,7 +71,8 @@ TrainedModel load_trained_model(const std::string& run_or_config, const std::str
   out.device = device_of_process(gpu ? "cuda" : "cpu", out.loaded.config->precision.tf32);
   if (gpu) replicas = 1;  // a GPU's cores work on one batch at a time
   for (int64_t i = 0; i < replicas; ++i) {
-    out.replicas.push_back(out.task->make_model(static_cast<uint64_t>(out.loaded.config->run.seed)));
+    out.replicas.push_back(
+        out.task->make_model(static_cast<uint64_t>(out.loaded.config->run.seed)));
     if (initial) {
       out.task->initialise(*out.replicas.back());
     } else {

@@ -12,7 +12,8 @@ namespace {
 bool is_key_path(const std::string& text) {
   if (text.empty()) return false;
   for (char c : text)
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '.' && c != '-') return false;
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '.' && c != '-')
+      return false;
   return true;
 }
 
@@ -45,15 +46,18 @@ Arguments::Arguments(const std::vector<std::string>& words, const std::vector<Fl
     }
     if (known == nullptr) {
       const std::string near = nearest_word(name, names);
-      throw ConfigError("unknown flag " + name, near.empty() ? "" : "did you mean " + near + "?", on_command_line(word));
+      throw ConfigError("unknown flag " + name, near.empty() ? "" : "did you mean " + near + "?",
+                        on_command_line(word));
     }
     if (!known->has_value) {
-      if (equals != std::string::npos) throw ConfigError(name + " takes no value", "", on_command_line(word));
+      if (equals != std::string::npos)
+        throw ConfigError(name + " takes no value", "", on_command_line(word));
       values_[name] = "";
     } else if (equals != std::string::npos) {
       values_[name] = word.substr(equals + 1);
     } else {
-      if (i + 1 >= words.size()) throw ConfigError(name + " needs a value", "", on_command_line(word));
+      if (i + 1 >= words.size())
+        throw ConfigError(name + " needs a value", "", on_command_line(word));
       values_[name] = words[++i];
     }
   }
@@ -102,7 +106,8 @@ void Arguments::no_overrides() const {
 
 void Arguments::no_positionals() const {
   if (!positionals_.empty())
-    throw ConfigError("unexpected word '" + positionals_.front() + "'", "", on_command_line(positionals_.front()));
+    throw ConfigError("unexpected word '" + positionals_.front() + "'", "",
+                      on_command_line(positionals_.front()));
 }
 
 }  // namespace lockstep

@@ -29,7 +29,8 @@ std::string word_after(int argc, char** argv, const std::string& key) {
 std::string device_word(int argc, char** argv, const nlohmann::json& plan) {
   const std::string command = argc > 1 ? argv[1] : "";
   // forward and optimize compare numbers: they use a GPU only if the words say so.
-  if (command == "forward" || command == "optimize") return word_after(argc, argv, "run.device") == "cuda" ? "cuda" : "cpu";
+  if (command == "forward" || command == "optimize")
+    return word_after(argc, argv, "run.device") == "cuda" ? "cuda" : "cpu";
   if (command == "fid" || command == "bench") {
     const std::string flag = word_after(argc, argv, "--device");
     if (command == "fid" || !flag.empty()) return flag == "cpu" || flag == "cuda" ? flag : "auto";
@@ -60,7 +61,8 @@ void set_up_compute_environment(int argc, char** argv) {
   const std::string folder = word_after(argc, argv, "--run-folder");
   nlohmann::json plan;
   if (!folder.empty() && fs::exists(fs::path(folder) / "plan.json")) {
-    plan = nlohmann::json::parse(read_file(fs::path(folder) / "plan.json", 16 << 20), nullptr, false);
+    plan =
+        nlohmann::json::parse(read_file(fs::path(folder) / "plan.json", 16 << 20), nullptr, false);
     if (plan.is_object()) isa = plan.value("isa", isa);
   }
   pin_isa(isa);

@@ -13,12 +13,14 @@ namespace {
 
 // CONFIG, or the config of a run folder.
 std::string config_path(const std::string& word) {
-  if (word != "-" && std::filesystem::is_directory(word)) return RunFolder::find(word).config().string();
+  if (word != "-" && std::filesystem::is_directory(word))
+    return RunFolder::find(word).config().string();
   return word;
 }
 
 int show(const Arguments& arguments) {
-  LoadedConfig loaded = load_config(config_path(arguments.one_positional("config")), arguments.overrides());
+  LoadedConfig loaded =
+      load_config(config_path(arguments.one_positional("config")), arguments.overrides());
   const auto fields = [&](FieldVisitor& v) { loaded.config->fields(v); };
   const bool json = arguments.has("--json");
   std::puts(json ? print_json(fields).c_str() : print_yaml(fields, &loaded.sources).c_str());
@@ -26,10 +28,12 @@ int show(const Arguments& arguments) {
 }
 
 int keys(const Arguments& arguments) {
-  const std::string prefix = arguments.positionals().empty() ? "" : arguments.one_positional("key prefix");
+  const std::string prefix =
+      arguments.positionals().empty() ? "" : arguments.one_positional("key prefix");
   LoadedConfig loaded = load_config("-", arguments.overrides());
   const std::string text = print_keys([&](FieldVisitor& v) { loaded.config->fields(v); }, prefix);
-  if (text.empty()) throw ConfigError("no key starts with '" + prefix + "'", "list all with: lockstep config keys");
+  if (text.empty())
+    throw ConfigError("no key starts with '" + prefix + "'", "list all with: lockstep config keys");
   std::fputs(text.c_str(), stdout);
   return 0;
 }
@@ -44,11 +48,14 @@ int schema(const Arguments& arguments) {
 // Where one value came from.
 int explain_value(const Arguments& arguments) {
   const auto& words = arguments.positionals();
-  if (words.size() != 2) throw ConfigError("config explain needs CONFIG and KEY", "lockstep config explain run.yaml train.steps");
+  if (words.size() != 2)
+    throw ConfigError("config explain needs CONFIG and KEY",
+                      "lockstep config explain run.yaml train.steps");
   LoadedConfig loaded = load_config(config_path(words[0]), arguments.overrides());
   const auto fields = [&](FieldVisitor& v) { loaded.config->fields(v); };
   const std::string keys = print_keys(fields, words[1]);
-  if (keys.empty()) throw ConfigError("unknown key '" + words[1] + "'", "list all with: lockstep config keys");
+  if (keys.empty())
+    throw ConfigError("unknown key '" + words[1] + "'", "list all with: lockstep config keys");
   std::fputs(keys.c_str(), stdout);
   bool any = false;
   for (const auto& [path, source] : loaded.sources)
@@ -63,7 +70,9 @@ int explain_value(const Arguments& arguments) {
 }  // namespace
 
 int config_command(const Words& words) {
-  if (words.empty()) throw ConfigError("config needs one of: show, keys, schema, explain", "see lockstep config --help");
+  if (words.empty())
+    throw ConfigError("config needs one of: show, keys, schema, explain",
+                      "see lockstep config --help");
   const std::string what = words.front();
   const Arguments arguments({words.begin() + 1, words.end()}, {{"--json"}});
   if (what == "show") return show(arguments);
@@ -71,7 +80,9 @@ int config_command(const Words& words) {
   if (what == "schema") return schema(arguments);
   if (what == "explain") return explain_value(arguments);
   const std::string near = nearest_word(what, {"show", "keys", "schema", "explain"});
-  throw ConfigError("unknown word '" + what + "' after config", near.empty() ? "it takes show, keys, schema, explain" : "did you mean " + near + "?");
+  throw ConfigError(
+      "unknown word '" + what + "' after config",
+      near.empty() ? "it takes show, keys, schema, explain" : "did you mean " + near + "?");
 }
 
 }  // namespace lockstep

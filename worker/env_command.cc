@@ -24,7 +24,8 @@ namespace {
 std::string mpi_plugin() {
   Dl_info info{};
   if (dladdr(reinterpret_cast<void*>(&probe_machine), &info) == 0) return "unknown";
-  const std::filesystem::path path = std::filesystem::path(info.dli_fname).parent_path() / "liblockstep_mpi.so";
+  const std::filesystem::path path =
+      std::filesystem::path(info.dli_fname).parent_path() / "liblockstep_mpi.so";
   return std::filesystem::exists(path) ? "installed" : "not installed: runs have one rank";
 }
 
@@ -35,8 +36,8 @@ namespace {
 std::string gpus(const CudaDriver& driver) {
   std::string text;
   for (const CudaDevice& device : driver.devices)
-    text += fmt::format("{}{} ({} GiB, sm_{}{}, {})", text.empty() ? "" : "; ", device.name, device.memory_bytes >> 30, device.major,
-                        device.minor, device.pci);
+    text += fmt::format("{}{} ({} GiB, sm_{}{}, {})", text.empty() ? "" : "; ", device.name,
+                        device.memory_bytes >> 30, device.major, device.minor, device.pci);
   return text.empty() ? "none" : text;
 }
 
@@ -51,19 +52,26 @@ int env_command(const Words& words) {
   utsname system{};
   uname(&system);
   const nlohmann::ordered_json json = {
-      {"lockstep", kVersion},          {"libtorch", TORCH_VERSION},
-      {"compiler", __VERSION__},       {"system", std::string(system.sysname) + " " + system.release},
-      {"processor", system.machine},   {"cores", machine.cores},
-      {"isa", machine.isa},            {"mpi_plugin", mpi_plugin()},
+      {"lockstep", kVersion},
+      {"libtorch", TORCH_VERSION},
+      {"compiler", __VERSION__},
+      {"system", std::string(system.sysname) + " " + system.release},
+      {"processor", system.machine},
+      {"cores", machine.cores},
+      {"isa", machine.isa},
+      {"mpi_plugin", mpi_plugin()},
       {"cuda_plugin", cuda_plugin_file().empty() ? "not in this build" : "installed"},
-      {"driver", driver.version == 0 ? driver.problem : fmt::format("CUDA {}.{}", driver.version / 1000, driver.version % 1000 / 10)},
+      {"driver", driver.version == 0 ? driver.problem
+                                     : fmt::format("CUDA {}.{}", driver.version / 1000,
+                                                   driver.version % 1000 / 10)},
       {"gpus", gpus(driver)}};
   if (arguments.has("--json")) {
     std::puts(json.dump().c_str());
     return 0;
   }
   for (const auto& [key, value] : json.items())
-    std::printf("%-12s %s\n", key.c_str(), value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+    std::printf("%-12s %s\n", key.c_str(),
+                value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
   return 0;
 }
 

@@ -21,11 +21,12 @@ namespace lockstep {
 namespace {
 
 // The first picture gets the name itself, further ones NAME-KIND.png.
-void draw(const Evaluation& evaluation, const EvaluationResult& result, const fs::path& name, const std::string& kind,
-          bool& drawn) {
+void draw(const Evaluation& evaluation, const EvaluationResult& result, const fs::path& name,
+          const std::string& kind, bool& drawn) {
   const fs::path hidden = name.parent_path() / ("." + name.filename().string());
   if (!evaluation.draw(result.chunks, hidden.string())) return;
-  fs::rename(hidden, drawn ? name.parent_path() / (name.stem().string() + "-" + kind + ".png") : name);
+  fs::rename(hidden,
+             drawn ? name.parent_path() / (name.stem().string() + "-" + kind + ".png") : name);
   drawn = true;
 }
 
@@ -33,7 +34,8 @@ void draw(const Evaluation& evaluation, const EvaluationResult& result, const fs
 class Data {
  public:
   Data(const Kinds& kinds, const RunConfig& config) : kinds_(kinds), config_(config) {
-    if (!config.data.validation.empty()) validation_ = open_data(kinds, config, config.data.validation);
+    if (!config.data.validation.empty())
+      validation_ = open_data(kinds, config, config.data.validation);
   }
   EvaluationData get() {
     return {validation_.get(), [this]() -> const Dataset& {
@@ -54,22 +56,28 @@ void print(const nlohmann::ordered_json& all, bool as_json) {
     return;
   }
   for (const auto& [name, value] : all.items())
-    std::printf("%-32s %s\n", name.c_str(), value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+    std::printf("%-32s %s\n", name.c_str(),
+                value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
 }
 
 }  // namespace
 
 int evaluate_command(const Words& words) {
-  const Arguments arguments(words, {{"--weights", true}, {"--json"}, {"--output", true}, {"--threads", true}});
+  const Arguments arguments(
+      words, {{"--weights", true}, {"--json"}, {"--output", true}, {"--threads", true}});
   const std::string path = arguments.one_positional("run folder or config");
-  const auto ranks = make_communicator(choose_backend("auto", [](const char* name) { return std::getenv(name); }), {});
+  const auto ranks = make_communicator(
+      choose_backend("auto", [](const char* name) { return std::getenv(name); }), {});
   const bool is_first = ranks->rank() == 0;
   set_up_compute_thread();
-  const int64_t threads = ranks->size() > 1 && !arguments.has("--threads") ? 1 : arguments.threads();
-  const TrainedModel trained = load_trained_model(path, arguments.value("--weights").value_or(""), arguments.overrides(), threads);
+  const int64_t threads =
+      ranks->size() > 1 && !arguments.has("--threads") ? 1 : arguments.threads();
+  const TrainedModel trained = load_trained_model(path, arguments.value("--weights").value_or(""),
+                                                  arguments.overrides(), threads);
   const RunConfig& config = *trained.loaded.config;
   if (config.evaluate.empty())
-    throw ConfigError("the config's evaluate list is empty", "name evaluations: 'evaluate=[{kind: solve}]'");
+    throw ConfigError("the config's evaluate list is empty",
+                      "name evaluations: 'evaluate=[{kind: solve}]'");
   Data data(*trained.loaded.kinds, config);
 
   std::vector<Model*> replicas;
@@ -77,9 +85,11 @@ int evaluate_command(const Words& words) {
   bool drawn = false;
   nlohmann::ordered_json all = {{"step", trained.step}, {"weights", trained.source}};
   for (const Choice& choice : config.evaluate) {
-    const auto evaluation = trained.task->evaluation(choice, data.get(), {static_cast<uint64_t>(config.run.seed), 0});
+    const auto evaluation =
+        trained.task->evaluation(choice, data.get(), {static_cast<uint64_t>(config.run.seed), 0});
     EvaluationProgress progress(choice.kind, is_first);
-    const EvaluationResult result = evaluate_on_ranks(*evaluation, replicas, config.precision.compute, *ranks, progress.news());
+    const EvaluationResult result =
+        evaluate_on_ranks(*evaluation, replicas, config.precision.compute, *ranks, progress.news());
     progress.remove();
     if (!is_first) continue;
     for (const std::string& note : evaluation->notes()) log_warning(note);
@@ -89,7 +99,8 @@ int evaluate_command(const Words& words) {
       all[name] = value;
     }
     std::fprintf(stderr, "%s\n", line.c_str());
-    if (const auto picture = arguments.value("--output")) draw(*evaluation, result, *picture, choice.kind, drawn);
+    if (const auto picture = arguments.value("--output"))
+      draw(*evaluation, result, *picture, choice.kind, drawn);
   }
   if (is_first) print(all, arguments.has("--json"));
   ranks->close();

@@ -20,8 +20,9 @@ namespace {
 int export_schedule(const Arguments& arguments, const std::string& config) {
   const std::string output = arguments.required("--output", "export schedule");
   const LoadedConfig loaded = load_config(config, arguments.overrides());
-  const NamedTensors tables = with_place_of_keys(
-      loaded.sources, config, [&] { return loaded.kinds->tasks.make(loaded.config->task)->schedule_tables(); });
+  const NamedTensors tables = with_place_of_keys(loaded.sources, config, [&] {
+    return loaded.kinds->tasks.make(loaded.config->task)->schedule_tables();
+  });
   write_atomic(output, [&](const fs::path& path) { save_safetensors(path, tables); });
   return 0;
 }
@@ -40,8 +41,8 @@ void check_flags(const Arguments& arguments, const ExportFormat& format) {
                         {"command line", 1, 1, flag});
   for (const char* flag : {"--fp16", "--bf16", "--batches"})
     if (arguments.has(flag) && !arguments.has("--trtexec"))
-      throw ConfigError(std::string(flag) + " needs --trtexec", "it is part of TensorRT's command line",
-                        {"command line", 1, 1, flag});
+      throw ConfigError(std::string(flag) + " needs --trtexec",
+                        "it is part of TensorRT's command line", {"command line", 1, 1, flag});
 }
 
 void refuse_overwriting(const ExportRequest& request) {
@@ -51,10 +52,12 @@ void refuse_overwriting(const ExportRequest& request) {
                     {"command line", 1, 1, "--output " + request.output.string()});
 }
 
-// Prints TensorRT's command line, and runs it where TensorRT is. Throws EnvironmentError if it fails.
-void build_engine(const Arguments& arguments, const ExportRequest& request, const Exported& exported,
-                  const BatchProfile& batch) {
-  const std::vector<std::string> words = trtexec_words(request.output, exported.inputs, batch, precision_of(arguments));
+// Prints TensorRT's command line, and runs it where TensorRT is. Throws EnvironmentError if it
+// fails.
+void build_engine(const Arguments& arguments, const ExportRequest& request,
+                  const Exported& exported, const BatchProfile& batch) {
+  const std::vector<std::string> words =
+      trtexec_words(request.output, exported.inputs, batch, precision_of(arguments));
   std::puts(shell_text(words).c_str());
   std::fflush(stdout);
   const auto program = find_program("trtexec");
@@ -74,7 +77,8 @@ void build_engine(const Arguments& arguments, const ExportRequest& request, cons
 int export_model(const Arguments& arguments, const std::string& path) {
   ExportRequest request;
   request.output = arguments.required("--output", "export");
-  const ExportFormat& format = find_export_format(arguments.value("--format").value_or(""), request.output);
+  const ExportFormat& format =
+      find_export_format(arguments.value("--format").value_or(""), request.output);
   request.force = arguments.has("--force");
   request.guidance = arguments.has("--guidance");
   request.external_data = arguments.has("--external-data");
@@ -90,11 +94,12 @@ int export_model(const Arguments& arguments, const std::string& path) {
   source.task = &config.task;
   source.sampler = &config.sampler;
   source.weights = trained.replicas.front()->parameters();
-  for (const NamedTensor& buffer : trained.replicas.front()->buffers()) source.weights.push_back(buffer);
+  for (const NamedTensor& buffer : trained.replicas.front()->buffers())
+    source.weights.push_back(buffer);
   source.which = trained.which;
   source.step = trained.step;
-  const Exported exported =
-      with_place_of_keys(trained.loaded.sources, path, [&] { return format.write(source, request); });
+  const Exported exported = with_place_of_keys(trained.loaded.sources, path,
+                                               [&] { return format.write(source, request); });
   log_info(fmt::format("{}: {} from {}", request.output.string(), format.name, trained.source));
   for (const std::string& fact : exported.facts) log_info("  " + fact);
   if (arguments.has("--trtexec")) build_engine(arguments, request, exported, batch);
@@ -117,9 +122,9 @@ int export_command(const Words& words) {
   const std::vector<std::string>& what = arguments.positionals();
   if (what.size() == 2 && what[0] == "schedule") return export_schedule(arguments, what[1]);
   if (what.size() != 1 || what[0] == "schedule")
-    throw ConfigError(
-        "export needs a run, a checkpoint or a config",
-        "lockstep export RUN --output F.safetensors, or lockstep export schedule CONFIG --output S.safetensors");
+    throw ConfigError("export needs a run, a checkpoint or a config",
+                      "lockstep export RUN --output F.safetensors, or lockstep export schedule "
+                      "CONFIG --output S.safetensors");
   return export_model(arguments, what[0]);
 }
 

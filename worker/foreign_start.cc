@@ -1,8 +1,8 @@
 #include "worker/foreign_start.h"
 
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
-#include <condition_variable>
 #include <mutex>
 #include <thread>
 
@@ -30,7 +30,8 @@ JobPlace job_place() { return has_job_place(variable) ? read_job_place(variable)
 // keeps their deadlines from passing.
 class Ticker {
  public:
-  explicit Ticker(Communicator& communicator) : communicator_(communicator), thread_([this] { run(); }) {}
+  explicit Ticker(Communicator& communicator)
+      : communicator_(communicator), thread_([this] { run(); }) {}
   ~Ticker() {
     {
       std::lock_guard lock(mutex_);
@@ -49,7 +50,8 @@ class Ticker {
     std::unique_lock lock(mutex_);
     try {
       char more = 1;
-      while (!changed_.wait_for(lock, kTick, [&] { return done_; })) communicator_.broadcast(&more, 1, 0, kWhat);
+      while (!changed_.wait_for(lock, kTick, [&] { return done_; }))
+        communicator_.broadcast(&more, 1, 0, kWhat);
       more = 0;
       communicator_.broadcast(&more, 1, 0, kWhat);
     } catch (const Error&) {
@@ -72,7 +74,8 @@ std::vector<std::string> rank_overrides(const Communicator& communicator) {
       if (value > 0 && communicator.size() % value == 0) per_node = value;
       break;
     }
-  return {"launch.nodes=" + std::to_string(communicator.size() / per_node), "launch.ranks_per_node=" + std::to_string(per_node)};
+  return {"launch.nodes=" + std::to_string(communicator.size() / per_node),
+          "launch.ranks_per_node=" + std::to_string(per_node)};
 }
 
 // The run is ours alone from here on; no rank of it is alive.
@@ -105,7 +108,9 @@ JoinedRun prepare(const Arguments& arguments, Communicator& communicator) {
   if (const auto earlier = earlier_run(arguments, job)) {
     run.place.folder = *earlier;
     run.lock = lock_folder(run.place.folder);
-    if (arguments.has("--resume")) overrides.insert(overrides.begin(), arguments.overrides().begin(), arguments.overrides().end());
+    if (arguments.has("--resume"))
+      overrides.insert(overrides.begin(), arguments.overrides().begin(),
+                       arguments.overrides().end());
     prepared = prepare_resume(run.place.folder, overrides, options);
     run.place.attempt = run.place.folder.next_attempt();
   } else {
@@ -113,17 +118,20 @@ JoinedRun prepare(const Arguments& arguments, Communicator& communicator) {
     const auto wanted = arguments.value("--run-folder");
     const auto refuse = [&] {
       if (wanted && RunFolder{*wanted}.holds_run())
-        throw ConfigError(*wanted + " holds a run already", "go on with it: lockstep resume " + *wanted);
+        throw ConfigError(*wanted + " holds a run already",
+                          "go on with it: lockstep resume " + *wanted);
     };
     refuse();
     prepared = prepare_run(arguments.one_positional("config"), overrides, options);
-    run.place.folder = wanted ? RunFolder{*wanted} : RunFolder::make_new(prepared.plan.folder, prepared.plan.name);
+    run.place.folder =
+        wanted ? RunFolder{*wanted} : RunFolder::make_new(prepared.plan.folder, prepared.plan.name);
     run.lock = lock_folder(run.place.folder);
     refuse();  // somebody else may have been quicker
   }
   run.place.folder.root = fs::absolute(run.place.folder.root);
   write_file_atomic(run.place.folder.config(), prepared.config_yaml);
-  write_file_atomic(run.place.folder.plan(), plan_line(prepared, run.place.folder.root.string()) + "\n");
+  write_file_atomic(run.place.folder.plan(),
+                    plan_line(prepared, run.place.folder.root.string()) + "\n");
   keep_for_next_attempt(job, kFolderKey, run.place.folder.root.string());
   std::printf("run folder: %s\n", run.place.folder.root.c_str());
   std::fflush(stdout);
@@ -132,13 +140,16 @@ JoinedRun prepare(const Arguments& arguments, Communicator& communicator) {
 
 using Json = nlohmann::ordered_json;
 
-Json place_json(const RankPlace& place) { return {{"root", fs::absolute(place.folder.root).string()}, {"attempt", place.attempt}}; }
+Json place_json(const RankPlace& place) {
+  return {{"root", fs::absolute(place.folder.root).string()}, {"attempt", place.attempt}};
+}
 
 RankPlace parse_place(const std::string& text) {
   const Json json = Json::parse(text, nullptr, false);
   if (!json.is_object()) throw InternalError("rank 0 sent no run folder");
   if (json.contains("error"))
-    throw Error(static_cast<ExitCode>(json.at("code").get<int>()), "rank 0 could not begin: " + json.at("error").get<std::string>(),
+    throw Error(static_cast<ExitCode>(json.at("code").get<int>()),
+                "rank 0 could not begin: " + json.at("error").get<std::string>(),
                 "see the message of rank 0", {});
   return {RunFolder{json.at("root").get<std::string>()}, json.at("attempt").get<int>()};
 }
@@ -152,9 +163,11 @@ RankPlace exchange_place(Communicator& communicator, const std::string& mine) {
 ExchangeOptions look_at_exchange(const Arguments& arguments) {
   try {
     const auto run = arguments.value("--resume");
-    const std::string path = run ? RunFolder::find(*run).config().string() : arguments.one_positional("config");
+    const std::string path =
+        run ? RunFolder::find(*run).config().string() : arguments.one_positional("config");
     const LoadedConfig loaded = load_config(path, arguments.overrides());
-    return {loaded.config->ddp.backend, loaded.config->ddp.timeout_seconds, loaded.config->run.cpu_isa};
+    return {loaded.config->ddp.backend, loaded.config->ddp.timeout_seconds,
+            loaded.config->run.cpu_isa};
   } catch (const Error&) {
     return {};
   }
@@ -182,8 +195,9 @@ JoinedRun join_run(const Arguments& arguments, Communicator& communicator) {
     return run;
   }
   try {
-    exchange_place(communicator, Json{{"error", error->what()}, {"code", static_cast<int>(error->code())}}.dump(
-                                     -1, ' ', false, Json::error_handler_t::replace));
+    exchange_place(communicator,
+                   Json{{"error", error->what()}, {"code", static_cast<int>(error->code())}}.dump(
+                       -1, ' ', false, Json::error_handler_t::replace));
   } catch (const Error&) {
     // Its own words, back from the exchange, or a peer is gone: what counts is below.
   }

@@ -20,12 +20,12 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"plan", lockstep::plan_command},         {"train", lockstep::train_command},
-    {"config", lockstep::config_command},     {"data", lockstep::data_command},
-    {"sample", lockstep::sample_command},     {"evaluate", lockstep::evaluate_command},
-    {"forward", lockstep::forward_command},   {"optimize", lockstep::optimize_command},
-    {"env", lockstep::env_command},           {"fid", lockstep::fid_command},
-    {"export", lockstep::export_command},     {"bench", lockstep::bench_command},
+    {"plan", lockstep::plan_command},       {"train", lockstep::train_command},
+    {"config", lockstep::config_command},   {"data", lockstep::data_command},
+    {"sample", lockstep::sample_command},   {"evaluate", lockstep::evaluate_command},
+    {"forward", lockstep::forward_command}, {"optimize", lockstep::optimize_command},
+    {"env", lockstep::env_command},         {"fid", lockstep::fid_command},
+    {"export", lockstep::export_command},   {"bench", lockstep::bench_command},
 };
 
 int run(const std::string& name, const lockstep::Words& words) {
@@ -53,7 +53,9 @@ int main(int argc, char** argv) {
     return static_cast<int>(lockstep::ExitCode::kEnvironment);
   } catch (const std::exception& error) {
     lockstep::flush_log();
-    std::fprintf(stderr, "error: %s\nhelp: this is a defect of lockstep; please report it with the output of `lockstep env`\n",
+    std::fprintf(stderr,
+                 "error: %s\nhelp: this is a defect of lockstep; please report it with the output "
+                 "of `lockstep env`\n",
                  error.what());
     return static_cast<int>(lockstep::ExitCode::kBug);
   }

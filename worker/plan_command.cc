@@ -10,17 +10,26 @@
 namespace lockstep {
 
 int plan_command(const Words& words) {
-  const Arguments arguments(words, {{"--prepare"}, {"--resume"}, {"--json"}, {"--run-folder", true},
-                                    {"--dry-run", true}, {"--nodes", true}, {"--ranks", true}, {"--cores", true},
+  const Arguments arguments(words, {{"--prepare"},
+                                    {"--resume"},
+                                    {"--json"},
+                                    {"--run-folder", true},
+                                    {"--dry-run", true},
+                                    {"--nodes", true},
+                                    {"--ranks", true},
+                                    {"--cores", true},
                                     {"--gpus", true}});
   std::vector<std::string> overrides = arguments.overrides();
-  if (const auto ranks = arguments.integer("--ranks")) overrides.push_back("launch.ranks_per_node=" + std::to_string(*ranks));
-  if (const auto nodes = arguments.integer("--nodes")) overrides.push_back("launch.nodes=" + std::to_string(*nodes));
+  if (const auto ranks = arguments.integer("--ranks"))
+    overrides.push_back("launch.ranks_per_node=" + std::to_string(*ranks));
+  if (const auto nodes = arguments.integer("--nodes"))
+    overrides.push_back("launch.nodes=" + std::to_string(*nodes));
 
   PrepareOptions options;
   options.make_data = arguments.has("--prepare");
   options.dry_run_steps = arguments.integer("--dry-run");
-  if (options.dry_run_steps && *options.dry_run_steps < 1) throw ConfigError("--dry-run needs at least one step");
+  if (options.dry_run_steps && *options.dry_run_steps < 1)
+    throw ConfigError("--dry-run needs at least one step");
   if (arguments.has("--cores") || arguments.has("--gpus")) {
     options.machine = probe_machine();
     options.machine->cores = arguments.integer("--cores").value_or(options.machine->cores);
@@ -39,8 +48,10 @@ int plan_command(const Words& words) {
   } else {
     prepared = prepare_run(arguments.one_positional("config"), overrides, options);
   }
-  const bool for_people = !arguments.has("--json") && !arguments.has("--prepare") && !arguments.has("--resume");
-  std::puts(for_people ? explain(prepared.plan, *prepared.loaded.config).c_str() : plan_line(prepared, run_folder).c_str());
+  const bool for_people =
+      !arguments.has("--json") && !arguments.has("--prepare") && !arguments.has("--resume");
+  std::puts(for_people ? explain(prepared.plan, *prepared.loaded.config).c_str()
+                       : plan_line(prepared, run_folder).c_str());
   return 0;
 }
 

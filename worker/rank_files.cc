@@ -30,8 +30,9 @@ void write_error(const RankPlace& place, int rank, const Error& error, int64_t s
                                          {"step", step},
                                          {"monotonic_seconds", now.tv_sec + now.tv_nsec * 1e-9}};
     make_folders(place.folder.attempt(place.attempt));
-    write_file_atomic(place.folder.attempt(place.attempt) / ("rank-" + std::to_string(rank) + ".error.json"),
-                      json.dump(2) + "\n");
+    write_file_atomic(
+        place.folder.attempt(place.attempt) / ("rank-" + std::to_string(rank) + ".error.json"),
+        json.dump(2) + "\n");
   } catch (...) {
     // The message is on stderr as well.
   }

@@ -12,7 +12,8 @@
 namespace lockstep {
 namespace {
 
-constexpr const char* kCommon[] = {"--output", "--count", "--weights", "--seed", "--threads", "--sampler", "--steps"};
+constexpr const char* kCommon[] = {"--output",  "--count",   "--weights", "--seed",
+                                   "--threads", "--sampler", "--steps"};
 
 std::vector<Flag> sample_flags() {
   std::vector<Flag> flags;
@@ -21,25 +22,30 @@ std::vector<Flag> sample_flags() {
   return flags;
 }
 
-// `--sampler KIND --steps K` stand for a new `sampler` section and its key; further overrides follow.
+// `--sampler KIND --steps K` stand for a new `sampler` section and its key; further overrides
+// follow.
 std::vector<std::string> sample_overrides(const Arguments& arguments) {
   std::vector<std::string> out;
-  if (const auto kind = arguments.value("--sampler")) out.push_back("sampler={kind: " + *kind + "}");
-  if (const auto steps = arguments.integer("--steps")) out.push_back("sampler.steps=" + std::to_string(*steps));
+  if (const auto kind = arguments.value("--sampler"))
+    out.push_back("sampler={kind: " + *kind + "}");
+  if (const auto steps = arguments.integer("--steps"))
+    out.push_back("sampler.steps=" + std::to_string(*steps));
   const std::vector<std::string>& given = arguments.overrides();
   out.insert(out.end(), given.begin(), given.end());
   return out;
 }
 
 // The task's own flags among `arguments`; a flag of another task is a ConfigError.
-std::map<std::string, std::string> task_flags(const Arguments& arguments, const TrainedModel& trained) {
+std::map<std::string, std::string> task_flags(const Arguments& arguments,
+                                              const TrainedModel& trained) {
   std::map<std::string, std::string> out;
   for (const SampleFlag& flag : trained.task->sample_flags())
     if (arguments.has(flag.name)) out[flag.name] = *arguments.value(flag.name);
   for (const SampleFlag& flag : all_sample_flags())
     if (arguments.has(flag.name) && !out.contains(flag.name))
-      throw ConfigError("the task " + trained.loaded.config->task.kind + " knows no flag " + flag.name,
-                        "see lockstep sample --help", {"command line", 1, 1, flag.name});
+      throw ConfigError(
+          "the task " + trained.loaded.config->task.kind + " knows no flag " + flag.name,
+          "see lockstep sample --help", {"command line", 1, 1, flag.name});
   return out;
 }
 
@@ -47,7 +53,8 @@ std::map<std::string, std::string> task_flags(const Arguments& arguments, const 
 std::string recipe_of(const RunConfig& config) {
   for (const std::string& pattern : config.data.train) {
     std::error_code code;
-    const fs::path folder = fs::is_directory(pattern, code) ? fs::path(pattern) : fs::path(pattern).parent_path();
+    const fs::path folder =
+        fs::is_directory(pattern, code) ? fs::path(pattern) : fs::path(pattern).parent_path();
     if (fs::exists(index_path(folder), code)) return read_index(folder).recipe;
   }
   return "";
@@ -58,8 +65,8 @@ std::string recipe_of(const RunConfig& config) {
 int sample_command(const Words& words) {
   const Arguments arguments(words, sample_flags());
   const std::string path = arguments.one_positional("run folder or config");
-  const TrainedModel trained =
-      load_trained_model(path, arguments.value("--weights").value_or(""), sample_overrides(arguments), arguments.threads());
+  const TrainedModel trained = load_trained_model(path, arguments.value("--weights").value_or(""),
+                                                  sample_overrides(arguments), arguments.threads());
   const RunConfig& config = *trained.loaded.config;
   std::vector<Model*> replicas;
   for (const auto& replica : trained.replicas) replicas.push_back(replica.get());

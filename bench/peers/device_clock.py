@@ -1,4 +1,5 @@
 """How the peers on a GPU measure time, CUDA events, or the wall clock on a CPU; and the words of their command lines."""
+
 import argparse
 import os
 import statistics
@@ -54,7 +55,9 @@ def seconds_of(device, rounds, body):
 
 
 def option_parser(description):
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--json", action="store_true", help="lines of JSON")
@@ -68,9 +71,20 @@ def step_options(description, cases, variants, variant_help, amps, gpu_amp, amp_
     parser.add_argument("--variant", action="append", choices=variants, help=variant_help)
     parser.add_argument("--amp", choices=amps, help=amp_help)
     parser.add_argument("--steps", type=int, default=5, help="steps a round")
-    parser.add_argument("--warm-up", type=int, default=5, help="steps after the first that are not timed")
-    parser.add_argument("--until", type=int, metavar="N", help="N steps, and the seconds since the process started (G9)")
-    parser.add_argument("--check", metavar="FILE", help=f"write weights and {inputs}; print loss and gradient norm, float32")
+    parser.add_argument(
+        "--warm-up", type=int, default=5, help="steps after the first that are not timed"
+    )
+    parser.add_argument(
+        "--until",
+        type=int,
+        metavar="N",
+        help="N steps, and the seconds since the process started (G9)",
+    )
+    parser.add_argument(
+        "--check",
+        metavar="FILE",
+        help=f"write weights and {inputs}; print loss and gradient norm, float32",
+    )
     options = ready(parser.parse_args())
     options.amp = options.amp or (gpu_amp if options.device == "cuda" else "fp32")
     return options
@@ -79,7 +93,9 @@ def step_options(description, cases, variants, variant_help, amps, gpu_amp, amp_
 def ready(options):
     """Ends the program where the device is not there; one thread on a CPU."""
     if options.device == "cuda" and not torch.cuda.is_available():
-        sys.exit("error: no GPU that this PyTorch can use\nhelp: --device cpu tries the program on a CPU")
+        sys.exit(
+            "error: no GPU that this PyTorch can use\nhelp: --device cpu tries the program on a CPU"
+        )
     if options.device == "cpu":
         torch.set_num_threads(1)
     return options

@@ -8,6 +8,7 @@ Needs torch==2.11.0, denoising-diffusion-pytorch==2.3.4, numpy. The step is that
 as u8 from a memory-mapped array, are flipped by chance and made float by the workers, as the package's Dataset does. `with_loader`
 and `without` are milliseconds a step, medians over rounds in turn, the latter with pictures made on the device.
 """
+
 import argparse
 import json
 import statistics
@@ -16,7 +17,6 @@ import tempfile
 
 import numpy
 import torch
-
 import unet_peer
 from device_clock import Stopwatch, synchronise
 
@@ -44,10 +44,22 @@ def measure(name, options, folder):
     case = unet_peer.Case(name)
     generator = numpy.random.default_rng(1)
     path = f"{folder}/{name}.npy"
-    numpy.save(path, generator.integers(0, 256, (options.pictures, 3, case.size, case.size), dtype=numpy.uint8))
-    trainer = unet_peer.Trainer(name, options.device, amp=torch.bfloat16 if options.device == "cuda" else None)
-    loader = torch.utils.data.DataLoader(Pictures(path), batch_size=case.batch, shuffle=True, drop_last=True, num_workers=options.workers,
-                                         pin_memory=options.device == "cuda", persistent_workers=options.workers > 0)
+    numpy.save(
+        path,
+        generator.integers(0, 256, (options.pictures, 3, case.size, case.size), dtype=numpy.uint8),
+    )
+    trainer = unet_peer.Trainer(
+        name, options.device, amp=torch.bfloat16 if options.device == "cuda" else None
+    )
+    loader = torch.utils.data.DataLoader(
+        Pictures(path),
+        batch_size=case.batch,
+        shuffle=True,
+        drop_last=True,
+        num_workers=options.workers,
+        pin_memory=options.device == "cuda",
+        persistent_workers=options.workers > 0,
+    )
     batches = forever(loader)
     ways = {"with_loader": lambda: trainer.step(batches), "without": trainer.step}
     for step in ways.values():
@@ -66,7 +78,9 @@ def measure(name, options, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--case", default="d64-s32-b512")
     parser.add_argument("--pictures", type=int, default=20000)
@@ -76,14 +90,27 @@ def main():
     parser.add_argument("--json", action="store_true", help="a line of JSON")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
-        sys.exit("error: no GPU that this PyTorch can use\nhelp: --device cpu tries the program on a CPU")
+        sys.exit(
+            "error: no GPU that this PyTorch can use\nhelp: --device cpu tries the program on a CPU"
+        )
     if options.device == "cpu":
         torch.set_num_threads(1)
     name = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
     with tempfile.TemporaryDirectory() as folder:
-        line = {"bench": "input_gpu", "device": name, "torch": torch.__version__, "case": options.case, "workers": options.workers}
+        line = {
+            "bench": "input_gpu",
+            "device": name,
+            "torch": torch.__version__,
+            "case": options.case,
+            "workers": options.workers,
+        }
         line |= measure(options.case, options, folder)
-    print(json.dumps(line) if options.json else "  ".join(f"{key} {value}" for key, value in line.items()), flush=True)
+    print(
+        json.dumps(line)
+        if options.json
+        else "  ".join(f"{key} {value}" for key, value in line.items()),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

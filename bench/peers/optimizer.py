@@ -3,6 +3,7 @@
 
 Needs: torch==2.11.0        Run: python3 bench/peers/optimizer.py [rounds]
 """
+
 import sys
 import time
 
@@ -20,7 +21,11 @@ def best(rounds, body):
 
 
 def measure(what, count, elements, rounds):
-    for name, flags in {"fused": dict(fused=True), "foreach": dict(foreach=True), "for-loop": dict(foreach=False)}.items():
+    for name, flags in {
+        "fused": dict(fused=True),
+        "foreach": dict(foreach=True),
+        "for-loop": dict(foreach=False),
+    }.items():
         parameters = [torch.zeros(elements, requires_grad=True) for _ in range(count)]
         ema = [torch.zeros(elements) for _ in range(count)]
         for p in parameters:
@@ -34,8 +39,10 @@ def measure(what, count, elements, rounds):
                 torch._foreach_lerp_(ema, parameters, 0.005)
 
         per_parameter = 1e9 / (count * elements)
-        print(f"{what:<24} {name:<10} update {per_parameter * best(rounds, optimizer.step):6.3f} ns/parameter   "
-              f"with norm, clipping, EMA {per_parameter * best(rounds, everything):6.3f}")
+        print(
+            f"{what:<24} {name:<10} update {per_parameter * best(rounds, optimizer.step):6.3f} ns/parameter   "
+            f"with norm, clipping, EMA {per_parameter * best(rounds, everything):6.3f}"
+        )
 
 
 def main():

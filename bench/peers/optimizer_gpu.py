@@ -4,14 +4,19 @@ unscaling and an EMA, on the same sizes.
 
 Needs: torch==2.11.0        Run: python3 bench/peers/optimizer_gpu.py [--device cuda|cpu] [--case NAME] [--rounds N] [--json]
 """
+
 import json
 
 import torch
-
 from device_clock import option_parser, ready, seconds_of
 
 # name: parameters, tensors
-CASES = {"tiny": (65_536 * 4, 8), "35.7m": (35_700_000, 300), "124m": (124_000_000, 148), "1.56b": (1_560_000_000, 580)}
+CASES = {
+    "tiny": (65_536 * 4, 8),
+    "35.7m": (35_700_000, 300),
+    "124m": (124_000_000, 148),
+    "1.56b": (1_560_000_000, 580),
+}
 KINDS = {"fused": {"fused": True}, "foreach": {"foreach": True}, "for-loop": {"foreach": False}}
 
 
@@ -38,8 +43,14 @@ def measure(name, kind, device, rounds):
     moved = {"update fp32": 28, "norm, clip, unscale, update, EMA fp32": 40}
     for what, body in bodies.items():
         took = seconds_of(device, rounds if kind != "for-loop" else max(3, rounds // 4), body)
-        yield {"case": name, "what": what, "peer": f"torch {torch.__version__} AdamW {kind}", "device": device,
-               "microseconds": 1e6 * took, "gigabytes_per_second": moved[what] * parameters / took / 1e9}
+        yield {
+            "case": name,
+            "what": what,
+            "peer": f"torch {torch.__version__} AdamW {kind}",
+            "device": device,
+            "microseconds": 1e6 * took,
+            "gigabytes_per_second": moved[what] * parameters / took / 1e9,
+        }
 
 
 def main():
@@ -49,8 +60,12 @@ def main():
     for name in [options.case] if options.case else [name for name in CASES if name != "tiny"]:
         for kind in KINDS:
             for row in measure(name, kind, options.device, options.rounds):
-                print(json.dumps(row) if options.json else
-                      f"{row['case']:<8} {row['peer']:<36} {row['what']:<40} {row['microseconds']:12.1f} us", flush=True)
+                print(
+                    json.dumps(row)
+                    if options.json
+                    else f"{row['case']:<8} {row['peer']:<36} {row['what']:<40} {row['microseconds']:12.1f} us",
+                    flush=True,
+                )
 
 
 main()

@@ -2,6 +2,7 @@
 
 Needs: torch, pytorch-fid, torch-fidelity (for its network), safetensors.
 """
+
 import torch
 from pytorch_fid import inception
 from safetensors.torch import save_file
@@ -26,7 +27,14 @@ def state(seed=1):
 
 
 def save_for_lockstep(tensors, path):
-    save_file({name: value for name, value in tensors.items() if not name.endswith("num_batches_tracked")}, path)
+    save_file(
+        {
+            name: value
+            for name, value in tensors.items()
+            if not name.endswith("num_batches_tracked")
+        },
+        path,
+    )
 
 
 def pytorch_fid_network(tensors, dims=2048):
@@ -37,6 +45,9 @@ def pytorch_fid_network(tensors, dims=2048):
 def torch_fidelity_network(tensors, folder, dims=2048):
     """Also the one of torchmetrics. Its resizing is TensorFlow's, so its features are others."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
     path = f"{folder}/inception.pth"
     torch.save(tensors, path)
-    return FeatureExtractorInceptionV3("inception-v3-compat", [str(dims)], feature_extractor_weights_path=path).eval()
+    return FeatureExtractorInceptionV3(
+        "inception-v3-compat", [str(dims)], feature_extractor_weights_path=path
+    ).eval()

@@ -9,6 +9,7 @@ time is that of `lockstep bench sampler --json` (one draw after warm-up passes, 
 Before anything is timed, `lockstep sample` draws the pictures of the same noise as each peer. Medians over rounds, and of the
 ratios of each round, of wall clock and CPU seconds. Beside them stand the network's operations and the least time they can take.
 """
+
 import json
 import os
 import statistics
@@ -19,13 +20,12 @@ from pathlib import Path
 
 os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 
-import torch  # noqa: E402
-from denoising_diffusion_pytorch import Unet  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
-
 import sampler_peer  # noqa: E402
+import torch  # noqa: E402
 import turns  # noqa: E402
 import unet_peer  # noqa: E402
+from denoising_diffusion_pytorch import Unet  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 CASES = ("d64-s32-b4-ddim50", "d64-s32-b4-dpmpp20")
 TOLERANCE = 1e-4
@@ -36,24 +36,61 @@ class Lockstep:
     def __init__(self, programs, case, folder, net):
         self.lockstep, self.case, self.folder = f"{programs}/lockstep", case, folder
         self.weights = f"{folder}/weights.safetensors"
-        save_file({name: value.contiguous() for name, value in net.state_dict().items()}, self.weights)
+        save_file(
+            {name: value.contiguous() for name, value in net.state_dict().items()}, self.weights
+        )
         Path(f"{folder}/config.yaml").write_text(
             f"task:\n  kind: image_diffusion\n  image_size: {case.size}\n  model: {{kind: unet, dim: {case.dim}}}\n"
-            f"  diffusion: {{timesteps: {case.timesteps}}}\n")
+            f"  diffusion: {{timesteps: {case.timesteps}}}\n"
+        )
 
     def run(self, *words):
-        words = [self.lockstep, *words, f"{self.folder}/config.yaml", "--weights", self.weights, "--threads", "1", "--batch", str(self.case.batch)]
-        return subprocess.run(words, check=True, capture_output=True, text=True, cwd=self.folder).stdout
+        words = [
+            self.lockstep,
+            *words,
+            f"{self.folder}/config.yaml",
+            "--weights",
+            self.weights,
+            "--threads",
+            "1",
+            "--batch",
+            str(self.case.batch),
+        ]
+        return subprocess.run(
+            words, check=True, capture_output=True, text=True, cwd=self.folder
+        ).stdout
 
     def draw(self, noise, *overrides):
         save_file({"noise": noise}, f"{self.folder}/noise.safetensors")
-        self.run("sample", "--noise", f"{self.folder}/noise.safetensors", "--output", f"{self.folder}/out.safetensors",
-                 "--sampler", KIND[self.case.sampler], *(["--steps", str(self.case.steps)] if self.case.sampler != "ddpm" else []), *overrides)
+        self.run(
+            "sample",
+            "--noise",
+            f"{self.folder}/noise.safetensors",
+            "--output",
+            f"{self.folder}/out.safetensors",
+            "--sampler",
+            KIND[self.case.sampler],
+            *(["--steps", str(self.case.steps)] if self.case.sampler != "ddpm" else []),
+            *overrides,
+        )
         return load_file(f"{self.folder}/out.safetensors")["images"]
 
     def round(self):
-        row = json.loads(self.run("bench", "sampler", "--samplers", KIND[self.case.sampler], "--steps", str(self.case.steps), "--repeats", "1",
-                                  "--reference", "0", "--json"))["rows"][0]
+        row = json.loads(
+            self.run(
+                "bench",
+                "sampler",
+                "--samplers",
+                KIND[self.case.sampler],
+                "--steps",
+                str(self.case.steps),
+                "--repeats",
+                "1",
+                "--reference",
+                "0",
+                "--json",
+            )
+        )["rows"][0]
         return {"wall": row["draw"]["p50_ms"] / 1e3, "cpu": row["cpu_ms"] / 1e3}
 
 
@@ -68,14 +105,25 @@ def peers_of(case, net, options):
     """Name → (draw(noise=None), overrides with which Lockstep draws the same)."""
     diffusion = sampler_peer.lucidrains(net, case)
     schedule = sampler_peer.scheduler(diffusion, case)
-    peers = {"diffusers": (lambda noise=None: sampler_peer.draw_diffusers(net, schedule, case, noise), ["sampler.spacing=leading"] if case.sampler == "ddim" else [])}
+    peers = {
+        "diffusers": (
+            lambda noise=None: sampler_peer.draw_diffusers(net, schedule, case, noise),
+            ["sampler.spacing=leading"] if case.sampler == "ddim" else [],
+        )
+    }
     if case.sampler == "dpmpp":
         return peers
-    peers["lucidrains"] = (lambda noise=None: sampler_peer.draw_lucidrains(diffusion, case, noise), [])
+    peers["lucidrains"] = (
+        lambda noise=None: sampler_peer.draw_lucidrains(diffusion, case, noise),
+        [],
+    )
     if not options.no_compile:
         compiled = sampler_peer.lucidrains(net, case)
         compiled.model = torch.compile(net)
-        peers["lucidrains compiled"] = (lambda noise=None: sampler_peer.draw_lucidrains(compiled, case, noise), [])
+        peers["lucidrains compiled"] = (
+            lambda noise=None: sampler_peer.draw_lucidrains(compiled, case, noise),
+            [],
+        )
     return peers
 
 
@@ -90,7 +138,9 @@ def measure(name, options, folder, roofs):
         if case.sampler != "ddpm":  # its fresh noise differs
             apart = (ours.draw(noise, *overrides) - draw(noise)).abs().max().item()
             if not apart <= TOLERANCE:
-                sys.exit(f"{name}: pictures of Lockstep and {peer} differ by {apart}: nothing was timed")
+                sys.exit(
+                    f"{name}: pictures of Lockstep and {peer} differ by {apart}: nothing was timed"
+                )
             out[f"differs from {peer} by"] = float(f"{apart:.1e}")
         runs[peer] = turns.Stepper(lambda draw=draw: Drawer(draw))
         runs[peer].peer = runs[peer].make()  # the comparison has warmed it up
@@ -99,8 +149,10 @@ def measure(name, options, folder, roofs):
     out |= {"rounds": options.rounds, "gflop": round(flops / 1e9, 1)}
     for run in runs:
         wall, cpu = (statistics.median(times[run][clock]) for clock in ("wall", "cpu"))
-        out[run] = turns.step_row(times, run, "lockstep", flops, roofs) | {"images_per_second": round(case.batch / wall, 3),
-                                                                           "images_per_cpu_second": round(case.batch / cpu, 3)}
+        out[run] = turns.step_row(times, run, "lockstep", flops, roofs) | {
+            "images_per_second": round(case.batch / wall, 3),
+            "images_per_cpu_second": round(case.batch / cpu, 3),
+        }
     return out
 
 
@@ -111,8 +163,14 @@ def main():
     torch.set_num_threads(1)
     roofs = turns.roofs_of(options.programs)
     with tempfile.TemporaryDirectory() as folder:
-        turns.measure_all("sampler", options, CASES, lambda case: measure(case, options, folder, roofs),
-                          f"seconds a batch, medians; times_lockstep: median of the ratios of each round, {turns.RATIO}", roofs=roofs)
+        turns.measure_all(
+            "sampler",
+            options,
+            CASES,
+            lambda case: measure(case, options, folder, roofs),
+            f"seconds a batch, medians; times_lockstep: median of the ratios of each round, {turns.RATIO}",
+            roofs=roofs,
+        )
 
 
 if __name__ == "__main__":

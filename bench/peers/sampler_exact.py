@@ -8,6 +8,7 @@ two Gaussians, so the best network is a formula (bench/sampler_exact.cc has the 
 those of the sampler. The reference is diffusers in float64, with its float32 tables replaced by double ones.
 Times are of the scheduler's step without the network.
 """
+
 import argparse
 import json
 import os
@@ -21,14 +22,34 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from safetensors.torch import load_file, save_file
 
-COMMON = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
+COMMON = {
+    "num_train_timesteps": 1000,
+    "beta_start": 1e-4,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+}
 CASES = {
-    "DDIM, 50 steps": (lambda: DDIMScheduler(**COMMON, clip_sample=False, set_alpha_to_one=True, timestep_spacing="leading"), 50,
-                       ["ddim", "50", "spacing=leading", "clip_x0=false"]),
-    "DPM-Solver++ 2M, midpoint, 20 steps": (lambda: DPMSolverMultistepScheduler(**COMMON, solver_type="midpoint", timestep_spacing="linspace"), 20,
-                                            ["dpmpp_2m", "20", "spacing=linspace", "solver=midpoint"]),
-    "DPM-Solver++ 2M, Heun, 18 steps": (lambda: DPMSolverMultistepScheduler(**COMMON, solver_type="heun", timestep_spacing="linspace"), 18,
-                                        ["dpmpp_2m", "18", "spacing=linspace", "solver=heun"]),
+    "DDIM, 50 steps": (
+        lambda: DDIMScheduler(
+            **COMMON, clip_sample=False, set_alpha_to_one=True, timestep_spacing="leading"
+        ),
+        50,
+        ["ddim", "50", "spacing=leading", "clip_x0=false"],
+    ),
+    "DPM-Solver++ 2M, midpoint, 20 steps": (
+        lambda: DPMSolverMultistepScheduler(
+            **COMMON, solver_type="midpoint", timestep_spacing="linspace"
+        ),
+        20,
+        ["dpmpp_2m", "20", "spacing=linspace", "solver=midpoint"],
+    ),
+    "DPM-Solver++ 2M, Heun, 18 steps": (
+        lambda: DPMSolverMultistepScheduler(
+            **COMMON, solver_type="heun", timestep_spacing="linspace"
+        ),
+        18,
+        ["dpmpp_2m", "18", "spacing=linspace", "solver=heun"],
+    ),
 }
 
 
@@ -50,7 +71,9 @@ def perfect_noise(x, alpha_bar):
         away = (alpha_bar**0.5 * mean - x64) / variance
         parts.append((-0.5 * away * away * variance - 0.5 * variance.log(), away))
     share = torch.sigmoid(parts[0][0] - parts[1][0])
-    return (-((1 - alpha_bar) ** 0.5) * (share * parts[0][1] + (1 - share) * parts[1][1])).to(x.dtype)
+    return (-((1 - alpha_bar) ** 0.5) * (share * parts[0][1] + (1 - share) * parts[1][1])).to(
+        x.dtype
+    )
 
 
 def peer(make, steps, start):
@@ -59,7 +82,9 @@ def peer(make, steps, start):
     if start.dtype == torch.float64 and isinstance(scheduler, DPMSolverMultistepScheduler):
         # Its sigmas go through float32; the same interpolation in double.
         exact = ((1 - scheduler.alphas_cumprod) / scheduler.alphas_cumprod) ** 0.5
-        scheduler.sigmas = torch.cat([exact[scheduler.timesteps], torch.zeros(1, dtype=torch.float64)])
+        scheduler.sigmas = torch.cat(
+            [exact[scheduler.timesteps], torch.zeros(1, dtype=torch.float64)]
+        )
     x, seconds = start.clone(), []
     for t in scheduler.timesteps:
         output = perfect_noise(x, scheduler.alphas_cumprod[int(t)])
@@ -77,7 +102,9 @@ def main():
     parser.add_argument("--batch", type=int, default=16)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    start = torch.randn(options.batch, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64).float()
+    start = torch.randn(
+        options.batch, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    ).float()
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         save_file({"x": start}, f"{folder}/in.safetensors")
@@ -85,19 +112,39 @@ def main():
             exact, _ = peer(make, steps, start.double())
             ours_times, peer_times = [], []
             for _ in range(options.rounds):
-                done = subprocess.run([options.program, f"{folder}/in.safetensors", f"{folder}/out.safetensors", *words], capture_output=True, text=True, check=True)
+                done = subprocess.run(
+                    [
+                        options.program,
+                        f"{folder}/in.safetensors",
+                        f"{folder}/out.safetensors",
+                        *words,
+                    ],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
                 ours_times.append(statistics.median(json.loads(done.stdout)["microseconds"]))
                 theirs, seconds = peer(make, steps, start)
                 peer_times.append(statistics.median(seconds))
             ours = load_file(f"{folder}/out.safetensors")["x"]
-            results[name] = {"lockstep_microseconds_a_step": round(statistics.median(ours_times), 1),
-                             "diffusers_microseconds_a_step": round(statistics.median(peer_times), 1),
-                             "faster_by": round(statistics.median(b / a for a, b in zip(ours_times, peer_times)), 2),
-                             "lockstep_error": (ours.double() - exact).abs().max().item(),
-                             "diffusers_float32_error": (theirs.double() - exact).abs().max().item()}
-    facts = {"torch": torch.__version__, "threads": 1, "state": list(start.shape), "rounds": options.rounds,
-             "load_average": [round(x, 1) for x in os.getloadavg()], "date": time.strftime("%Y-%m-%d"),
-             "note": "errors are the largest absolute differences to diffusers in float64; Lockstep's state is float32, each element updated in double"}
+            results[name] = {
+                "lockstep_microseconds_a_step": round(statistics.median(ours_times), 1),
+                "diffusers_microseconds_a_step": round(statistics.median(peer_times), 1),
+                "faster_by": round(
+                    statistics.median(b / a for a, b in zip(ours_times, peer_times)), 2
+                ),
+                "lockstep_error": (ours.double() - exact).abs().max().item(),
+                "diffusers_float32_error": (theirs.double() - exact).abs().max().item(),
+            }
+    facts = {
+        "torch": torch.__version__,
+        "threads": 1,
+        "state": list(start.shape),
+        "rounds": options.rounds,
+        "load_average": [round(x, 1) for x in os.getloadavg()],
+        "date": time.strftime("%Y-%m-%d"),
+        "note": "errors are the largest absolute differences to diffusers in float64; Lockstep's state is float32, each element updated in double",
+    }
     text = json.dumps({"bench": "C19 sampler-exact", "facts": facts, "results": results}, indent=1)
     Path(options.result).write_text(text + "\n")
     print(text)

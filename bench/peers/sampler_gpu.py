@@ -13,6 +13,7 @@ lucidrains-compile (amp, torch.compile of the network). Draws of --case's batch 
 --rounds; 10,000 pictures are that many draws. Before that, pictures of each variant from the same noise are compared with
 those of its plain float32 form: exactly the same loop for compile, the RMSE is printed for autocast.
 """
+
 import argparse
 import json
 import os
@@ -22,11 +23,10 @@ import time
 
 os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 
-import torch  # noqa: E402
-from denoising_diffusion_pytorch import Unet  # noqa: E402
-
 import sampler_peer  # noqa: E402
+import torch  # noqa: E402
 import unet_peer  # noqa: E402
+from denoising_diffusion_pytorch import Unet  # noqa: E402
 from device_clock import Stopwatch, synchronise  # noqa: E402
 
 G6 = ["d64-s32-b512-ddim50", "d64-s32-b512-dpmpp20", "d64-s32-b512-ddpm250"]
@@ -38,13 +38,21 @@ class Drawer:
         self.case = sampler_peer.Case(name)
         torch.manual_seed(1)
         self.net = Unet(self.case.dim).eval().to(options.device)
-        self.flops = unet_peer.forward_flops(self.net, self.case.size) * self.case.batch * self.case.steps
+        self.flops = (
+            unet_peer.forward_flops(self.net, self.case.size) * self.case.batch * self.case.steps
+        )
         self.diffusion = sampler_peer.lucidrains(self.net, self.case)
-        self.schedule = sampler_peer.scheduler(self.diffusion, self.case) if variant.startswith("diffusers") else None
+        self.schedule = (
+            sampler_peer.scheduler(self.diffusion, self.case)
+            if variant.startswith("diffusers")
+            else None
+        )
         self.device, self.variant = options.device, variant
         self.amp = None if variant in ("lucidrains", "diffusers") else unet_peer.AMP[options.amp]
         if variant == "lucidrains-compile":
-            self.diffusion.model = torch.compile(self.net, mode="max-autotune-no-cudagraphs" if options.device == "cuda" else None)
+            self.diffusion.model = torch.compile(
+                self.net, mode="max-autotune-no-cudagraphs" if options.device == "cuda" else None
+            )
 
     def draw(self, noise=None):
         with torch.autocast(self.device, self.amp or torch.bfloat16, enabled=self.amp is not None):
@@ -60,11 +68,17 @@ def rmse_to_plain(name, options, variant):
     if case.sampler == "ddpm" or variant == plain:
         return {}
     small = f"d{case.dim}-s{case.size}-b{min(case.batch, 4)}-{case.sampler}{case.steps}"
-    noise = torch.randn(sampler_peer.Case(small).shape, generator=torch.Generator().manual_seed(3)).to(options.device)
-    pictures = [Drawer(small, options, which).draw(noise).float().clamp(0, 1) for which in (plain, variant)]
+    noise = torch.randn(
+        sampler_peer.Case(small).shape, generator=torch.Generator().manual_seed(3)
+    ).to(options.device)
+    pictures = [
+        Drawer(small, options, which).draw(noise).float().clamp(0, 1) for which in (plain, variant)
+    ]
     apart = (pictures[0] - pictures[1]).square().mean().sqrt().item()
     if not apart <= 0.1:
-        sys.exit(f"{name}: {variant} draws other pictures than {plain}, RMSE {apart}; nothing was timed")
+        sys.exit(
+            f"{name}: {variant} draws other pictures than {plain}, RMSE {apart}; nothing was timed"
+        )
     return {"rmse_to_float32": float(f"{apart:.2e}")}
 
 
@@ -82,24 +96,39 @@ def measure(name, options, variant):
             drawer.draw()
         seconds.append(watch.seconds)
     median = statistics.median(seconds)
-    out = {"seconds_a_draw": median, "fastest": min(seconds), "slowest": max(seconds), "images_per_second": drawer.case.batch / median,
-           "tflops": drawer.flops / median / 1e12, "first_draw_seconds": round(first, 3), "rounds": options.rounds}
+    out = {
+        "seconds_a_draw": median,
+        "fastest": min(seconds),
+        "slowest": max(seconds),
+        "images_per_second": drawer.case.batch / median,
+        "tflops": drawer.flops / median / 1e12,
+        "first_draw_seconds": round(first, 3),
+        "rounds": options.rounds,
+    }
     if options.device == "cuda":
         out["peak_megabytes"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
     return out
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--case", action="append", help="d64-s32-b512-ddim50 and the like; default: the three of G6")
-    parser.add_argument("--variant", action="append", choices=VARIANTS, help="default: all but compile")
+    parser.add_argument(
+        "--case", action="append", help="d64-s32-b512-ddim50 and the like; default: the three of G6"
+    )
+    parser.add_argument(
+        "--variant", action="append", choices=VARIANTS, help="default: all but compile"
+    )
     parser.add_argument("--amp", choices=("bf16", "fp16"), default="bf16")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="lines of JSON")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
-        sys.exit("error: no GPU that this PyTorch can use\nhelp: --device cpu tries the program on a CPU")
+        sys.exit(
+            "error: no GPU that this PyTorch can use\nhelp: --device cpu tries the program on a CPU"
+        )
     if options.device == "cpu":
         torch.set_num_threads(1)
     name = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
@@ -107,9 +136,20 @@ def main():
         for variant in options.variant or [one for one in VARIANTS if "compile" not in one]:
             if variant.startswith("lucidrains") and sampler_peer.Case(case).sampler == "dpmpp":
                 continue  # it has none
-            line = {"bench": "sampler_gpu", "device": name, "torch": torch.__version__, "case": case, "variant": variant}
+            line = {
+                "bench": "sampler_gpu",
+                "device": name,
+                "torch": torch.__version__,
+                "case": case,
+                "variant": variant,
+            }
             line |= rmse_to_plain(case, options, variant) | measure(case, options, variant)
-            print(json.dumps(line) if options.json else "  ".join(f"{key} {value}" for key, value in line.items()), flush=True)
+            print(
+                json.dumps(line)
+                if options.json
+                else "  ".join(f"{key} {value}" for key, value in line.items()),
+                flush=True,
+            )
             torch.compiler.reset()
 
 

@@ -8,18 +8,22 @@ the exact one of data N(0, 0.25), one multiplication, whose time both sides take
 from the same noise are compared (where no further noise comes in). Beside the times stands the least that the bytes of
 a step can take: x and the network's output read, x and the estimate written.
 """
+
 import statistics
 import sys
 import tempfile
 import time
 
+import sampler_peer
 import torch
+import turns
 from safetensors.torch import load_file, save_file
 
-import sampler_peer
-import turns
-
-CASES = [f"{sampler}-s32-b{batch}" for sampler in ("ddim50", "leading50", "dpmpp20", "ddpm250") for batch in (1, 16)]
+CASES = [
+    f"{sampler}-s32-b{batch}"
+    for sampler in ("ddim50", "leading50", "dpmpp20", "ddpm250")
+    for batch in (1, 16)
+]
 TOLERANCE = 1e-5
 
 
@@ -58,7 +62,9 @@ class Python:
         self.exact.seconds = 0
         begin = time.perf_counter()
         self.draw()
-        return {"step_us": 1e6 * (time.perf_counter() - begin - self.exact.seconds) / self.case.steps}
+        return {
+            "step_us": 1e6 * (time.perf_counter() - begin - self.exact.seconds) / self.case.steps
+        }
 
 
 class Lockstep(turns.Served):
@@ -74,12 +80,19 @@ class Lockstep(turns.Served):
 
 def peers_of(case):
     """lucidrains has no DPM-Solver++ and no times of diffusers', and the other way round."""
-    kinds = {"ddim": ["lucidrains"], "leading": ["diffusers"], "dpmpp": ["diffusers"], "ddpm": ["lucidrains", "diffusers"]}
+    kinds = {
+        "ddim": ["lucidrains"],
+        "leading": ["diffusers"],
+        "dpmpp": ["diffusers"],
+        "ddpm": ["lucidrains", "diffusers"],
+    }
     return kinds[sampler_peer.Case(case).sampler]
 
 
 def measure(case, options):
-    runs = {"lockstep": Lockstep(options.programs, case)} | {kind: Python(case, kind) for kind in peers_of(case)}
+    runs = {"lockstep": Lockstep(options.programs, case)} | {
+        kind: Python(case, kind) for kind in peers_of(case)
+    }
     sizes = sampler_peer.Case(case)
     out = {}
     if sizes.sampler != "ddpm":
@@ -87,14 +100,19 @@ def measure(case, options):
         for kind in peers_of(case):
             apart = (runs["lockstep"].draw(noise) - runs[kind].draw(noise)).abs().max().item()
             if not apart <= TOLERANCE:
-                sys.exit(f"{case}: pictures of Lockstep and {kind} differ by {apart}: nothing was timed")
+                sys.exit(
+                    f"{case}: pictures of Lockstep and {kind} differ by {apart}: nothing was timed"
+                )
             out[f"differs from {kind} by"] = float(f"{apart:.1e}")
     for run in runs.values():
         run.start()
     times = turns.take_turns(runs, options.rounds)
     runs["lockstep"].stop()
     for name in runs:
-        out[name] = {"microseconds_a_step": round(statistics.median(times[name]["step_us"]), 2), "times_lockstep": turns.ratio(times, name, "step_us")}
+        out[name] = {
+            "microseconds_a_step": round(statistics.median(times[name]["step_us"]), 2),
+            "times_lockstep": turns.ratio(times, name, "step_us"),
+        }
     elements = sizes.batch * 3 * sizes.size**2
     out["least_microseconds_for_the_bytes"] = round(4 * 4 * elements / options.gigabytes / 1e3, 2)
     return out
@@ -102,12 +120,20 @@ def measure(case, options):
 
 def main():
     parser = turns.parser(__doc__, "sampler_steps_bench", CASES, 15)
-    parser.add_argument("--gigabytes", type=float, default=45, help="a second that one core reads and writes")
+    parser.add_argument(
+        "--gigabytes", type=float, default=45, help="a second that one core reads and writes"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
-    turns.measure_all("sampler_steps", options, CASES, lambda case: measure(case, options),
-                      f"microseconds of wall clock a step without the network, medians; times_lockstep: median of the ratios of each round, {turns.RATIO}",
-                      rounds=options.rounds, gigabytes_a_second=options.gigabytes)
+    turns.measure_all(
+        "sampler_steps",
+        options,
+        CASES,
+        lambda case: measure(case, options),
+        f"microseconds of wall clock a step without the network, medians; times_lockstep: median of the ratios of each round, {turns.RATIO}",
+        rounds=options.rounds,
+        gigabytes_a_second=options.gigabytes,
+    )
 
 
 if __name__ == "__main__":

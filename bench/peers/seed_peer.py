@@ -4,6 +4,7 @@ K_MAX whole forwards over all rows with masks, a break when no row is active (wh
 the seed did), AdamW (fused) at 1e-3 with weight decay 1e-4, gradients clipped at 1, autocast, and a GradScaler
 under float16. The network is the generator of golden numbers (tests/tasks/golden/make_seed_conv.py).
 """
+
 import re
 import sys
 from pathlib import Path
@@ -21,9 +22,13 @@ class Case:
     def __init__(self, name):
         found = re.fullmatch(r"c(\d+)-l(\d+)-e(\d+)-k(\d+)-b(\d+)", name)
         if not found:
-            sys.exit(f"no case: '{name}' (write c64-l9-e15-k6-b64: hidden_dim, layers, embedding, k_max, batch)")
+            sys.exit(
+                f"no case: '{name}' (write c64-l9-e15-k6-b64: hidden_dim, layers, embedding, k_max, batch)"
+            )
         self.name = name
-        self.channels, self.layers, self.embedding, self.k_max, self.batch = map(int, found.groups())
+        self.channels, self.layers, self.embedding, self.k_max, self.batch = map(
+            int, found.groups()
+        )
 
     def with_batch(self, batch):
         return Case(re.sub(r"\d+$", str(batch), self.name))
@@ -42,13 +47,22 @@ class Peer:
         self.net = Net(sizes.channels, sizes.layers, 3, 8, sizes.embedding).to(device)
         self.forward = torch.compile(self.net, mode=mode) if compiled else self.net
         self.sequences = make_sequences(sizes.batch).to(device)
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-3, weight_decay=1e-4, fused=True)
-        self.scaler = torch.amp.GradScaler(self.device.type) if autocast == torch.float16 and self.device.type == "cuda" else None
+        self.optimizer = torch.optim.AdamW(
+            self.net.parameters(), lr=1e-3, weight_decay=1e-4, fused=True
+        )
+        self.scaler = (
+            torch.amp.GradScaler(self.device.type)
+            if autocast == torch.float16 and self.device.type == "cuda"
+            else None
+        )
         self.flops = 0
 
     def windows(self):
         k_max, rows = self.case.k_max, self.case.batch
-        return (torch.randint(0, 81 - k_max, (rows,), device=self.device), torch.randint(1, k_max + 1, (rows,), device=self.device))
+        return (
+            torch.randint(0, 81 - k_max, (rows,), device=self.device),
+            torch.randint(1, k_max + 1, (rows,), device=self.device),
+        )
 
     def loss(self, start, count):
         rows = torch.arange(len(self.sequences), device=self.device)
@@ -65,16 +79,24 @@ class Peer:
             position = changed.float().argmax(1)
             value = target.view(-1, 81)[rows, position].long()
             position_logits, value_logits = self.forward(now, t)
-            position_logits = position_logits.float().masked_fill(now.view(-1, 81) != 0, float("-inf"))
-            total = total + F.cross_entropy(position_logits[active], position[active], reduction="sum")
-            total = total + F.cross_entropy(value_logits.float()[active], value[active], reduction="sum")
+            position_logits = position_logits.float().masked_fill(
+                now.view(-1, 81) != 0, float("-inf")
+            )
+            total = total + F.cross_entropy(
+                position_logits[active], position[active], reduction="sum"
+            )
+            total = total + F.cross_entropy(
+                value_logits.float()[active], value[active], reduction="sum"
+            )
             now = target
             self.flops += 3 * self.case.forward_flops() * len(rows)
         return total / count.sum()
 
     def step(self):
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
+        with torch.autocast(
+            self.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None
+        ):
             loss = self.loss(*self.windows())
         if self.scaler:
             self.scaler.scale(loss).backward()

@@ -14,15 +14,15 @@ The peers run the seed's own loop: K_MAX whole forwards with masks, AdamW (fused
 compiles the forward itself (the seed compiled a wrapper that its loss never called), without caches of earlier
 compilations.
 """
+
 import os
 import sys
 import tempfile
 
 os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 
-import torch  # noqa: E402
-
 import seed_peer  # noqa: E402
+import torch  # noqa: E402
 import turns  # noqa: E402
 
 # Name of a case (C, L, E, K, batch): why.
@@ -57,15 +57,19 @@ def measure(case, options, roofs):
         runs["compile"] = turns.Stepper(lambda: seed_peer.Peer(case, "cpu", compiled=True))
     if not options.no_bf16 and case == "c128-l8-e0-k1-b256":
         runs["lockstep bf16"] = lockstep(options, case, "--compute", "bf16")
-        runs["eager bf16"] = turns.Stepper(lambda: seed_peer.Peer(case, "cpu", autocast=torch.bfloat16))
+        runs["eager bf16"] = turns.Stepper(
+            lambda: seed_peer.Peer(case, "cpu", autocast=torch.bfloat16)
+        )
     warm_up = {name: run.start() for name, run in runs.items()}
     out["rounds"] = options.rounds if small else max(3, options.rounds // 2)
     times = turns.take_turns(runs, out["rounds"])
     for name, run in runs.items():
         run.stop()
         flops = sorted(times[name]["flops"])[out["rounds"] // 2]
-        out[name] = turns.step_row(times, name, "lockstep", flops, roofs) | {"first_two_steps_seconds": round(warm_up[name], 2),
-                                                                             "gflop": round(flops / 1e9, 1)}
+        out[name] = turns.step_row(times, name, "lockstep", flops, roofs) | {
+            "first_two_steps_seconds": round(warm_up[name], 2),
+            "gflop": round(flops / 1e9, 1),
+        }
     return out
 
 
@@ -76,8 +80,14 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     roofs = turns.roofs_of(options.programs)
-    turns.measure_all("seed_step", options, CASES, lambda case: measure(case, options, roofs),
-                      f"seconds a step, medians; times_lockstep: median over rounds of the ratio to lockstep's step, {turns.RATIO}", roofs=roofs)
+    turns.measure_all(
+        "seed_step",
+        options,
+        CASES,
+        lambda case: measure(case, options, roofs),
+        f"seconds a step, medians; times_lockstep: median over rounds of the ratio to lockstep's step, {turns.RATIO}",
+        roofs=roofs,
+    )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ the compiled forward are compared with the eager one's on the same weights, with
 is float16 autocast without GradScaler, so eager / eager_unscaled is what scaling costs. G9: --until N runs N steps and
 prints the seconds since the process was started, compilation included; no cache of earlier compilations is used.
 """
+
 import json
 import os
 import statistics
@@ -22,20 +23,23 @@ import time
 
 os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 
-import torch  # noqa: E402
-
 import seed_peer  # noqa: E402
+import torch  # noqa: E402
 from device_clock import Stopwatch, seconds_since_exec, step_options, synchronise  # noqa: E402
 
 G1 = [f"c{c}-l{layers}-e0-k5-b{b}" for c in (64, 128) for layers in (4, 8) for b in (1, 8, 32, 256)]
 AMP = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": None}
 VARIANTS = ("eager", "compile", "eager_unscaled")
-TOLERANCE = 1e-3  # relative, of loss and gradient norm, float32: other kernels, other order of additions
+TOLERANCE = (
+    1e-3  # relative, of loss and gradient norm, float32: other kernels, other order of additions
+)
 
 
 def make_peer(case, options, variant, amp):
     mode = "reduce-overhead" if options.device == "cuda" else None
-    peer = seed_peer.Peer(case, options.device, compiled=variant == "compile", mode=mode, autocast=amp)
+    peer = seed_peer.Peer(
+        case, options.device, compiled=variant == "compile", mode=mode, autocast=amp
+    )
     if variant == "eager_unscaled":
         peer.scaler = None
     return peer
@@ -50,7 +54,10 @@ def gate(case, options):
         windows = peer.windows()
         loss = peer.loss(*windows)
         loss.backward()
-        found[variant] = (loss.item(), torch.nn.utils.get_total_norm([p.grad for p in peer.net.parameters()]).item())
+        found[variant] = (
+            loss.item(),
+            torch.nn.utils.get_total_norm([p.grad for p in peer.net.parameters()]).item(),
+        )
     apart = max(abs(a / b - 1) for a, b in zip(found["compile"], found["eager"]))
     if not apart <= TOLERANCE:
         sys.exit(f"{case}: eager and compiled differ by {apart:.1e}: {found}; nothing was timed")
@@ -78,8 +85,15 @@ def timed(case, options, variant):
             for _ in range(options.steps):
                 loss = step(peer, variant)
         seconds.append(watch.seconds / options.steps)
-    return {"milliseconds": 1e3 * statistics.median(seconds), "fastest": 1e3 * min(seconds), "slowest": 1e3 * max(seconds),
-            "first_step_seconds": round(first, 3), "rounds": options.rounds, "steps_a_round": options.steps, "loss": loss.item()}
+    return {
+        "milliseconds": 1e3 * statistics.median(seconds),
+        "fastest": 1e3 * min(seconds),
+        "slowest": 1e3 * max(seconds),
+        "first_step_seconds": round(first, 3),
+        "rounds": options.rounds,
+        "steps_a_round": options.steps,
+        "loss": loss.item(),
+    }
 
 
 def until(case, options, variant):
@@ -87,27 +101,64 @@ def until(case, options, variant):
     for _ in range(options.until):
         loss = step(peer, variant)
     synchronise(options.device)
-    return {"steps": options.until, "seconds_since_exec": round(seconds_since_exec(), 3), "loss": loss.item()}
+    return {
+        "steps": options.until,
+        "seconds_since_exec": round(seconds_since_exec(), 3),
+        "loss": loss.item(),
+    }
 
 
 def say(line, options):
-    print(json.dumps(line) if options.json else "  ".join(f"{key} {value}" for key, value in line.items()), flush=True)
+    print(
+        json.dumps(line)
+        if options.json
+        else "  ".join(f"{key} {value}" for key, value in line.items()),
+        flush=True,
+    )
 
 
 def main():
-    options = step_options(__doc__, "c64-l4-e0-k5-b8 and the like; default: the 16 of G1", VARIANTS, "default: eager and compile", AMP, "fp16",
-                           "default: fp16 with GradScaler on a GPU, as the seed; fp32 on a CPU", "sequences")
+    options = step_options(
+        __doc__,
+        "c64-l4-e0-k5-b8 and the like; default: the 16 of G1",
+        VARIANTS,
+        "default: eager and compile",
+        AMP,
+        "fp16",
+        "default: fp16 with GradScaler on a GPU, as the seed; fp32 on a CPU",
+        "sequences",
+    )
     name = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
-    facts = {"bench": "sudoku_step_gpu", "device": name, "torch": torch.__version__, "amp": options.amp}
+    facts = {
+        "bench": "sudoku_step_gpu",
+        "device": name,
+        "torch": torch.__version__,
+        "amp": options.amp,
+    }
     for case in options.case or G1:
         if options.check:
-            say(facts | {"case": case, "amp": "fp32"} | make_peer(case, options, "eager", None).check(options.check), options)
+            say(
+                facts
+                | {"case": case, "amp": "fp32"}
+                | make_peer(case, options, "eager", None).check(options.check),
+                options,
+            )
             continue
         variants = options.variant or ("eager", "compile")
-        agreement = {"eager_and_compiled_differ_by": gate(case, options)} if "compile" in variants and not options.until else {}
+        agreement = (
+            {"eager_and_compiled_differ_by": gate(case, options)}
+            if "compile" in variants and not options.until
+            else {}
+        )
         for variant in variants:
             run = until if options.until else timed
-            say(facts | {"case": case, "variant": variant} | run(case, options, variant) | agreement, options)
+            say(
+                facts
+                | {"case": case, "variant": variant}
+                | run(case, options, variant)
+                | agreement,
+                options,
+            )
             torch.compiler.reset()
 
 

@@ -9,6 +9,7 @@ machine hits all alike. Medians over rounds, and medians of the ratios of each r
 seconds. Before anything is timed, loss and gradient norm for the same weights, pictures, times and noise are
 compared. Beside the times stand the operations of a step and the least time they can take at this machine's roof.
 """
+
 import os
 import sys
 import tempfile
@@ -16,7 +17,6 @@ import tempfile
 os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 
 import torch  # noqa: E402
-
 import turns  # noqa: E402
 import unet_peer  # noqa: E402
 
@@ -42,11 +42,17 @@ def gate(case, ours):
 def measure(case, options, roofs):
     runs = {"lockstep": lockstep(options, case)}
     out = {"rounds": options.rounds, "agreement": gate(case, runs["lockstep"])}
-    runs |= {"lucidrains": trainer(case), "lucidrains channels_last": trainer(case, channels_last=True)}
+    runs |= {
+        "lucidrains": trainer(case),
+        "lucidrains channels_last": trainer(case, channels_last=True),
+    }
     if not options.no_compile:
         runs["lucidrains compiled"] = trainer(case, compiled=True)
     if not options.no_bf16:
-        runs |= {"lockstep bf16": lockstep(options, case, "bf16"), "lucidrains bf16": trainer(case, amp=torch.bfloat16)}
+        runs |= {
+            "lockstep bf16": lockstep(options, case, "bf16"),
+            "lucidrains bf16": trainer(case, amp=torch.bfloat16),
+        }
     warm_up = {name: run.start() for name, run in runs.items()}
     flops = runs["lucidrains"].peer.flops
     out["gflop"] = round(flops / 1e9, 1)
@@ -54,7 +60,9 @@ def measure(case, options, roofs):
     for name, run in runs.items():
         run.stop()
         base = "lockstep bf16" if "bf16" in name else "lockstep"
-        out[name] = turns.step_row(times, name, base, flops, roofs) | {"first_two_steps_seconds": round(warm_up[name], 2)}
+        out[name] = turns.step_row(times, name, base, flops, roofs) | {
+            "first_two_steps_seconds": round(warm_up[name], 2)
+        }
     return out
 
 
@@ -65,9 +73,14 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     roofs = turns.roofs_of(options.programs)
-    turns.measure_all("unet_step", options, CASES, lambda case: measure(case, options, roofs),
-                      f"seconds a step, medians; times_lockstep: median over rounds of the ratio to lockstep's step of that precision, {turns.RATIO}",
-                      roofs=roofs)
+    turns.measure_all(
+        "unet_step",
+        options,
+        CASES,
+        lambda case: measure(case, options, roofs),
+        f"seconds a step, medians; times_lockstep: median over rounds of the ratio to lockstep's step of that precision, {turns.RATIO}",
+        roofs=roofs,
+    )
 
 
 if __name__ == "__main__":

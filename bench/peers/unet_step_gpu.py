@@ -14,6 +14,7 @@ every ten updates. Variants: eager, flash (flash_attn, eager), compile (mode max
 with mode reduce-overhead). Steps are timed with CUDA events around --steps of them, medians over --rounds. Before that,
 loss and gradient norm of each variant are compared with the eager ones on the same weights, in float32.
 """
+
 import json
 import os
 import statistics
@@ -23,14 +24,19 @@ import time
 os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 
 import torch  # noqa: E402
-
 import unet_peer  # noqa: E402
 from device_clock import Stopwatch, seconds_since_exec, step_options, synchronise  # noqa: E402
 
 G2 = [f"d64-s32-b{batch}-a2" for batch in (16, 64, 512)]
-VARIANTS = {"eager": {}, "flash": {"flash": True}, "compile": {"compiled": True, "mode": "max-autotune-no-cudagraphs"},
-            "graphs": {"compiled": True, "mode": "reduce-overhead"}}
-TOLERANCE = 1e-3  # relative, of loss and gradient norm, float32: other kernels, other order of additions
+VARIANTS = {
+    "eager": {},
+    "flash": {"flash": True},
+    "compile": {"compiled": True, "mode": "max-autotune-no-cudagraphs"},
+    "graphs": {"compiled": True, "mode": "reduce-overhead"},
+}
+TOLERANCE = (
+    1e-3  # relative, of loss and gradient norm, float32: other kernels, other order of additions
+)
 
 
 def make_trainer(case, options, variant, amp):
@@ -49,8 +55,13 @@ def gate(case, options, variant):
         trainer = make_trainer(small, options, name, None)
         generator = torch.Generator().manual_seed(7)
         shape = (min(sizes.batch, 16), 3, sizes.size, sizes.size)
-        found.append(trainer.loss_and_norm(torch.rand(shape, generator=generator) * 2 - 1,
-                                           torch.randint(0, 1000, shape[:1], generator=generator), torch.randn(shape, generator=generator)))
+        found.append(
+            trainer.loss_and_norm(
+                torch.rand(shape, generator=generator) * 2 - 1,
+                torch.randint(0, 1000, shape[:1], generator=generator),
+                torch.randn(shape, generator=generator),
+            )
+        )
         torch.compiler.reset()
     apart = max(abs(found[1][key] / found[0][key] - 1) for key in found[0])
     if not apart <= TOLERANCE:
@@ -83,9 +94,17 @@ def timed(case, options, variant):
         seconds.append(watch.seconds / options.steps)
     median = statistics.median(seconds)
     images = trainer.case.batch * trainer.case.accumulate
-    out = {"milliseconds": 1e3 * median, "fastest": 1e3 * min(seconds), "slowest": 1e3 * max(seconds), "images_per_second": images / median,
-           "tflops": trainer.flops / median / 1e12, "first_step_seconds": round(first, 3), "rounds": options.rounds,
-           "steps_a_round": options.steps, "loss": float(loss)}
+    out = {
+        "milliseconds": 1e3 * median,
+        "fastest": 1e3 * min(seconds),
+        "slowest": 1e3 * max(seconds),
+        "images_per_second": images / median,
+        "tflops": trainer.flops / median / 1e12,
+        "first_step_seconds": round(first, 3),
+        "rounds": options.rounds,
+        "steps_a_round": options.steps,
+        "loss": float(loss),
+    }
     if options.device == "cuda":
         out["peak_megabytes"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
     return out
@@ -96,25 +115,62 @@ def until(case, options, variant):
     for _ in range(options.until):
         loss = step(trainer, variant)
     synchronise(options.device)
-    return {"steps": options.until, "seconds_since_exec": round(seconds_since_exec(), 3), "loss": float(loss)}
+    return {
+        "steps": options.until,
+        "seconds_since_exec": round(seconds_since_exec(), 3),
+        "loss": float(loss),
+    }
 
 
 def say(line, options):
-    print(json.dumps(line) if options.json else "  ".join(f"{key} {value}" for key, value in line.items()), flush=True)
+    print(
+        json.dumps(line)
+        if options.json
+        else "  ".join(f"{key} {value}" for key, value in line.items()),
+        flush=True,
+    )
 
 
 def main():
-    options = step_options(__doc__, "d64-s32-b16-a2 and the like; default: the three of G2", VARIANTS, "default: eager, flash and compile",
-                           unet_peer.AMP, "bf16", "default: bf16 on a GPU, fp32 on a CPU", "inputs")
+    options = step_options(
+        __doc__,
+        "d64-s32-b16-a2 and the like; default: the three of G2",
+        VARIANTS,
+        "default: eager, flash and compile",
+        unet_peer.AMP,
+        "bf16",
+        "default: bf16 on a GPU, fp32 on a CPU",
+        "inputs",
+    )
     name = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
-    facts = {"bench": "unet_step_gpu", "device": name, "torch": torch.__version__, "amp": options.amp}
+    facts = {
+        "bench": "unet_step_gpu",
+        "device": name,
+        "torch": torch.__version__,
+        "amp": options.amp,
+    }
     for case in options.case or G2:
         if options.check:
-            say(facts | {"case": case, "amp": "fp32"} | make_trainer(case, options, "eager", None).check(options.check), options)
+            say(
+                facts
+                | {"case": case, "amp": "fp32"}
+                | make_trainer(case, options, "eager", None).check(options.check),
+                options,
+            )
             continue
         for variant in options.variant or ("eager", "flash", "compile"):
-            agreement = {} if options.until or variant == "eager" else {"differs_from_eager_by": gate(case, options, variant)}
-            say(facts | {"case": case, "variant": variant} | (until if options.until else timed)(case, options, variant) | agreement, options)
+            agreement = (
+                {}
+                if options.until or variant == "eager"
+                else {"differs_from_eager_by": gate(case, options, variant)}
+            )
+            say(
+                facts
+                | {"case": case, "variant": variant}
+                | (until if options.until else timed)(case, options, variant)
+                | agreement,
+                options,
+            )
             torch.compiler.reset()
 
 

@@ -87,10 +87,11 @@ struct ChoiceList {
 };
 
 using FieldValue =
-    std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*, std::vector<double>*,
-                 std::vector<std::string>*, std::optional<int64_t>*, std::optional<double>*,
-                 std::optional<std::string>*, Auto<int64_t>*, Auto<bool>*, Auto<double>*, OneOrList<int64_t>*,
-                 OneOrList<bool>*, Choice*, ChoiceList, Section, SectionList>;
+    std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*,
+                 std::vector<double>*, std::vector<std::string>*, std::optional<int64_t>*,
+                 std::optional<double>*, std::optional<std::string>*, Auto<int64_t>*, Auto<bool>*,
+                 Auto<double>*, OneOrList<int64_t>*, OneOrList<bool>*, Choice*, ChoiceList, Section,
+                 SectionList>;
 
 struct Field {
   std::string name;
@@ -127,7 +128,8 @@ class FieldVisitor {
     field({name, wrap(value), {{}, std::move(one_of.words)}, doc});
   }
   // A list of choices from one table.
-  void operator()(const char* name, std::vector<Choice>& items, const KindList& kinds, const char* doc = "") {
+  void operator()(const char* name, std::vector<Choice>& items, const KindList& kinds,
+                  const char* doc = "") {
     field({name, ChoiceList{&kinds, &items}, {}, doc});
   }
 
@@ -179,8 +181,8 @@ class KindList {
       if (row.name == name) return &row;
     return nullptr;
   }
-  // Adds the rows of another list, behind those that are there. Of equal names the first stays: lists
-  // that share a kind must give it the same options.
+  // Adds the rows of another list, behind those that are there. Of equal names the first stays:
+  // lists that share a kind must give it the same options.
   void append(const KindList& more) {
     for (const Kind& row : more.rows()) {
       if (find(row.name) != nullptr) continue;

@@ -4,13 +4,14 @@
 
 #include <fmt/format.h>
 
-#include "core/files.h"
 #include "core/config/yaml_parse.h"
+#include "core/files.h"
 
 namespace lockstep {
 namespace {
 
-constexpr size_t kMaxFiles = 64;  // read for one config, so that files that include each other twice stay cheap
+constexpr size_t kMaxFiles =
+    64;  // read for one config, so that files that include each other twice stay cheap
 constexpr size_t kMaxFileBytes = (size_t{1} << 20) + 3;
 
 // One config being read: the chain of files that are open, and how many were read in all.
@@ -49,23 +50,26 @@ class Reading {
       if (value.type == Node::Type::kNull) return {};
       if (value.type == Node::Type::kScalar) return {std::move(value)};
       if (value.type == Node::Type::kSequence) return std::move(value.items);
-      throw ConfigError("'include' must be a file name or a list of them", "write include: shared.yaml", value.place);
+      throw ConfigError("'include' must be a file name or a list of them",
+                        "write include: shared.yaml", value.place);
     }
     return {};
   }
 
   Node included(const Node& entry, const std::string& from) {
     if (entry.type != Node::Type::kScalar || entry.scalar.empty())
-      throw ConfigError("'include' must be a file name or a list of them", "write include: shared.yaml", entry.place);
+      throw ConfigError("'include' must be a file name or a list of them",
+                        "write include: shared.yaml", entry.place);
     const fs::path path = (fs::path(from).parent_path() / entry.scalar).lexically_normal();
     std::error_code failed;
     if (!fs::is_regular_file(path, failed))
       throw ConfigError(fmt::format("included file '{}' does not exist", path.string()),
-                        "paths of 'include' start at the folder of the file that includes", entry.place);
+                        "paths of 'include' start at the folder of the file that includes",
+                        entry.place);
     const std::string canonical = fs::weakly_canonical(path, failed).string();
     if (std::find(chain_.begin(), chain_.end(), canonical) != chain_.end())
-      throw ConfigError(fmt::format("'{}' includes itself", path.string()), "remove one 'include' of the circle",
-                        entry.place);
+      throw ConfigError(fmt::format("'{}' includes itself", path.string()),
+                        "remove one 'include' of the circle", entry.place);
     if (++files_ > kMaxFiles)
       throw ConfigError(fmt::format("more than {} included files", kMaxFiles), "", entry.place);
     return file(path.string());
@@ -77,14 +81,16 @@ class Reading {
 
 bool changes_kind(const Node& base, const Node& over) {
   const Node *old_kind = base.find("kind"), *new_kind = over.find("kind");
-  return new_kind != nullptr && new_kind->type == Node::Type::kScalar &&
-         old_kind != nullptr && old_kind->scalar != new_kind->scalar;
+  return new_kind != nullptr && new_kind->type == Node::Type::kScalar && old_kind != nullptr &&
+         old_kind->scalar != new_kind->scalar;
 }
 
 }  // namespace
 
 Node parse_yaml_file(const std::string& path) { return Reading().file(path); }
-Node parse_yaml_text(const std::string& text, const std::string& name) { return Reading().document(text, name); }
+Node parse_yaml_text(const std::string& text, const std::string& name) {
+  return Reading().document(text, name);
+}
 
 void expand_shorthand(Node& node) {
   if (node.type != Node::Type::kScalar) return;
@@ -100,7 +106,8 @@ void expand_shorthand(Node& node) {
 void overlay(Node& base, Node over) {
   if (over.type == Node::Type::kMap) expand_shorthand(base);
   if (base.type != Node::Type::kMap || over.type != Node::Type::kMap || changes_kind(base, over)) {
-    if (over.type != Node::Type::kNull || base.type == Node::Type::kNull || !over.source.empty()) base = std::move(over);
+    if (over.type != Node::Type::kNull || base.type == Node::Type::kNull || !over.source.empty())
+      base = std::move(over);
     return;
   }
   for (size_t i = 0; i < over.entries.size(); ++i) {

@@ -23,15 +23,18 @@ class Table : public KindList {
   template <class OptionsStruct, class Make>
   void add(std::string name, std::string doc, Make make) {
     if (find(name) != nullptr) throw ConfigError(what_ + " '" + name + "' is defined twice");
-    rows_.push_back({std::move(name), std::move(doc), [] { return std::make_unique<OptionsOf<OptionsStruct>>(); }});
+    rows_.push_back({std::move(name), std::move(doc),
+                     [] { return std::make_unique<OptionsOf<OptionsStruct>>(); }});
     makers_.push_back([make](const Options& options, Args... args) -> std::unique_ptr<Interface> {
-      return make(dynamic_cast<const OptionsOf<OptionsStruct>&>(options).value, std::forward<Args>(args)...);
+      return make(dynamic_cast<const OptionsOf<OptionsStruct>&>(options).value,
+                  std::forward<Args>(args)...);
     });
   }
 
   std::unique_ptr<Interface> make(const Choice& choice, Args... args) const {
     for (size_t i = 0; i < rows_.size(); ++i)
-      if (rows_[i].name == choice.kind) return makers_[i](*choice.options, std::forward<Args>(args)...);
+      if (rows_[i].name == choice.kind)
+        return makers_[i](*choice.options, std::forward<Args>(args)...);
     throw ConfigError("unknown " + what_ + " '" + choice.kind + "'");
   }
 

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "core/text_lines.h"
 #include "core/config/yaml_parse.h"
+#include "core/text_lines.h"
 
 namespace lockstep {
 namespace {
@@ -34,7 +34,9 @@ class OverrideParser {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& fact, const std::string& help) const { fail_at(at_, fact, help); }
+  [[noreturn]] void fail(const std::string& fact, const std::string& help) const {
+    fail_at(at_, fact, help);
+  }
   [[noreturn]] void fail_at(size_t at, const std::string& fact, const std::string& help) const {
     throw ConfigError(fact, help, place(at));
   }
@@ -53,8 +55,9 @@ class OverrideParser {
 
   void check() const {
     if (text_.size() > kLongestOverride)
-      throw ConfigError(fmt::format("an override of {} bytes, more than {}", text_.size(), kLongestOverride),
-                        "write the value into a file", {"command line"});
+      throw ConfigError(
+          fmt::format("an override of {} bytes, more than {}", text_.size(), kLongestOverride),
+          "write the value into a file", {"command line"});
     for (size_t i = 0, length = 0; i < text_.size(); i += length) {
       length = utf8_length(text_, i);
       if (length == 0) fail_at(i, "not valid UTF-8", kGrammar);
@@ -78,11 +81,13 @@ class OverrideParser {
     std::vector<std::pair<std::string, size_t>> keys;
     do {
       const size_t begin = at_;
-      while (std::isalnum(static_cast<unsigned char>(peek())) || peek() == '_' || peek() == '-') ++at_;
+      while (std::isalnum(static_cast<unsigned char>(peek())) || peek() == '_' || peek() == '-')
+        ++at_;
       if (at_ == begin) fail("a key is missing here", kGrammar);
       keys.emplace_back(text_.substr(begin, at_ - begin), begin);
     } while (accept("."));
-    if (keys.size() > static_cast<size_t>(kDeepestOverride)) fail("a key of too many parts", kGrammar);
+    if (keys.size() > static_cast<size_t>(kDeepestOverride))
+      fail("a key of too many parts", kGrammar);
     return keys;
   }
 
@@ -90,17 +95,20 @@ class OverrideParser {
     skip_spaces();
     const size_t begin = at_;
     const char first = peek();
-    Node node = first == '[' || first == '{' || first == '\'' || first == '"' ? parse_value(0) : parse_word(false);
+    Node node = first == '[' || first == '{' || first == '\'' || first == '"' ? parse_value(0)
+                                                                              : parse_word(false);
     skip_spaces();
     if (at_ < text_.size())
       fail(fmt::format("'{}' behind the value", text_.substr(at_, 1)),
-           text_[at_] == ',' ? "write [1, 2] for a list, or put the text in quotes" : "put the text in quotes");
+           text_[at_] == ',' ? "write [1, 2] for a list, or put the text in quotes"
+                             : "put the text in quotes");
     node.place = place(begin);
     return node;
   }
 
   Node parse_value(int depth) {
-    if (depth > kDeepestOverride) fail(fmt::format("nested deeper than {} levels", kDeepestOverride), "");
+    if (depth > kDeepestOverride)
+      fail(fmt::format("nested deeper than {} levels", kDeepestOverride), "");
     skip_spaces();
     if (peek() == '[') return parse_list(depth);
     if (peek() == '{') return parse_map(depth);
@@ -122,15 +130,18 @@ class OverrideParser {
   Node parse_map(int depth) {
     Node node = make(Node::Type::kMap, at_++);
     for (skip_spaces(); !accept("}"); skip_spaces()) {
-      if (!node.entries.empty() && !accept(",")) fail("'}' or ',' is missing here", "write {a: 1, b: 2}");
+      if (!node.entries.empty() && !accept(","))
+        fail("'}' or ',' is missing here", "write {a: 1, b: 2}");
       skip_spaces();
       const size_t begin = at_;
-      while (std::isalnum(static_cast<unsigned char>(peek())) || peek() == '_' || peek() == '-') ++at_;
+      while (std::isalnum(static_cast<unsigned char>(peek())) || peek() == '_' || peek() == '-')
+        ++at_;
       const std::string key = text_.substr(begin, at_ - begin);
       if (key.empty()) fail("a key is missing here", "write {a: 1, b: 2}");
       skip_spaces();
       if (!accept(":")) fail("':' is missing here", "write {a: 1, b: 2}");
-      if (node.find(key) != nullptr) fail_at(begin, fmt::format("key '{}' is given twice", key), "keep one");
+      if (node.find(key) != nullptr)
+        fail_at(begin, fmt::format("key '{}' is given twice", key), "keep one");
       skip_spaces();
       node.key_places.push_back(place(begin));
       node.entries.emplace_back(key, parse_value(depth + 1));
@@ -145,10 +156,13 @@ class OverrideParser {
     const char quote = text_[at_++];
     node.quoted = true;
     for (; at_ < text_.size() && text_[at_] != quote; ++at_) {
-      if (text_[at_] == '\\' && at_ + 1 < text_.size() && (text_[at_ + 1] == quote || text_[at_ + 1] == '\\')) ++at_;
+      if (text_[at_] == '\\' && at_ + 1 < text_.size() &&
+          (text_[at_ + 1] == quote || text_[at_ + 1] == '\\'))
+        ++at_;
       node.scalar += text_[at_];
     }
-    if (at_ >= text_.size()) fail_at(begin, "the quote is not closed", "close it, or escape it with a backslash");
+    if (at_ >= text_.size())
+      fail_at(begin, "the quote is not closed", "close it, or escape it with a backslash");
     ++at_;
     return node;
   }
@@ -160,20 +174,25 @@ class OverrideParser {
     size_t kept = 0;  // length without trailing spaces
     for (; at_ < text_.size(); ++at_) {
       char c = text_[at_];
-      const bool escaped = c == '\\' && at_ + 1 < text_.size() && std::string_view("\\()[]{}:=, ~+'\"").find(text_[at_ + 1]) != std::string_view::npos;
+      const bool escaped =
+          c == '\\' && at_ + 1 < text_.size() &&
+          std::string_view("\\()[]{}:=, ~+'\"").find(text_[at_ + 1]) != std::string_view::npos;
       if (escaped) c = text_[++at_];
       if (!escaped && std::string_view("[]{},").find(c) != std::string_view::npos) break;
       node.scalar += c;
       if (c != ' ' || escaped) kept = node.scalar.size();
     }
     node.scalar.resize(kept);
-    if (inside && kept == 0) fail(at_ < text_.size() ? "a value is missing here" : "the value ends too early", "close the bracket");
+    if (inside && kept == 0)
+      fail(at_ < text_.size() ? "a value is missing here" : "the value ends too early",
+           "close the bracket");
     if (kept == 0 || (node.scalar == "null" && at_ - begin >= 4)) node.type = Node::Type::kNull;
     return node;
   }
 
   // Walks to the last key, making maps on the way, and puts `value` there.
-  void set(Node& root, const std::vector<std::pair<std::string, size_t>>& keys, Node value, bool removes) {
+  void set(Node& root, const std::vector<std::pair<std::string, size_t>>& keys, Node value,
+           bool removes) {
     Node* node = &root;
     if (node->type == Node::Type::kNull) node->type = Node::Type::kMap;
     for (size_t i = 0; i < keys.size(); ++i) {
@@ -187,12 +206,15 @@ class OverrideParser {
       node = &child(*node, key, at);
     }
     if (removes) *node = Node{};
-    if (value.type == Node::Type::kMap) overlay(*node, std::move(value));
-    else *node = std::move(value);
+    if (value.type == Node::Type::kMap)
+      overlay(*node, std::move(value));
+    else
+      *node = std::move(value);
   }
 
   Node& child(Node& parent, const std::string& key, size_t at) {
-    const bool number = std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isdigit(c); });
+    const bool number =
+        std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isdigit(c); });
     if (parent.type == Node::Type::kNull) {  // so far the default
       parent = make(number ? Node::Type::kSequence : Node::Type::kMap, at);
     }
@@ -209,11 +231,14 @@ class OverrideParser {
   }
 
   size_t list_index(const Node& list, const std::string& key, size_t at, size_t end) const {
-    const bool number = std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isdigit(c); });
-    if (!number) fail_at(at, fmt::format("'{}' in a list", key), "name an element by its number, from 0");
+    const bool number =
+        std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isdigit(c); });
+    if (!number)
+      fail_at(at, fmt::format("'{}' in a list", key), "name an element by its number, from 0");
     const size_t index = key.size() > 6 ? end : std::stoul(key);
     if (index >= end)
-      fail_at(at, fmt::format("element {} of a list of {}", key, list.items.size()), "elements count from 0");
+      fail_at(at, fmt::format("element {} of a list of {}", key, list.items.size()),
+              "elements count from 0");
     return index;
   }
 

@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "core/config/config_node.h"
-#include "core/json_text.h"
 #include "core/config/print_tree.h"
+#include "core/json_text.h"
 
 namespace lockstep {
 namespace {
@@ -29,11 +29,13 @@ class YamlWriter {
     constexpr size_t kWidest = 100;  // longer lists take a line an element
     if (node.type == Printed::Type::kLeaf && node.yaml.size() > kWidest && node.items.size() > 1) {
       line("", node.path);
-      for (const std::string& item : node.items) out_ += std::string(indent + 2, ' ') + "- " + item + "\n";
+      for (const std::string& item : node.items)
+        out_ += std::string(indent + 2, ' ') + "- " + item + "\n";
       return;
     }
     if (node.type == Printed::Type::kLeaf) return line(" " + node.yaml, node.path);
-    if (node.children.empty()) return line(node.type == Printed::Type::kMap ? " {}" : " []", node.path);
+    if (node.children.empty())
+      return line(node.type == Printed::Type::kMap ? " {}" : " []", node.path);
     out_ += "\n";
     if (node.type == Printed::Type::kMap) return map(node, indent + 2, false);
     for (const Printed& element : node.children) {
@@ -51,7 +53,8 @@ class YamlWriter {
     if (sources_ != nullptr) {
       const auto source = sources_->find(path);
       std::string where = source == sources_->end() ? "default" : source->second;
-      std::replace_if(where.begin(), where.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
+      std::replace_if(
+          where.begin(), where.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
       out_ += "  # " + where;
     }
     out_ += "\n";
@@ -87,7 +90,8 @@ std::string print_yaml(const std::function<void(FieldVisitor&)>& visit, const So
   return writer.take();
 }
 
-std::string print_json(const std::function<void(FieldVisitor&)>& visit, const std::vector<std::string>& skip) {
+std::string print_json(const std::function<void(FieldVisitor&)>& visit,
+                       const std::vector<std::string>& skip) {
   std::string out;
   write_json(print_fields(visit), skip, out);
   return out;

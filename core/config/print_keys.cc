@@ -20,9 +20,12 @@ class KeyList {
   // `kind` is put before the doc of keys that only one kind of a choice has.
   void map(const Printed& node, const std::string& kind, int depth) {
     for (const Printed& child : node.children) {
-      if (child.kinds != nullptr) choice(child, depth);
-      else if (child.type == Printed::Type::kMap) map(child, kind, depth);
-      else leaf(child, kind);
+      if (child.kinds != nullptr)
+        choice(child, depth);
+      else if (child.type == Printed::Type::kMap)
+        map(child, kind, depth);
+      else
+        leaf(child, kind);
       for (const Printed& element : child.sample) map(element, kind, depth);
     }
   }
@@ -30,10 +33,14 @@ class KeyList {
  private:
   void leaf(const Printed& node, const std::string& kind) {
     std::string limits;
-    if (!node.rule.words.empty()) limits = fmt::format("{}", fmt::join(node.rule.words, " | "));
-    else if (node.rule.range) limits = describe_range(*node.rule.range);
-    const std::string value = node.type == Printed::Type::kList ? (node.children.empty() ? "[]" : "[...]") : node.yaml;
-    rows.push_back({node.path, node.kind_name, value, limits, kind.empty() ? node.doc : "(" + kind + ") " + node.doc});
+    if (!node.rule.words.empty())
+      limits = fmt::format("{}", fmt::join(node.rule.words, " | "));
+    else if (node.rule.range)
+      limits = describe_range(*node.rule.range);
+    const std::string value =
+        node.type == Printed::Type::kList ? (node.children.empty() ? "[]" : "[...]") : node.yaml;
+    rows.push_back({node.path, node.kind_name, value, limits,
+                    kind.empty() ? node.doc : "(" + kind + ") " + node.doc});
   }
 
   // All kinds with their defaults; the chosen one with its values.
@@ -45,7 +52,8 @@ class KeyList {
     for (const Kind& row : node.kinds->rows()) names.push_back(row.name);
     const bool chosen = !is_list && !node.children.empty();
     const std::string current = chosen ? node.children[0].yaml : is_list ? "" : "null";
-    rows.push_back({path + ".kind", "choice", current, fmt::format("{}", fmt::join(names, " | ")), node.doc});
+    rows.push_back(
+        {path + ".kind", "choice", current, fmt::format("{}", fmt::join(names, " | ")), node.doc});
     if (depth >= kMaxDepth) return;
     for (const Kind& row : node.kinds->rows()) {
       Printed options;
@@ -70,7 +78,8 @@ std::string pad(const std::string& text, size_t width) {
 std::string print_keys(const std::function<void(FieldVisitor&)>& visit, const std::string& prefix) {
   KeyList list;
   list.map(print_fields(visit), "", 0);
-  std::erase_if(list.rows, [&](const Row& row) { return row.path.compare(0, prefix.size(), prefix) != 0; });
+  std::erase_if(list.rows,
+                [&](const Row& row) { return row.path.compare(0, prefix.size(), prefix) != 0; });
   constexpr size_t kWidest = 44;  // a long cell moves its own line only
   size_t widths[3] = {0, 0, 0};
   for (const Row& row : list.rows) {
@@ -80,7 +89,8 @@ std::string print_keys(const std::function<void(FieldVisitor&)>& visit, const st
   }
   std::string out;
   for (const Row& row : list.rows) {
-    std::string line = pad(row.path, widths[0]) + "  " + pad(row.type, widths[1]) + "  " + pad(row.value, widths[2]);
+    std::string line = pad(row.path, widths[0]) + "  " + pad(row.type, widths[1]) + "  " +
+                       pad(row.value, widths[2]);
     if (!row.limits.empty()) line += "  " + row.limits;
     if (!row.doc.empty()) line += "  # " + row.doc;
     line.erase(line.find_last_not_of(' ') + 1);

@@ -11,8 +11,8 @@ namespace lockstep {
 namespace {
 
 bool is_word_char(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '/' ||
-         c == '.' || c == '-';
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+         c == '/' || c == '.' || c == '-';
 }
 
 // Text that every YAML reader takes as the same string without quotes.
@@ -20,9 +20,12 @@ bool is_plain(const std::string& text) {
   static const char* const kTaken[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
   if (text.empty() || !std::all_of(text.begin(), text.end(), is_word_char)) return false;
   const char first = text[0];
-  if (!((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') || first == '_' || first == '/')) return false;
+  if (!((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') || first == '_' ||
+        first == '/'))
+    return false;
   std::string lower = text;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   return std::find(std::begin(kTaken), std::end(kTaken), lower) == std::end(kTaken);
 }
 
@@ -37,7 +40,9 @@ Text text_of(double value) {
   const std::string text = format_double(value);
   return {text, std::isfinite(value) ? text : quote_json(text)};
 }
-Text text_of(const std::string& value) { return {is_plain(value) ? value : quote_json(value), quote_json(value)}; }
+Text text_of(const std::string& value) {
+  return {is_plain(value) ? value : quote_json(value), quote_json(value)};
+}
 template <class T>
 Text text_of(const std::optional<T>& value) {
   return value ? text_of(*value) : Text{"null", "null"};
@@ -79,19 +84,56 @@ Text text_of(const OneOrList<T>& value) {
 
 template <class T>
 struct TypeWords;
-template <> struct TypeWords<bool> { static constexpr const char* kText = "true or false"; };
-template <> struct TypeWords<int64_t> { static constexpr const char* kText = "integer"; };
-template <> struct TypeWords<double> { static constexpr const char* kText = "number"; };
-template <> struct TypeWords<std::string> { static constexpr const char* kText = "text"; };
-template <class T> struct TypeWords<std::optional<T>> : TypeWords<T> {};
-template <> struct TypeWords<Auto<bool>> { static constexpr const char* kText = "auto, true or false"; };
-template <> struct TypeWords<Auto<int64_t>> { static constexpr const char* kText = "auto or integer"; };
-template <> struct TypeWords<Auto<double>> { static constexpr const char* kText = "auto or number"; };
-template <> struct TypeWords<OneOrList<bool>> { static constexpr const char* kText = "true or false, or a list"; };
-template <> struct TypeWords<OneOrList<int64_t>> { static constexpr const char* kText = "integer, or a list"; };
-template <> struct TypeWords<std::vector<int64_t>> { static constexpr const char* kText = "list of integers"; };
-template <> struct TypeWords<std::vector<double>> { static constexpr const char* kText = "list of numbers"; };
-template <> struct TypeWords<std::vector<std::string>> { static constexpr const char* kText = "list of texts"; };
+template <>
+struct TypeWords<bool> {
+  static constexpr const char* kText = "true or false";
+};
+template <>
+struct TypeWords<int64_t> {
+  static constexpr const char* kText = "integer";
+};
+template <>
+struct TypeWords<double> {
+  static constexpr const char* kText = "number";
+};
+template <>
+struct TypeWords<std::string> {
+  static constexpr const char* kText = "text";
+};
+template <class T>
+struct TypeWords<std::optional<T>> : TypeWords<T> {};
+template <>
+struct TypeWords<Auto<bool>> {
+  static constexpr const char* kText = "auto, true or false";
+};
+template <>
+struct TypeWords<Auto<int64_t>> {
+  static constexpr const char* kText = "auto or integer";
+};
+template <>
+struct TypeWords<Auto<double>> {
+  static constexpr const char* kText = "auto or number";
+};
+template <>
+struct TypeWords<OneOrList<bool>> {
+  static constexpr const char* kText = "true or false, or a list";
+};
+template <>
+struct TypeWords<OneOrList<int64_t>> {
+  static constexpr const char* kText = "integer, or a list";
+};
+template <>
+struct TypeWords<std::vector<int64_t>> {
+  static constexpr const char* kText = "list of integers";
+};
+template <>
+struct TypeWords<std::vector<double>> {
+  static constexpr const char* kText = "list of numbers";
+};
+template <>
+struct TypeWords<std::vector<std::string>> {
+  static constexpr const char* kText = "list of texts";
+};
 
 class TreePrinter final : public FieldVisitor {
  public:
@@ -108,7 +150,9 @@ class TreePrinter final : public FieldVisitor {
                    [&](Choice* choice) { print_choice(one, *choice); },
                    [&](const ChoiceList& list) {
                      one.kinds = list.kinds;
-                     print_list(one, list.items->size(), [&](size_t i, Printed& element) { print_choice(element, (*list.items)[i]); });
+                     print_list(one, list.items->size(), [&](size_t i, Printed& element) {
+                       print_choice(element, (*list.items)[i]);
+                     });
                    },
                    [&](const Section& section) { print_section(one, section.visit); },
                    [&](const SectionList& list) {

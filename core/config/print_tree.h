@@ -12,14 +12,14 @@ namespace lockstep {
 struct Printed {
   enum class Type { kLeaf, kMap, kList };
   Type type = Type::kLeaf;
-  std::string name, path;           // "lr", "optimizer.lr"; elements of a list are "0", "1" …
-  std::string yaml, json;           // of a leaf
-  std::vector<std::string> items;   // YAML of each element, if the leaf is a list
-  std::string kind_name, doc;       // type in words ("integer", "list of numbers" …)
+  std::string name, path;          // "lr", "optimizer.lr"; elements of a list are "0", "1" …
+  std::string yaml, json;          // of a leaf
+  std::vector<std::string> items;  // YAML of each element, if the leaf is a list
+  std::string kind_name, doc;      // type in words ("integer", "list of numbers" …)
   Rule rule;
   const KindList* kinds = nullptr;  // of a choice
   std::vector<Printed> children;
-  std::vector<Printed> sample;      // of an empty list of sections: one default element, for help
+  std::vector<Printed> sample;  // of an empty list of sections: one default element, for help
 };
 
 Printed print_fields(const std::function<void(FieldVisitor&)>& visit, const std::string& path = "");

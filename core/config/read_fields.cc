@@ -3,15 +3,17 @@
 #include <fmt/format.h>
 
 #include "core/config/config_node.h"
-#include "core/config/read_scalars.h"
 #include "core/config/overloaded.h"
+#include "core/config/read_scalars.h"
 
 namespace lockstep {
 namespace {
 
 using VisitFields = std::function<void(FieldVisitor&)>;
 
-std::string join(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
+std::string join(const std::string& path, const std::string& key) {
+  return path.empty() ? key : path + "." + key;
+}
 
 // The names of one list of fields.
 class Names final : public FieldVisitor {
@@ -44,8 +46,8 @@ std::string kinds_with(const Owner& owner, const std::string& key) {
   return found;
 }
 
-[[noreturn]] void refuse_key(const Node& node, size_t i, std::vector<std::string> known, const std::string& path,
-                             const Owner& owner) {
+[[noreturn]] void refuse_key(const Node& node, size_t i, std::vector<std::string> known,
+                             const std::string& path, const Owner& owner) {
   const std::string& key = node.entries[i].first;
   std::string fact = fmt::format("unknown key '{}'", join(path, key)), help;
   if (owner.kinds != nullptr) {
@@ -56,7 +58,8 @@ std::string kinds_with(const Owner& owner, const std::string& key) {
   }
   const std::string nearest = nearest_word(key, known);
   if (!nearest.empty()) help += fmt::format("did you mean '{}'? ", nearest);
-  help += known.empty() ? "no keys are known here" : "known keys here: " + fmt::format("{}", fmt::join(known, ", "));
+  help += known.empty() ? "no keys are known here"
+                        : "known keys here: " + fmt::format("{}", fmt::join(known, ", "));
   throw ConfigError(fact, help, node.key_places[i]);
 }
 
@@ -67,7 +70,8 @@ const Node& null_node() {
 
 class Reader final : public FieldVisitor {
  public:
-  Reader(const Node& node, const std::string& path, Sources* sources) : node_(node), path_(path), sources_(sources) {}
+  Reader(const Node& node, const std::string& path, Sources* sources)
+      : node_(node), path_(path), sources_(sources) {}
 
   void field(const Field& field) override {
     const Node* found = node_.find(field.name);
@@ -80,20 +84,46 @@ class Reader final : public FieldVisitor {
     std::visit(
         Overloaded{
             [&](bool* out) { scalar(node, path, *out, [&] { return read_bool(node, path); }); },
-            [&](int64_t* out) { scalar(node, path, *out, [&] { return read_integer(node, path, rule); }); },
-            [&](double* out) { scalar(node, path, *out, [&] { return read_double(node, path, rule); }); },
-            [&](std::string* out) { scalar(node, path, *out, [&] { return read_string(node, path, rule); }); },
-            [&](std::vector<int64_t>* out) { list(node, path, *out, rule, "integers", read_integer); },
+            [&](int64_t* out) {
+              scalar(node, path, *out, [&] { return read_integer(node, path, rule); });
+            },
+            [&](double* out) {
+              scalar(node, path, *out, [&] { return read_double(node, path, rule); });
+            },
+            [&](std::string* out) {
+              scalar(node, path, *out, [&] { return read_string(node, path, rule); });
+            },
+            [&](std::vector<int64_t>* out) {
+              list(node, path, *out, rule, "integers", read_integer);
+            },
             [&](std::vector<double>* out) { list(node, path, *out, rule, "numbers", read_double); },
-            [&](std::vector<std::string>* out) { list(node, path, *out, rule, "texts", read_string); },
-            [&](std::optional<int64_t>* out) { scalar(node, path, *out, [&] { return read_integer(node, path, rule); }); },
-            [&](std::optional<double>* out) { scalar(node, path, *out, [&] { return read_double(node, path, rule); }); },
-            [&](std::optional<std::string>* out) { scalar(node, path, *out, [&] { return read_string(node, path, rule); }); },
-            [&](Auto<int64_t>* out) { with_auto(node, path, *out, [&] { return read_integer(node, path, rule); }); },
-            [&](Auto<bool>* out) { with_auto(node, path, *out, [&] { return read_bool(node, path); }); },
-            [&](Auto<double>* out) { with_auto(node, path, *out, [&] { return read_double(node, path, rule); }); },
-            [&](OneOrList<int64_t>* out) { one_or_list(node, path, *out, rule, "integers", read_integer); },
-            [&](OneOrList<bool>* out) { one_or_list(node, path, *out, rule, "true or false", read_a_bool); },
+            [&](std::vector<std::string>* out) {
+              list(node, path, *out, rule, "texts", read_string);
+            },
+            [&](std::optional<int64_t>* out) {
+              scalar(node, path, *out, [&] { return read_integer(node, path, rule); });
+            },
+            [&](std::optional<double>* out) {
+              scalar(node, path, *out, [&] { return read_double(node, path, rule); });
+            },
+            [&](std::optional<std::string>* out) {
+              scalar(node, path, *out, [&] { return read_string(node, path, rule); });
+            },
+            [&](Auto<int64_t>* out) {
+              with_auto(node, path, *out, [&] { return read_integer(node, path, rule); });
+            },
+            [&](Auto<bool>* out) {
+              with_auto(node, path, *out, [&] { return read_bool(node, path); });
+            },
+            [&](Auto<double>* out) {
+              with_auto(node, path, *out, [&] { return read_double(node, path, rule); });
+            },
+            [&](OneOrList<int64_t>* out) {
+              one_or_list(node, path, *out, rule, "integers", read_integer);
+            },
+            [&](OneOrList<bool>* out) {
+              one_or_list(node, path, *out, rule, "true or false", read_a_bool);
+            },
             [&](Choice* out) { choice(node, path, *out); },
             [&](const ChoiceList& out) { choices(node, path, out); },
             [&](const Section& out) { read_fields(node, out.visit, path, sources_); },
@@ -103,7 +133,8 @@ class Reader final : public FieldVisitor {
   }
 
   void note(const Node& node, const std::string& path) {
-    if (sources_ != nullptr) (*sources_)[path] = node.type == Node::Type::kNull ? "default" : node.source;
+    if (sources_ != nullptr)
+      (*sources_)[path] = node.type == Node::Type::kNull ? "default" : node.source;
   }
 
   // Null and absent keep the default.
@@ -124,30 +155,35 @@ class Reader final : public FieldVisitor {
     try {
       out = Auto<T>(read());
     } catch (const ConfigError& error) {
-      throw ConfigError(error.fact(), error.help().empty() ? "or write auto" : error.help() + ", or auto", error.place());
+      throw ConfigError(error.fact(),
+                        error.help().empty() ? "or write auto" : error.help() + ", or auto",
+                        error.place());
     }
   }
 
   template <class T, class Read>
-  void list(const Node& node, const std::string& path, std::vector<T>& out, const Rule& rule, const char* what,
-            Read read_one) {
+  void list(const Node& node, const std::string& path, std::vector<T>& out, const Rule& rule,
+            const char* what, Read read_one) {
     note(node, path);
     if (node.type == Node::Type::kNull) return;
     if (node.type != Node::Type::kSequence)
-      throw ConfigError(fmt::format("'{}' must be a list of {}, got {}", path, what, describe(node)),
-                        node.type == Node::Type::kScalar ? "write [" + node.scalar + "]" : "", node.place);
+      throw ConfigError(
+          fmt::format("'{}' must be a list of {}, got {}", path, what, describe(node)),
+          node.type == Node::Type::kScalar ? "write [" + node.scalar + "]" : "", node.place);
     std::vector<T> values;
     for (size_t i = 0; i < node.items.size(); ++i)
       values.push_back(read_one(node.items[i], join(path, std::to_string(i)), rule));
     out = std::move(values);
   }
 
-  static bool read_a_bool(const Node& node, const std::string& path, const Rule&) { return read_bool(node, path); }
+  static bool read_a_bool(const Node& node, const std::string& path, const Rule&) {
+    return read_bool(node, path);
+  }
 
   // Null goes back to the default: neither.
   template <class T, class Read>
-  void one_or_list(const Node& node, const std::string& path, OneOrList<T>& out, const Rule& rule, const char* what,
-                   Read read_one) {
+  void one_or_list(const Node& node, const std::string& path, OneOrList<T>& out, const Rule& rule,
+                   const char* what, Read read_one) {
     if (node.type == Node::Type::kSequence) {
       OneOrList<T> values;
       list(node, path, values.each, rule, what, read_one);
@@ -161,7 +197,8 @@ class Reader final : public FieldVisitor {
   const std::vector<Node>& elements(const Node& node, const std::string& path) {
     if (node.type != Node::Type::kSequence)
       throw ConfigError(fmt::format("'{}' must be a list of maps, got {}", path, describe(node)),
-                        node.type == Node::Type::kMap ? "put '- ' before the first key" : "", node.place);
+                        node.type == Node::Type::kMap ? "put '- ' before the first key" : "",
+                        node.place);
     return node.items;
   }
 
@@ -194,18 +231,22 @@ class Reader final : public FieldVisitor {
   }
 
   void choice(const Node& node, const std::string& path, Choice& out) {
-    if (out.kinds == nullptr) throw InternalError("the choice '" + path + "' has no table of kinds");
+    if (out.kinds == nullptr)
+      throw InternalError("the choice '" + path + "' has no table of kinds");
     if (node.type == Node::Type::kSequence)
-      throw ConfigError(fmt::format("'{}' must be a map with 'kind', got a list", path), "", node.place);
+      throw ConfigError(fmt::format("'{}' must be a map with 'kind', got a list", path), "",
+                        node.place);
     const Node* kind = node.type == Node::Type::kMap ? node.find("kind") : &node;
     if (kind == nullptr) kind = &null_node();
     note(*kind, join(path, "kind"));
     if (kind->type != Node::Type::kNull) {
       select(*kind, path, out);
     } else if (out.options == nullptr) {
-      if (node.type == Node::Type::kNull && node.place.file.empty()) return;  // absent, and no default
+      if (node.type == Node::Type::kNull && node.place.file.empty())
+        return;  // absent, and no default
       throw ConfigError(fmt::format("'{}' needs 'kind'", path),
-                        "known kinds: " + fmt::format("{}", fmt::join(kind_names(out), ", ")), node.place);
+                        "known kinds: " + fmt::format("{}", fmt::join(kind_names(out), ", ")),
+                        node.place);
     }
     out.options = out.options->clone();
     const Node& options = node.type == Node::Type::kMap ? node : null_node();
@@ -225,20 +266,21 @@ class Reader final : public FieldVisitor {
     if (out.kinds->find(name) == nullptr) {
       const std::vector<std::string> names = kind_names(out);
       const std::string nearest = nearest_word(name, names);
-      throw ConfigError(fmt::format("unknown {} '{}' for '{}'", out.kinds->what(), name, join(path, "kind")),
-                        (nearest.empty() ? "" : "did you mean '" + nearest + "'? ") + "known kinds: " +
-                            fmt::format("{}", fmt::join(names, ", ")),
-                        kind.place);
+      throw ConfigError(
+          fmt::format("unknown {} '{}' for '{}'", out.kinds->what(), name, join(path, "kind")),
+          (nearest.empty() ? "" : "did you mean '" + nearest + "'? ") +
+              "known kinds: " + fmt::format("{}", fmt::join(names, ", ")),
+          kind.place);
     }
     out.select(name);
   }
 
  public:
-  static void read_known(const Node& node, const VisitFields& visit, const std::string& path, Sources* sources,
-                         const Owner& owner) {
+  static void read_known(const Node& node, const VisitFields& visit, const std::string& path,
+                         Sources* sources, const Owner& owner) {
     if (node.type != Node::Type::kMap && node.type != Node::Type::kNull)
-      throw ConfigError(fmt::format("'{}' must be a map, got {}", path, describe(node)), "write its keys below it",
-                        node.place);
+      throw ConfigError(fmt::format("'{}' must be a map, got {}", path, describe(node)),
+                        "write its keys below it", node.place);
     const Names names(visit);
     for (size_t i = 0; i < node.entries.size(); ++i) {
       const std::string& key = node.entries[i].first;
@@ -258,7 +300,8 @@ class Reader final : public FieldVisitor {
 
 }  // namespace
 
-void read_fields(const Node& node, const VisitFields& visit, const std::string& path, Sources* sources) {
+void read_fields(const Node& node, const VisitFields& visit, const std::string& path,
+                 Sources* sources) {
   Reader::read_known(node, visit, path, sources, {});
 }
 

@@ -10,7 +10,8 @@ namespace lockstep {
 
 // Decimal, `1_000` allowed; no `010`, `0x10`, `3.0`, `1e3`, quotes.
 int64_t read_integer(const Node& node, const std::string& path, const Rule& rule);
-// Decimal with optional fraction and exponent (`1e-4` is a number); `.inf` where the range allows it.
+// Decimal with optional fraction and exponent (`1e-4` is a number); `.inf` where the range allows
+// it.
 double read_double(const Node& node, const std::string& path, const Rule& rule);
 // `true` or `false`.
 bool read_bool(const Node& node, const std::string& path);

@@ -8,8 +8,8 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
-#include "core/text_lines.h"
 #include "core/config/yaml_parse.h"
+#include "core/text_lines.h"
 
 namespace lockstep {
 namespace {
@@ -25,18 +25,21 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (documents_++ > 0)
-      throw ConfigError("a second document", "a config is one document; remove '---' between them", place(mark));
+      throw ConfigError("a second document", "a config is one document; remove '---' between them",
+                        place(mark));
   }
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     check(mark, "", anchor);
-    if (expects_key()) throw ConfigError("a key is missing before ':'", "write KEY: VALUE", place(mark));
+    if (expects_key())
+      throw ConfigError("a key is missing before ':'", "write KEY: VALUE", place(mark));
     add(make(Node::Type::kNull, mark));
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    throw ConfigError("an alias (*)", "write the value out, or share a file through 'include:'", place(mark));
+    throw ConfigError("an alias (*)", "write the value out, or share a file through 'include:'",
+                      place(mark));
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -79,7 +82,8 @@ class TreeBuilder final : public YAML::EventHandler {
 
   Node make(Node::Type type, const YAML::Mark& mark) {
     if (++nodes_ > kMaxNodes)
-      throw ConfigError(fmt::format("more than {} values", kMaxNodes), "a config is short", place(mark));
+      throw ConfigError(fmt::format("more than {} values", kMaxNodes), "a config is short",
+                        place(mark));
     Node node;
     node.type = type;
     node.place = place(mark);
@@ -92,8 +96,10 @@ class TreeBuilder final : public YAML::EventHandler {
     const auto at = static_cast<size_t>(mark.pos);
     const char first = mark.pos >= 0 && at < text_.size() ? text_[at] : ' ';
     if (anchor != 0)
-      throw ConfigError("an anchor (&)", "write the value out, or share a file through 'include:'", place(mark));
-    const bool is_text = tag == "!" && std::string_view("\"'|>").find(first) != std::string_view::npos;
+      throw ConfigError("an anchor (&)", "write the value out, or share a file through 'include:'",
+                        place(mark));
+    const bool is_text =
+        tag == "!" && std::string_view("\"'|>").find(first) != std::string_view::npos;
     if (first == '!' || !(tag.empty() || tag == "?" || is_text))
       throw ConfigError("a tag (!)", "remove it; the key decides the type", place(mark));
   }
@@ -104,44 +110,56 @@ class TreeBuilder final : public YAML::EventHandler {
     size_t at = static_cast<size_t>(mark.pos);
     const char quote = text_[at++];
     for (; at < text_.size(); ++at) {
-      if (quote == '"' && text_[at] == '\\') ++at;
-      else if (text_[at] == quote && quote == '\'' && at + 1 < text_.size() && text_[at + 1] == quote) ++at;
-      else if (text_[at] == quote) return at + 1;
+      if (quote == '"' && text_[at] == '\\')
+        ++at;
+      else if (text_[at] == quote && quote == '\'' && at + 1 < text_.size() &&
+               text_[at + 1] == quote)
+        ++at;
+      else if (text_[at] == quote)
+        return at + 1;
     }
-    throw ConfigError("the quote is not closed", fmt::format("close it with {}", quote), place(mark));
+    throw ConfigError("the quote is not closed", fmt::format("close it with {}", quote),
+                      place(mark));
   }
 
   // yaml-cpp takes a word alone, as the last line or inside {}, for a key with the value null.
   void check_colon(const YAML::Mark& mark, bool quoted, const std::string& key) const {
     const char first = text_[static_cast<size_t>(mark.pos)];
-    if (quoted && first != '"' && first != '\'') throw ConfigError("a key must be one line", "write KEY: VALUE", place(mark));
+    if (quoted && first != '"' && first != '\'')
+      throw ConfigError("a key must be one line", "write KEY: VALUE", place(mark));
     size_t at = quoted ? end_of_quoted(mark) : static_cast<size_t>(mark.pos) + key.size();
     while (at < text_.size() && text_[at] == ' ') ++at;
     if (at < text_.size() && text_[at] == ':') return;
-    throw ConfigError(fmt::format("no ':' behind the key '{}'", key),
-                      key.find(':') == std::string::npos ? "write KEY: VALUE" : "put a space behind ':'", place(mark));
+    throw ConfigError(
+        fmt::format("no ':' behind the key '{}'", key),
+        key.find(':') == std::string::npos ? "write KEY: VALUE" : "put a space behind ':'",
+        place(mark));
   }
 
   void take_key(const YAML::Mark& mark, const std::string& tag, const std::string& key) {
     check_colon(mark, tag == "!", key);
     Level& level = stack_.back();
     if (key == "<<" && tag != "!")
-      throw ConfigError("a merge key (<<)", "write the keys out, or share a file through 'include:'", place(mark));
+      throw ConfigError("a merge key (<<)",
+                        "write the keys out, or share a file through 'include:'", place(mark));
     const auto [old, is_new] = level.seen.emplace(key, level.node.entries.size());
     if (!is_new) {
       const Place& first = level.node.key_places[old->second];
       throw ConfigError(fmt::format("key '{}' is given twice", key),
-                        fmt::format("the first one is at {}:{}:{}; keep one", first.file, first.line, first.column),
+                        fmt::format("the first one is at {}:{}:{}; keep one", first.file,
+                                    first.line, first.column),
                         place(mark));
     }
     if (level.node.entries.size() >= kMaxKeys)
-      throw ConfigError(fmt::format("a map of more than {} keys", kMaxKeys), "a config is short", place(mark));
+      throw ConfigError(fmt::format("a map of more than {} keys", kMaxKeys), "a config is short",
+                        place(mark));
     level.node.entries.emplace_back(key, Node{});
     level.node.key_places.push_back(place(mark));
     level.has_key = true;
   }
 
-  void open(Node::Type type, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+  void open(Node::Type type, const YAML::Mark& mark, const std::string& tag,
+            YAML::anchor_t anchor) {
     check(mark, tag, anchor);
     if (expects_key()) throw ConfigError("a key must be a word", "write KEY: VALUE", place(mark));
     if (stack_.size() >= kMaxDepth)
@@ -176,10 +194,13 @@ class TreeBuilder final : public YAML::EventHandler {
 
 // What usually causes yaml-cpp's message.
 std::string help_for(const std::string& message) {
-  if (message == YAML::ErrorMsg::END_OF_SEQ_FLOW) return "']' or ',' is missing, perhaps on a line above";
-  if (message == YAML::ErrorMsg::END_OF_MAP_FLOW) return "'}' or ',' is missing, perhaps on a line above";
+  if (message == YAML::ErrorMsg::END_OF_SEQ_FLOW)
+    return "']' or ',' is missing, perhaps on a line above";
+  if (message == YAML::ErrorMsg::END_OF_MAP_FLOW)
+    return "'}' or ',' is missing, perhaps on a line above";
   if (message == YAML::ErrorMsg::END_OF_MAP || message == YAML::ErrorMsg::END_OF_SEQ)
-    return "something stands behind a value that is complete, or the indentation differs from the lines above";
+    return "something stands behind a value that is complete, or the indentation differs from the "
+           "lines above";
   return "check quotes, brackets, the space behind ':' and the indentation";
 }
 
@@ -208,7 +229,8 @@ Node parse_yaml_document(const std::string& whole, const std::string& name) {
     }
   } catch (const YAML::Exception& problem) {
     if (problem.msg.starts_with(YAML::ErrorMsg::UNKNOWN_ANCHOR)) builder.OnAlias(problem.mark, 0);
-    throw ConfigError("not valid YAML: " + problem.msg, help_for(problem.msg), lines.at(problem.mark.line, problem.mark.column));
+    throw ConfigError("not valid YAML: " + problem.msg, help_for(problem.msg),
+                      lines.at(problem.mark.line, problem.mark.column));
   }
   Node root = builder.take();
   if (root.type != Node::Type::kMap && root.type != Node::Type::kNull)

@@ -7,7 +7,8 @@
 
 namespace lockstep {
 
-// The rules are those of parse_yaml_text in core/config/config_node.h. Throws ConfigError with place.
+// The rules are those of parse_yaml_text in core/config/config_node.h. Throws ConfigError with
+// place.
 Node parse_yaml_document(const std::string& whole, const std::string& name);
 
 // Lays `over` onto `base`: maps merge key by key, everything else replaces. A map whose `kind`

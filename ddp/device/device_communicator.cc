@@ -26,19 +26,24 @@ class HostDeviceCommunicator final : public DeviceCommunicator {
     if (size() == 1) return;
     visit(data, queue, [&](at::Tensor& values) {
       if (values.scalar_type() == at::kFloat)
-        return host_.all_reduce(values.data_ptr<float>(), static_cast<size_t>(values.numel()), what);
+        return host_.all_reduce(values.data_ptr<float>(), static_cast<size_t>(values.numel()),
+                                what);
       at::Tensor all = at::empty({size(), values.numel()}, values.options());
       host_.all_gather(values.data_ptr(), all.data_ptr(), values.nbytes(), what);
       values.copy_(all.sum(0).view_as(values));
     });
   }
 
-  void broadcast(const at::Tensor& data, int root, DeviceQueue& queue, const std::string& what) override {
+  void broadcast(const at::Tensor& data, int root, DeviceQueue& queue,
+                 const std::string& what) override {
     if (size() == 1) return;
-    visit(data, queue, [&](at::Tensor& values) { host_.broadcast(values.data_ptr(), values.nbytes(), root, what); });
+    visit(data, queue, [&](at::Tensor& values) {
+      host_.broadcast(values.data_ptr(), values.nbytes(), root, what);
+    });
   }
 
-  void reduce_to_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) override {
+  void reduce_to_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue,
+                        const std::string& what) override {
     if (size() == 1) return;
     queue.run([&] {
       at::Tensor values = at::cat(values_of(ranges)).cpu();
@@ -47,7 +52,8 @@ class HostDeviceCommunicator final : public DeviceCommunicator {
     });
   }
 
-  void gather_from_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) override {
+  void gather_from_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue,
+                          const std::string& what) override {
     if (size() == 1) return;
     queue.run([&] {
       for (int owner = 0; owner < size(); ++owner) {
@@ -64,9 +70,12 @@ class HostDeviceCommunicator final : public DeviceCommunicator {
                 const std::string& what) override {
     queue.run([&] {
       const at::Tensor sent = out.defined() ? out.to(at::kCPU) : at::Tensor();
-      at::Tensor taken = !in.defined() ? at::Tensor() : in.is_cpu() ? in : at::empty_like(in, at::kCPU);
-      host_.exchange(peer, sent.defined() ? sent.data_ptr() : nullptr, sent.defined() ? sent.nbytes() : 0,
-                     taken.defined() ? taken.data_ptr() : nullptr, taken.defined() ? taken.nbytes() : 0, what);
+      at::Tensor taken = !in.defined() ? at::Tensor()
+                         : in.is_cpu() ? in
+                                       : at::empty_like(in, at::kCPU);
+      host_.exchange(
+          peer, sent.defined() ? sent.data_ptr() : nullptr, sent.defined() ? sent.nbytes() : 0,
+          taken.defined() ? taken.data_ptr() : nullptr, taken.defined() ? taken.nbytes() : 0, what);
       if (in.defined() && !in.is_cpu()) in.copy_(taken);
     });
   }
@@ -88,7 +97,8 @@ class HostDeviceCommunicator final : public DeviceCommunicator {
   }
   // Copies the parts of `values`, the ranges one after the other, whose owner `wanted` accepts.
   template <class Wanted>
-  static void take(const std::vector<OwnedRange>& ranges, const at::Tensor& values, const Wanted& wanted) {
+  static void take(const std::vector<OwnedRange>& ranges, const at::Tensor& values,
+                   const Wanted& wanted) {
     int64_t begin = 0;
     for (const OwnedRange& range : ranges) {
       const int64_t count = range.values.numel();
@@ -113,15 +123,18 @@ class HostDeviceCommunicator final : public DeviceCommunicator {
 
 }  // namespace
 
-void DeviceCommunicator::reduce_to_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) {
+void DeviceCommunicator::reduce_to_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue,
+                                          const std::string& what) {
   for (const OwnedRange& range : ranges) all_reduce(range.values, queue, what);
 }
 
-void DeviceCommunicator::gather_from_owners(const std::vector<OwnedRange>& ranges, DeviceQueue& queue, const std::string& what) {
+void DeviceCommunicator::gather_from_owners(const std::vector<OwnedRange>& ranges,
+                                            DeviceQueue& queue, const std::string& what) {
   for (const OwnedRange& range : ranges) broadcast(range.values, range.owner, queue, what);
 }
 
-std::vector<OwnedRange> owned_ranges(const ShardLayout& layout, const at::Tensor& arena, int64_t begin, int64_t end) {
+std::vector<OwnedRange> owned_ranges(const ShardLayout& layout, const at::Tensor& arena,
+                                     int64_t begin, int64_t end) {
   std::vector<OwnedRange> out;
   while (begin < end) {
     const int64_t block = begin / ArenaLayout::kBlockElements;
@@ -139,8 +152,9 @@ size_t stripe_at(const std::vector<OwnedRange>& ranges, size_t first, int ranks)
   const auto* at_begin = static_cast<const char*>(begin.const_data_ptr());
   for (size_t i = 0; i < count; ++i) {
     const OwnedRange& range = ranges[first + i];
-    const bool fits = range.owner == static_cast<int>(i) && range.values.nbytes() == begin.nbytes() &&
-                      static_cast<const char*>(range.values.const_data_ptr()) == at_begin + i * begin.nbytes();
+    const bool fits =
+        range.owner == static_cast<int>(i) && range.values.nbytes() == begin.nbytes() &&
+        static_cast<const char*>(range.values.const_data_ptr()) == at_begin + i * begin.nbytes();
     if (!fits) return 0;
   }
   return count;
@@ -150,11 +164,14 @@ std::unique_ptr<DeviceCommunicator> make_host_device_communicator(Communicator& 
   return std::make_unique<HostDeviceCommunicator>(host);
 }
 
-std::unique_ptr<DeviceCommunicator> make_device_communicator(Communicator& host, const Device& device, double timeout_seconds) {
+std::unique_ptr<DeviceCommunicator> make_device_communicator(Communicator& host,
+                                                             const Device& device,
+                                                             double timeout_seconds) {
   const char* asked = std::getenv("LOCKSTEP_DEVICE_COMM");
   const bool by_host = asked != nullptr && std::strcmp(asked, "host") == 0;
   if (device.is_cpu() || host.size() == 1 || by_host) return make_host_device_communicator(host);
-  return static_cast<const ddp::CudaParts*>(cuda_parts_of("ddp"))->make_nccl(host, device.where().index(), timeout_seconds);
+  return static_cast<const ddp::CudaParts*>(cuda_parts_of("ddp"))
+      ->make_nccl(host, device.where().index(), timeout_seconds);
 }
 
 void wait_for(const DeviceMark& mark, DeviceCommunicator* comm) {
@@ -162,8 +179,10 @@ void wait_for(const DeviceMark& mark, DeviceCommunicator* comm) {
   for (int64_t round = 0; !mark.reached(); ++round) {
     comm->check();
     // First without sleeping: a step that is nearly done should not wait for a timer.
-    if (round < 2000) std::this_thread::yield();
-    else std::this_thread::sleep_for(std::chrono::microseconds(50));
+    if (round < 2000)
+      std::this_thread::yield();
+    else
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   comm->check();
 }

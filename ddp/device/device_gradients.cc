@@ -7,13 +7,11 @@
 #include "ddp/gradient_hook.h"
 
 namespace lockstep {
-namespace {
+namespace {}  // namespace
 
-
-}  // namespace
-
-DeviceGradients::DeviceGradients(DeviceCommunicator& comm, Device& device, DeviceQueue& compute, const ArenaLayout& layout,
-                                 std::vector<at::Tensor> parameters, const GradientSyncOptions& options)
+DeviceGradients::DeviceGradients(DeviceCommunicator& comm, Device& device, DeviceQueue& compute,
+                                 const ArenaLayout& layout, std::vector<at::Tensor> parameters,
+                                 const GradientSyncOptions& options)
     : comm_(comm),
       compute_(compute),
       layout_(layout),
@@ -23,11 +21,15 @@ DeviceGradients::DeviceGradients(DeviceCommunicator& comm, Device& device, Devic
       queue_(device.make_queue()),
       buckets_(make_buckets(layout, options.bucket_bytes, options.first_bucket_bytes)),
       bucket_of_(layout.entries.size()) {
-  if (parameters_.size() != layout.entries.size()) throw InternalError("the replica is not the layout's");
+  if (parameters_.size() != layout.entries.size())
+    throw InternalError("the replica is not the layout's");
   const bool sharded = options.shard && !options.shard->whole();
-  if (options.tree && sharded) to_owners_.emplace(comm, *queue_, options.num_slots, *options.shard);
-  else if (options.tree) tree_.emplace(comm, *queue_, options.num_slots);
-  for (int64_t i = 0; i < (options.tree ? local_.count() : 1); ++i) slots_.emplace_back(layout, device.where());
+  if (options.tree && sharded)
+    to_owners_.emplace(comm, *queue_, options.num_slots, *options.shard);
+  else if (options.tree)
+    tree_.emplace(comm, *queue_, options.num_slots);
+  for (int64_t i = 0; i < (options.tree ? local_.count() : 1); ++i)
+    slots_.emplace_back(layout, device.where());
   for (size_t b = 0; b < buckets_.size(); ++b)
     for (int64_t p = buckets_[b].first_parameter; p <= buckets_[b].last_parameter; ++p)
       bucket_of_[static_cast<size_t>(p)] = static_cast<int64_t>(b);
@@ -63,7 +65,8 @@ void DeviceGradients::begin_slot(int64_t slot) {
     if (is_float32(parameters_[p])) parameters_[p].mutable_grad() = views[p];
 }
 
-// A low-precision parameter's gradient comes in a tensor of its own; a float32 one lies in the arena already.
+// A low-precision parameter's gradient comes in a tensor of its own; a float32 one lies in the
+// arena already.
 void DeviceGradients::collect(size_t parameter) {
   const at::Tensor& leaf = parameters_[parameter];
   if (is_float32(leaf)) return;
@@ -97,8 +100,11 @@ void DeviceGradients::exchange(const Bucket& bucket, int64_t number) {
     return to_owners_->sum(arenas, bucket.begin, bucket.end, what);
   }
   if (!tree_ && options_.shard && !options_.shard->whole())
-    return comm_.reduce_to_owners(owned_ranges(*options_.shard, slots_.front().flat(), bucket.begin, bucket.end), *queue_, what);
-  if (!tree_) return comm_.all_reduce(slots_.front().flat().narrow(0, bucket.begin, count), *queue_, what);
+    return comm_.reduce_to_owners(
+        owned_ranges(*options_.shard, slots_.front().flat(), bucket.begin, bucket.end), *queue_,
+        what);
+  if (!tree_)
+    return comm_.all_reduce(slots_.front().flat().narrow(0, bucket.begin, count), *queue_, what);
   std::vector<at::Tensor> parts;
   for (const Arena& arena : slots_) parts.push_back(arena.flat().narrow(0, bucket.begin, count));
   tree_->sum(parts, what);
@@ -109,8 +115,9 @@ void DeviceGradients::finish(const std::function<void()>& also) {
     if (!is_float32(parameters_[p])) continue;
     const at::Tensor& gradient = parameters_[p].grad();
     if (!gradient.defined() || gradient.data_ptr() != current().views()[p].data_ptr())
-      throw InternalError(fmt::format("the gradient of '{}' left its arena", layout_.entries[p].name),
-                          "backward must run without create_graph and nothing may reset gradients");
+      throw InternalError(
+          fmt::format("the gradient of '{}' left its arena", layout_.entries[p].name),
+          "backward must run without create_graph and nothing may reset gradients");
   }
   last_ = false;
   exchange_ready(true);

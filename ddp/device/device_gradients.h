@@ -1,12 +1,12 @@
-// Gradients of a rank whose model lies on a device: accumulated in an arena there, and added up over
-// the ranks on a queue of their own while backward goes on.
+// Gradients of a rank whose model lies on a device: accumulated in an arena there, and added up
+// over the ranks on a queue of their own while backward goes on.
 //
-// One replica computes the local slots one after the other. Without the tree all of them add into one
-// arena (memory: parameters × 4 bytes); with it each has its own, so that the tree's pairing holds
-// (design.md 3, rule 4). Hooks report each gradient of the step's last backward; once a bucket is
-// complete, the communication queue waits for the compute queue's mark at that point and reduces that
-// range. Buckets go in one fixed order on all ranks. Nothing here waits on the host, so a step may be
-// recorded as a graph.
+// One replica computes the local slots one after the other. Without the tree all of them add into
+// one arena (memory: parameters × 4 bytes); with it each has its own, so that the tree's pairing
+// holds (design.md 3, rule 4). Hooks report each gradient of the step's last backward; once a
+// bucket is complete, the communication queue waits for the compute queue's mark at that point and
+// reduces that range. Buckets go in one fixed order on all ranks. Nothing here waits on the host,
+// so a step may be recorded as a graph.
 //
 //     gradients.begin_step();
 //     for (each local slot) {
@@ -15,8 +15,8 @@
 //     }
 //     gradients.finish();   // then sum() holds the sum over all slots of all ranks
 //
-// With a sharded optimizer (shard_layout.h) sum() holds it in the own blocks alone, and half of the traffic is
-// saved: a bucket's blocks go to their owners.
+// With a sharded optimizer (shard_layout.h) sum() holds it in the own blocks alone, and half of the
+// traffic is saved: a bucket's blocks go to their owners.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +38,9 @@ class DeviceGradients {
  public:
   // `parameters`: of the replica, in layout order. All references outlive this object. Of `options`
   // count num_slots, tree, overlap, shard and the sizes of buckets.
-  DeviceGradients(DeviceCommunicator& comm, Device& device, DeviceQueue& compute, const ArenaLayout& layout,
-                  std::vector<at::Tensor> parameters, const GradientSyncOptions& options);
+  DeviceGradients(DeviceCommunicator& comm, Device& device, DeviceQueue& compute,
+                  const ArenaLayout& layout, std::vector<at::Tensor> parameters,
+                  const GradientSyncOptions& options);
   // Removes the hooks. Never communicates.
   ~DeviceGradients();
   DeviceGradients(const DeviceGradients&) = delete;
@@ -50,8 +51,8 @@ class DeviceGradients {
   void begin_step();
   void begin_slot(int64_t slot);  // counts from 0 on this rank
   void last_backward(bool last) { last_ = last; }
-  // Exchanges what is left (parameters that no loss used count with zeros); the compute queue waits for
-  // the sums. Throws InternalError if a gradient was replaced instead of accumulated in place.
+  // Exchanges what is left (parameters that no loss used count with zeros); the compute queue waits
+  // for the sums. Throws InternalError if a gradient was replaced instead of accumulated in place.
   // `also` runs when all buckets are queued and may queue further exchanges on queue().
   void finish(const std::function<void()>& also = {});
   // The buckets of the last step that were exchanged before its backward ended.

@@ -10,7 +10,8 @@ namespace {
 
 SlotRange local_slots(const DeviceCommunicator& comm, int64_t num_slots) {
   if (num_slots < comm.size())
-    throw ConfigError(fmt::format("{} slots for {} ranks", num_slots, comm.size()), "use at most as many ranks as slots");
+    throw ConfigError(fmt::format("{} slots for {} ranks", num_slots, comm.size()),
+                      "use at most as many ranks as slots");
   return slots_of_rank(num_slots, comm.size(), comm.rank());
 }
 
@@ -52,9 +53,11 @@ void DeviceTree::sum_pairs(const at::Tensor& data, const std::string& what) {
   }
 }
 
-void DeviceTree::sum_by_owners(const std::vector<at::Tensor>& slots, int64_t lo, int64_t hi, const std::string& what) {
+void DeviceTree::sum_by_owners(const std::vector<at::Tensor>& slots, int64_t lo, int64_t hi,
+                               const std::string& what) {
   if (hi <= local_.begin || lo >= local_.end) return;
-  if (lo >= local_.begin && hi <= local_.end) return queue_.run([&] { sum_slots_here(slots, local_.begin, lo, hi); });
+  if (lo >= local_.begin && hi <= local_.end)
+    return queue_.run([&] { sum_slots_here(slots, local_.begin, lo, hi); });
   const int64_t middle = tree_split(lo, hi);
   sum_by_owners(slots, lo, middle, what);
   sum_by_owners(slots, middle, hi, what);
@@ -62,7 +65,8 @@ void DeviceTree::sum_by_owners(const std::vector<at::Tensor>& slots, int64_t lo,
   const int right = static_cast<int>(owner_of_slot(num_slots_, comm_.size(), middle));
   if (left == comm_.rank()) {
     const at::Tensor& sum = slots[static_cast<size_t>(lo - local_.begin)];
-    const at::Tensor operand = right == left ? slots[static_cast<size_t>(middle - local_.begin)] : scratch(sum);
+    const at::Tensor operand =
+        right == left ? slots[static_cast<size_t>(middle - local_.begin)] : scratch(sum);
     if (right != left) comm_.exchange(right, {}, operand, queue_, what);
     queue_.run([&] { sum.add_(operand); });
   } else if (right == comm_.rank()) {

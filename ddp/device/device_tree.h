@@ -17,13 +17,14 @@ class DeviceTree {
   DeviceTree(DeviceCommunicator& comm, DeviceQueue& queue, int64_t num_slots);
 
   SlotRange local() const { return local_; }
-  // Collective. slots[i]: local slot i's values, flat and of equal size. Queues work after which slots[0]
-  // holds the sum over all slots on every rank; the others are spoilt.
+  // Collective. slots[i]: local slot i's values, flat and of equal size. Queues work after which
+  // slots[0] holds the sum over all slots on every rank; the others are spoilt.
   void sum(const std::vector<at::Tensor>& slots, const std::string& what);
 
  private:
   void sum_pairs(const at::Tensor& data, const std::string& what);
-  void sum_by_owners(const std::vector<at::Tensor>& slots, int64_t lo, int64_t hi, const std::string& what);
+  void sum_by_owners(const std::vector<at::Tensor>& slots, int64_t lo, int64_t hi,
+                     const std::string& what);
   at::Tensor scratch(const at::Tensor& like);
 
   DeviceCommunicator& comm_;
@@ -33,7 +34,8 @@ class DeviceTree {
   at::Tensor scratch_;  // kept, so that recorded work finds it at its place
 };
 
-// Tree(lo, hi) of slots that all lie here into slots[lo − first], on the current queue; slots[0] is slot `first`.
+// Tree(lo, hi) of slots that all lie here into slots[lo − first], on the current queue; slots[0] is
+// slot `first`.
 void sum_slots_here(const std::vector<at::Tensor>& slots, int64_t first, int64_t lo, int64_t hi);
 
 }  // namespace lockstep

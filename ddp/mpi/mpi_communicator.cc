@@ -29,7 +29,8 @@ void check(int code, const std::string& what) {
   char text[MPI_MAX_ERROR_STRING] = {};
   int length = 0;
   MPI_Error_string(code, text, &length);
-  throw CommError(fmt::format("MPI failed at '{}': {}", what, text), "see the logs of the other ranks");
+  throw CommError(fmt::format("MPI failed at '{}': {}", what, text),
+                  "see the logs of the other ranks");
 }
 
 void start_mpi() {
@@ -67,15 +68,20 @@ class MpiCommunicator final : public Communicator {
   void broadcast(void* data, size_t bytes, int root, const std::string& what) override {
     for (size_t at = 0; at < bytes; at += kPieceBytes) {
       MPI_Request request;
-      check(MPI_Ibcast(static_cast<char*>(data) + at, piece(bytes - at), MPI_BYTE, root, comm_, &request), what);
+      check(MPI_Ibcast(static_cast<char*>(data) + at, piece(bytes - at), MPI_BYTE, root, comm_,
+                       &request),
+            what);
       wait(&request, 1, what);
     }
   }
 
   void all_gather(const void* mine, void* all, size_t bytes, const std::string& what) override {
-    if (bytes > kPieceBytes) throw InternalError(fmt::format("'{}': {} bytes are too many to gather", what, bytes));
+    if (bytes > kPieceBytes)
+      throw InternalError(fmt::format("'{}': {} bytes are too many to gather", what, bytes));
     MPI_Request request;
-    check(MPI_Iallgather(mine, piece(bytes), MPI_BYTE, all, piece(bytes), MPI_BYTE, comm_, &request), what);
+    check(
+        MPI_Iallgather(mine, piece(bytes), MPI_BYTE, all, piece(bytes), MPI_BYTE, comm_, &request),
+        what);
     wait(&request, 1, what);
   }
 
@@ -83,8 +89,8 @@ class MpiCommunicator final : public Communicator {
     constexpr size_t kPiece = kPieceBytes / sizeof(float);
     for (size_t at = 0; at < count; at += kPiece) {
       MPI_Request request;
-      check(MPI_Iallreduce(MPI_IN_PLACE, data + at, static_cast<int>(std::min(kPiece, count - at)), MPI_FLOAT, MPI_SUM,
-                           comm_, &request),
+      check(MPI_Iallreduce(MPI_IN_PLACE, data + at, static_cast<int>(std::min(kPiece, count - at)),
+                           MPI_FLOAT, MPI_SUM, comm_, &request),
             what);
       wait(&request, 1, what);
     }
@@ -103,12 +109,12 @@ class MpiCommunicator final : public Communicator {
                 const std::string& what) override {
     std::vector<MPI_Request> requests;
     for (size_t at = 0; at < in_bytes; at += kPieceBytes)
-      check(MPI_Irecv(static_cast<char*>(in) + at, piece(in_bytes - at), MPI_BYTE, peer, kTag, comm_,
-                      &requests.emplace_back()),
+      check(MPI_Irecv(static_cast<char*>(in) + at, piece(in_bytes - at), MPI_BYTE, peer, kTag,
+                      comm_, &requests.emplace_back()),
             what);
     for (size_t at = 0; at < out_bytes; at += kPieceBytes)
-      check(MPI_Isend(static_cast<const char*>(out) + at, piece(out_bytes - at), MPI_BYTE, peer, kTag, comm_,
-                      &requests.emplace_back()),
+      check(MPI_Isend(static_cast<const char*>(out) + at, piece(out_bytes - at), MPI_BYTE, peer,
+                      kTag, comm_, &requests.emplace_back()),
             what);
     wait(requests.data(), static_cast<int>(requests.size()), what);
   }
@@ -164,8 +170,8 @@ class MpiCommunicator final : public Communicator {
 }  // namespace
 }  // namespace lockstep
 
-extern "C" __attribute__((visibility("default"))) lockstep::Communicator* lockstep_mpi_make(int abi,
-                                                                                           double timeout_seconds) {
+extern "C" __attribute__((visibility("default"))) lockstep::Communicator* lockstep_mpi_make(
+    int abi, double timeout_seconds) {
   if (abi != lockstep::kMpiPluginAbi) return nullptr;
   return new lockstep::MpiCommunicator(timeout_seconds);
 }

@@ -10,7 +10,8 @@ namespace {
 constexpr int kTag = 1;
 }
 
-MpiNotes::MpiNotes(MPI_Comm world, int rank, int size) : rank_(rank), size_(size), waits_for_(size) {
+MpiNotes::MpiNotes(MPI_Comm world, int rank, int size)
+    : rank_(rank), size_(size), waits_for_(size) {
   MPI_Comm_dup(world, &comm_);
 }
 

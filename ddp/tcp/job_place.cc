@@ -12,15 +12,18 @@ namespace lockstep {
 
 namespace {
 
-std::optional<int> number(const EnvironmentLookup& environment, const char* name, int least, int most) {
+std::optional<int> number(const EnvironmentLookup& environment, const char* name, int least,
+                          int most) {
   const char* text = environment(name);
   if (text == nullptr) return std::nullopt;
   int value = 0;
   const char* end = text + std::strlen(text);
   const auto [stop, error] = std::from_chars(text, end, value);
   if (error != std::errc() || stop != end || value < least || value > most)
-    throw ConfigError(fmt::format("the variable {} is '{}'", name, text),
-                      fmt::format("it wants a whole number from {} to {}; whatever started this rank sets it", least, most));
+    throw ConfigError(
+        fmt::format("the variable {} is '{}'", name, text),
+        fmt::format("it wants a whole number from {} to {}; whatever started this rank sets it",
+                    least, most));
   return value;
 }
 
@@ -51,10 +54,11 @@ JobPlace read_job_place(const EnvironmentLookup& environment) {
   const char* address = environment("MASTER_ADDR");
   const auto port = number(environment, "MASTER_PORT", 1, 65'535);
   if (address == nullptr || *address == '\0' || !port)
-    throw EnvironmentError(fmt::format("this is rank {} of {}, but {} is not set", place.rank, place.size,
-                                       port ? "MASTER_ADDR" : "MASTER_PORT"),
-                           "set MASTER_ADDR and MASTER_PORT to where rank 0 shall listen, or start the ranks with "
-                           "torchrun, mpirun, or `lockstep train CONFIG --nproc-per-node N`");
+    throw EnvironmentError(
+        fmt::format("this is rank {} of {}, but {} is not set", place.rank, place.size,
+                    port ? "MASTER_ADDR" : "MASTER_PORT"),
+        "set MASTER_ADDR and MASTER_PORT to where rank 0 shall listen, or start the ranks with "
+        "torchrun, mpirun, or `lockstep train CONFIG --nproc-per-node N`");
   place.master_address = address;
   place.master_port = *port;
   return place;

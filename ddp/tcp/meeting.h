@@ -19,10 +19,10 @@ namespace lockstep {
 
 // What a rank says of itself at the meeting.
 struct RankCard {
-  int size = 0;         // its WORLD_SIZE
-  std::string host;     // numeric address where it listens for its peers
+  int size = 0;      // its WORLD_SIZE
+  std::string host;  // numeric address where it listens for its peers
   int port = 0;
-  std::string token;    // hexadecimal; of rank 0 counts
+  std::string token;  // hexadecimal; of rank 0 counts
 };
 
 class Meeting {
@@ -36,7 +36,8 @@ class Meeting {
   const Address& own_address() const { return own_address_; }
 
   // Collective. The cards of all ranks, in rank order. Throws CommError naming the ranks that do
-  // not come, ConfigError if ranks disagree on WORLD_SIZE or two processes claim to be the same rank.
+  // not come, ConfigError if ranks disagree on WORLD_SIZE or two processes claim to be the same
+  // rank.
   std::vector<RankCard> exchange_cards(const RankCard& mine);
 
  private:
@@ -58,6 +59,7 @@ class Meeting {
 // Notes that outlive the ranks, in the store of torchrun's agent: a rank of a later attempt reads
 // what one of an earlier attempt wrote. Without an agent nothing is kept. Only for rank 0.
 void keep_for_next_attempt(const JobPlace& place, const std::string& key, const std::string& value);
-std::string kept_by_earlier_attempt(const JobPlace& place, const std::string& key);  // "" if nothing
+std::string kept_by_earlier_attempt(const JobPlace& place,
+                                    const std::string& key);  // "" if nothing
 
 }  // namespace lockstep

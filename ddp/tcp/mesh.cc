@@ -48,9 +48,14 @@ bool is_from_job(const Greeting& theirs, const std::string& token) {
 
 class Builder {
  public:
-  Builder(int rank, const std::vector<RankCard>& cards, const std::string& token, double timeout_seconds)
-      : rank_(rank), cards_(cards), token_(token), timeout_(timeout_seconds),
-        end_(Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(timeout_seconds))) {
+  Builder(int rank, const std::vector<RankCard>& cards, const std::string& token,
+          double timeout_seconds)
+      : rank_(rank),
+        cards_(cards),
+        token_(token),
+        timeout_(timeout_seconds),
+        end_(Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                std::chrono::duration<double>(timeout_seconds))) {
     mesh_.data.resize(cards.size());
     mesh_.notes.resize(cards.size());
   }
@@ -83,13 +88,15 @@ class Builder {
       if (auto socket = try_connect(to, own, std::max(seconds_left(), 0.1))) {
         send_at_once(*socket);
         const Greeting mine = greeting(rank_, channel, token_);
-        if (!send_all(*socket, &mine, sizeof mine, kGreetingSeconds)) throw late_error(kConnecting, rank_, timeout_, {peer});
+        if (!send_all(*socket, &mine, sizeof mine, kGreetingSeconds))
+          throw late_error(kConnecting, rank_, timeout_, {peer});
         sockets(channel)[peer] = std::move(*socket);
         return;
       }
       if (seconds_left() <= 0)
         throw CommError(fmt::format("rank {} cannot reach rank {} at {}", rank_, peer, to.text()),
-                        "let the nodes of the job reach each other on all ports, and check that MASTER_ADDR is an address that "
+                        "let the nodes of the job reach each other on all ports, and check that "
+                        "MASTER_ADDR is an address that "
                         "other nodes reach");
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
@@ -103,15 +110,22 @@ class Builder {
     Socket socket(accept4(listener.descriptor(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket) return;
     const std::string host = peer_address(socket).host();
-    if (std::none_of(cards_.begin(), cards_.end(), [&](const RankCard& card) { return card.host == host; })) return;
+    if (std::none_of(cards_.begin(), cards_.end(),
+                     [&](const RankCard& card) { return card.host == host; }))
+      return;
     Greeting theirs{};
-    if (!receive_all(socket, &theirs, sizeof theirs, kGreetingSeconds) || !is_from_job(theirs, token_)) return;
-    const int peer = static_cast<int>(std::min<uint32_t>(theirs.rank, 1u << 30)), channel = static_cast<int>(theirs.channel);
-    if (peer <= rank_ || peer >= size() || theirs.channel >= kChannels || cards_[peer].host != host) return;
+    if (!receive_all(socket, &theirs, sizeof theirs, kGreetingSeconds) ||
+        !is_from_job(theirs, token_))
+      return;
+    const int peer = static_cast<int>(std::min<uint32_t>(theirs.rank, 1u << 30)),
+              channel = static_cast<int>(theirs.channel);
+    if (peer <= rank_ || peer >= size() || theirs.channel >= kChannels || cards_[peer].host != host)
+      return;
     if (sockets(channel)[peer]) return;
     send_at_once(socket);
     const Greeting mine = greeting(rank_, channel, token_);
-    if (send_all(socket, &mine, sizeof mine, kGreetingSeconds)) sockets(channel)[peer] = std::move(socket);
+    if (send_all(socket, &mine, sizeof mine, kGreetingSeconds))
+      sockets(channel)[peer] = std::move(socket);
   }
 
   void expect_answer(int peer, int channel) {
@@ -134,8 +148,8 @@ class Builder {
 
 }  // namespace
 
-Mesh connect_mesh(int rank, const std::vector<RankCard>& cards, const std::string& token, const Socket& listener,
-                  double timeout_seconds) {
+Mesh connect_mesh(int rank, const std::vector<RankCard>& cards, const std::string& token,
+                  const Socket& listener, double timeout_seconds) {
   return Builder(rank, cards, token, timeout_seconds).build(listener);
 }
 

@@ -19,7 +19,7 @@ struct Mesh {
 
 // Collective. Connects to the ranks below, then takes the connections of those above. `cards` are
 // those of all ranks; `listener` is where `cards[rank]` says. Throws CommError naming who is late.
-Mesh connect_mesh(int rank, const std::vector<RankCard>& cards, const std::string& token, const Socket& listener,
-                  double timeout_seconds);
+Mesh connect_mesh(int rank, const std::vector<RankCard>& cards, const std::string& token,
+                  const Socket& listener, double timeout_seconds);
 
 }  // namespace lockstep

@@ -36,7 +36,8 @@ void TcpNotes::tell(Kind kind, const std::string& text, int code) {
 // What does not fit into the socket's buffer goes with the next note.
 void TcpNotes::flush(int rank) {
   std::string& outbox = peers_[rank].outbox;
-  const ssize_t sent = send(sockets_[rank].descriptor(), outbox.data(), outbox.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  const ssize_t sent =
+      send(sockets_[rank].descriptor(), outbox.data(), outbox.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent > 0) outbox.erase(0, static_cast<size_t>(sent));
 }
 
@@ -44,12 +45,14 @@ void TcpNotes::leave(double seconds) {
   tell(Kind::kLeft, "");
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   const auto all_left = [&] {
-    return std::all_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.left || peer.ended; });
+    return std::all_of(peers_.begin(), peers_.end(),
+                       [](const Peer& peer) { return peer.left || peer.ended; });
   };
   for (read(); !all_left() && std::chrono::steady_clock::now() < end; read()) {
     std::vector<pollfd> entries;
     for (size_t r = 0; r < peers_.size(); ++r)
-      if (!peers_[r].left && !peers_[r].ended) entries.push_back({sockets_[r].descriptor(), POLLIN, 0});
+      if (!peers_[r].left && !peers_[r].ended)
+        entries.push_back({sockets_[r].descriptor(), POLLIN, 0});
     poll(entries.data(), entries.size(), 100);
   }
 }
@@ -81,17 +84,26 @@ void TcpNotes::read() {
 
 void TcpNotes::take(Peer& peer, const Note& note) {
   switch (note.kind) {
-    case Kind::kWaiting: peer.waits_for = note.text; break;
-    case Kind::kGaveUp: peer.gave_up = note.text; break;
-    case Kind::kAborted: peer.aborted = note.code; break;
-    case Kind::kLeft: peer.left = true; break;
+    case Kind::kWaiting:
+      peer.waits_for = note.text;
+      break;
+    case Kind::kGaveUp:
+      peer.gave_up = note.text;
+      break;
+    case Kind::kAborted:
+      peer.aborted = note.code;
+      break;
+    case Kind::kLeft:
+      peer.left = true;
+      break;
   }
 }
 
 int TcpNotes::lost_rank() const {
   const auto find = [&](const auto& is) {
     for (size_t r = 0; r < peers_.size(); ++r)
-      if (static_cast<int>(r) != rank_ && !peers_[r].left && is(peers_[r])) return static_cast<int>(r);
+      if (static_cast<int>(r) != rank_ && !peers_[r].left && is(peers_[r]))
+        return static_cast<int>(r);
     return -1;
   };
   const int aborted = find([](const Peer& peer) { return peer.aborted.has_value(); });
@@ -107,15 +119,18 @@ std::optional<std::string> TcpNotes::loss(const std::string& what) const {
   if (rank < 0) return std::nullopt;
   const Peer& peer = peers_[rank];
   if (peer.aborted)
-    return fmt::format("rank {} aborted with exit code {} while rank {} was at '{}'", rank, *peer.aborted, rank_, what);
-  if (peer.gave_up.empty()) return fmt::format("rank {} ended while rank {} was at '{}'", rank, rank_, what);
+    return fmt::format("rank {} aborted with exit code {} while rank {} was at '{}'", rank,
+                       *peer.aborted, rank_, what);
+  if (peer.gave_up.empty())
+    return fmt::format("rank {} ended while rank {} was at '{}'", rank, rank_, what);
   return fmt::format("rank {} gave up before '{}': {}", rank, what, peer.gave_up);
 }
 
 std::vector<int> TcpNotes::silent() const {
   std::vector<int> ranks;
   for (size_t r = 0; r < peers_.size(); ++r)
-    if (static_cast<int>(r) != rank_ && peers_[r].waits_for.empty()) ranks.push_back(static_cast<int>(r));
+    if (static_cast<int>(r) != rank_ && peers_[r].waits_for.empty())
+      ranks.push_back(static_cast<int>(r));
   return ranks;
 }
 

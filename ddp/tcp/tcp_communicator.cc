@@ -24,18 +24,22 @@ namespace lockstep {
 
 namespace {
 
-constexpr double kSpinSeconds = 50e-6;  // most exchanges end sooner than the kernel puts us to sleep
-constexpr double kNoteSeconds = 1.0;    // waits longer than this are told to the others
-constexpr double kStorySeconds = 0.5;   // how long a lost peer's last note may take
+constexpr double kSpinSeconds =
+    50e-6;                             // most exchanges end sooner than the kernel puts us to sleep
+constexpr double kNoteSeconds = 1.0;   // waits longer than this are told to the others
+constexpr double kStorySeconds = 0.5;  // how long a lost peer's last note may take
 constexpr double kLeaveSeconds = 10;
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 std::string random_token() {
   unsigned char bytes[16];
-  if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) throw EnvironmentError("the system gives no random bytes");
+  if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+    throw EnvironmentError("the system gives no random bytes");
   std::string text;
   for (unsigned char byte : bytes) text += fmt::format("{:02x}", byte);
   return text;
@@ -44,8 +48,12 @@ std::string random_token() {
 class TcpCommunicator final : public Communicator {
  public:
   TcpCommunicator(int rank, Mesh mesh, double timeout_seconds)
-      : rank_(rank), size_(static_cast<int>(mesh.data.size())), timeout_(timeout_seconds), data_(std::move(mesh.data)),
-        notes_(rank, std::move(mesh.notes)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      : rank_(rank),
+        size_(static_cast<int>(mesh.data.size())),
+        timeout_(timeout_seconds),
+        data_(std::move(mesh.data)),
+        notes_(rank, std::move(mesh.notes)),
+        wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!wake_) throw EnvironmentError("the system gives no event descriptor");
   }
 
@@ -58,7 +66,8 @@ class TcpCommunicator final : public Communicator {
   void barrier(const std::string& what) override {
     char out = 0, in = 0;
     for (int distance = 1; distance < size_; distance *= 2)
-      transfer((rank_ + distance) % size_, &out, 1, (rank_ - distance + size_) % size_, &in, 1, what);
+      transfer((rank_ + distance) % size_, &out, 1, (rank_ - distance + size_) % size_, &in, 1,
+               what);
   }
 
   // Along a binomial tree.
@@ -78,7 +87,8 @@ class TcpCommunicator final : public Communicator {
     if (bytes > 0) std::memmove(parts + rank_ * bytes, mine, bytes);
     for (int round = 0; round < size_ - 1; ++round) {
       const int out = (rank_ - round + size_) % size_, in = (out - 1 + size_) % size_;
-      transfer((rank_ + 1) % size_, parts + out * bytes, bytes, (rank_ - 1 + size_) % size_, parts + in * bytes, bytes, what);
+      transfer((rank_ + 1) % size_, parts + out * bytes, bytes, (rank_ - 1 + size_) % size_,
+               parts + in * bytes, bytes, what);
     }
   }
 
@@ -86,15 +96,17 @@ class TcpCommunicator final : public Communicator {
   // all-reduce algorithms for clusters of workstations", JPDC 2009.
   void all_reduce(float* data, size_t count, const std::string& what) override {
     if (size_ == 1) return;
-    const auto begin = [&](int part) { return count * static_cast<size_t>(part) / static_cast<size_t>(size_); };
+    const auto begin = [&](int part) {
+      return count * static_cast<size_t>(part) / static_cast<size_t>(size_);
+    };
     const auto length = [&](int part) { return begin(part + 1) - begin(part); };
     const int next = (rank_ + 1) % size_, previous = (rank_ - 1 + size_) % size_;
     std::vector<float> theirs(count / size_ + 1);
     for (int round = 0; round < 2 * (size_ - 1); ++round) {
       const int out = (rank_ - round + 2 * size_) % size_, in = (out - 1 + size_) % size_;
       const bool adds = round < size_ - 1;
-      transfer(next, data + begin(out), length(out) * sizeof(float), previous, adds ? theirs.data() : data + begin(in),
-               length(in) * sizeof(float), what);
+      transfer(next, data + begin(out), length(out) * sizeof(float), previous,
+               adds ? theirs.data() : data + begin(in), length(in) * sizeof(float), what);
       if (adds) add_into(data + begin(in), theirs.data(), static_cast<int64_t>(length(in)));
     }
   }
@@ -118,7 +130,8 @@ class TcpCommunicator final : public Communicator {
   void cancel() noexcept override {
     cancelled_ = true;
     const uint64_t one = 1;
-    if (write(wake_.descriptor(), &one, sizeof one) < 0) return;  // only a counter that is full: awake anyway
+    if (write(wake_.descriptor(), &one, sizeof one) < 0)
+      return;  // only a counter that is full: awake anyway
   }
 
   void abort(int code) noexcept override {
@@ -138,7 +151,8 @@ class TcpCommunicator final : public Communicator {
   }
 
  private:
-  void transfer(int to, const void* out, size_t out_bytes, int from, void* in, size_t in_bytes, const std::string& what) {
+  void transfer(int to, const void* out, size_t out_bytes, int from, void* in, size_t in_bytes,
+                const std::string& what) {
     if (size_ == 1) return;
     OutgoingMessage outgoing(data_.at(to).descriptor(), out, out_bytes);
     IncomingMessage incoming(data_.at(from).descriptor(), in, in_bytes);
@@ -168,7 +182,8 @@ class TcpCommunicator final : public Communicator {
         told = true;
       }
       if (waited > timeout_) throw_late(what);
-      sleep_until_ready(out, in, told ? timeout_ - waited : std::min(kNoteSeconds, timeout_ / 4) - waited);
+      sleep_until_ready(out, in,
+                        told ? timeout_ - waited : std::min(kNoteSeconds, timeout_ / 4) - waited);
       notes_.read();
       // A peer that ended may still have sent what we wait for: that is looked at first.
       if (notes_.lost_rank() >= 0 && !is_ready(out, in)) throw_loss(what);
@@ -193,11 +208,13 @@ class TcpCommunicator final : public Communicator {
     return poll(entries.data(), entries.size(), 0) > 0;
   }
 
-  void sleep_until_ready(const OutgoingMessage* out, const IncomingMessage* in, double seconds) const {
+  void sleep_until_ready(const OutgoingMessage* out, const IncomingMessage* in,
+                         double seconds) const {
     std::vector<pollfd> entries = data_entries(out, in);
     entries.push_back({wake_.descriptor(), POLLIN, 0});
     for (int r = 0; r < size_; ++r) entries.push_back({notes_.descriptor(r), POLLIN, 0});
-    poll(entries.data(), entries.size(), static_cast<int>(1000 * std::clamp(seconds, 0.0, 1.0)) + 1);
+    poll(entries.data(), entries.size(),
+         static_cast<int>(1000 * std::clamp(seconds, 0.0, 1.0)) + 1);
   }
 
   [[noreturn]] void give_up(const CommError& error) {
@@ -205,10 +222,12 @@ class TcpCommunicator final : public Communicator {
     throw error;
   }
 
-  [[noreturn]] void throw_wrong_length(const IncomingMessage& in, int from, const std::string& what) {
-    give_up(CommError(fmt::format("rank {} sent {} bytes where rank {} expected {} at '{}'", from, in.announced_bytes(),
-                                  rank_, in.expected_bytes(), what),
-                      "the ranks do not make the same calls; please report this with the logs of all ranks"));
+  [[noreturn]] void throw_wrong_length(const IncomingMessage& in, int from,
+                                       const std::string& what) {
+    give_up(CommError(
+        fmt::format("rank {} sent {} bytes where rank {} expected {} at '{}'", from,
+                    in.announced_bytes(), rank_, in.expected_bytes(), what),
+        "the ranks do not make the same calls; please report this with the logs of all ranks"));
   }
 
   [[noreturn]] void throw_late(const std::string& what) {
@@ -219,10 +238,14 @@ class TcpCommunicator final : public Communicator {
   // A connection ended. Its notes may be a moment behind.
   [[noreturn]] void throw_loss(const std::string& what) {
     const auto start = Clock::now();
-    for (notes_.read(); notes_.lost_rank() < 0 && seconds_since(start) < kStorySeconds; notes_.read()) usleep(5000);
+    for (notes_.read(); notes_.lost_rank() < 0 && seconds_since(start) < kStorySeconds;
+         notes_.read())
+      usleep(5000);
     const int rank = notes_.lost_rank();
-    give_up(CommError(notes_.loss(what).value_or(fmt::format("a rank ended while rank {} was at '{}'", rank_, what)),
-                      rank < 0 ? "see the logs of the other ranks" : fmt::format("see the log of rank {}", rank)));
+    give_up(CommError(notes_.loss(what).value_or(
+                          fmt::format("a rank ended while rank {} was at '{}'", rank_, what)),
+                      rank < 0 ? "see the logs of the other ranks"
+                               : fmt::format("see the log of rank {}", rank)));
   }
 
   const int rank_, size_;
@@ -242,8 +265,10 @@ std::unique_ptr<Communicator> make_tcp_communicator(const JobPlace& place, doubl
   RankCard mine{place.size, meeting.own_address().host(), local_address(listener).port(), ""};
   if (place.rank == 0) mine.token = random_token();
   const std::vector<RankCard> cards = meeting.exchange_cards(mine);
-  Mesh mesh = connect_mesh(place.rank, cards, cards[0].token + place.secret, listener, timeout_seconds);
-  auto communicator = std::make_unique<TcpCommunicator>(place.rank, std::move(mesh), timeout_seconds);
+  Mesh mesh =
+      connect_mesh(place.rank, cards, cards[0].token + place.secret, listener, timeout_seconds);
+  auto communicator =
+      std::make_unique<TcpCommunicator>(place.rank, std::move(mesh), timeout_seconds);
   communicator->barrier("connecting the ranks");  // then nobody needs the store any more
   return communicator;
 }

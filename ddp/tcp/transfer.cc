@@ -11,11 +11,14 @@ namespace lockstep {
 namespace {
 
 // What is left of header and payload after `done` bytes of both.
-int parts_left(iovec (&parts)[2], void* header, size_t header_bytes, void* data, size_t data_bytes, size_t done) {
+int parts_left(iovec (&parts)[2], void* header, size_t header_bytes, void* data, size_t data_bytes,
+               size_t done) {
   int count = 0;
-  if (done < header_bytes) parts[count++] = {static_cast<char*>(header) + done, header_bytes - done};
+  if (done < header_bytes)
+    parts[count++] = {static_cast<char*>(header) + done, header_bytes - done};
   const size_t data_done = done > header_bytes ? done - header_bytes : 0;
-  if (data_done < data_bytes) parts[count++] = {static_cast<char*>(data) + data_done, data_bytes - data_done};
+  if (data_done < data_bytes)
+    parts[count++] = {static_cast<char*>(data) + data_done, data_bytes - data_done};
   return count;
 }
 
@@ -30,13 +33,17 @@ Moved outcome(ssize_t bytes, size_t& total) {
 }  // namespace
 
 OutgoingMessage::OutgoingMessage(int descriptor, const void* data, size_t bytes)
-    : descriptor_(descriptor), data_(static_cast<const char*>(data)), bytes_(bytes), header_{bytes, IncomingMessage::kMark} {}
+    : descriptor_(descriptor),
+      data_(static_cast<const char*>(data)),
+      bytes_(bytes),
+      header_{bytes, IncomingMessage::kMark} {}
 
 Moved OutgoingMessage::move() {
   iovec parts[2];
   msghdr message{};
   message.msg_iov = parts;
-  message.msg_iovlen = parts_left(parts, header_, sizeof header_, const_cast<char*>(data_), bytes_, sent_);
+  message.msg_iovlen =
+      parts_left(parts, header_, sizeof header_, const_cast<char*>(data_), bytes_, sent_);
   return outcome(sendmsg(descriptor_, &message, MSG_NOSIGNAL | MSG_DONTWAIT), sent_);
 }
 

@@ -41,7 +41,9 @@ class IncomingMessage {
   // The length of the message that came.
   size_t announced_bytes() const { return header_[0]; }
   size_t expected_bytes() const { return bytes_; }
-  bool has_wrong_length() const { return received_ >= sizeof(header_) && (header_[0] != bytes_ || header_[1] != kMark); }
+  bool has_wrong_length() const {
+    return received_ >= sizeof(header_) && (header_[0] != bytes_ || header_[1] != kMark);
+  }
   static constexpr uint64_t kMark = 0x4d504554534b434c;  // "LCKSTEPM": out of step otherwise
 
  private:

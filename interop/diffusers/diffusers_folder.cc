@@ -1,7 +1,7 @@
 // A folder that diffusers loads: DiffusionPipeline.from_pretrained(FOLDER, trust_remote_code=True).
 //
-// diffusers has no network like denoising-diffusion-pytorch's, so the folder brings the network's and the
-// pipeline's code (interop/diffusers). Weights keep their names.
+// diffusers has no network like denoising-diffusion-pytorch's, so the folder brings the network's
+// and the pipeline's code (interop/diffusers). Weights keep their names.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -25,7 +25,8 @@ using Json = nlohmann::ordered_json;
 // unet/config.json: the options of task.model by their names.
 std::string unet_config(const ImageDiffusionOptions& images) {
   Choice model = images.model;
-  const Json options = Json::parse(print_json([&](FieldVisitor& visit) { visit("model", model); })).at("model");
+  const Json options =
+      Json::parse(print_json([&](FieldVisitor& visit) { visit("model", model); })).at("model");
   Json out;
   out["_class_name"] = "LockstepUnet";
   out["_diffusers_version"] = kDiffusersVersion;
@@ -52,21 +53,25 @@ std::string model_index(const ImageDiffusionOptions& images, const DiffusersSche
 
 bool learns_variance(const ImageDiffusionOptions& images) {
   if (images.model.kind == "unet") return images.model.as<UnetOptions>().learned_variance;
-  if (images.model.kind == "class_unet") return images.model.as<ClassUnetOptions>().learned_variance;
-  throw ConfigError("diffusers export knows the models unet and class_unet, not " + images.model.kind,
-                    "--format safetensors works for every model");
+  if (images.model.kind == "class_unet")
+    return images.model.as<ClassUnetOptions>().learned_variance;
+  throw ConfigError(
+      "diffusers export knows the models unet and class_unet, not " + images.model.kind,
+      "--format safetensors works for every model");
 }
 
-// Only what an export has made may be replaced: a folder with model_index.json and nothing of the user's.
+// Only what an export has made may be replaced: a folder with model_index.json and nothing of the
+// user's.
 void check_replaceable(const fs::path& folder) {
-  if (!fs::exists(folder) ||
-      (fs::is_directory(folder) && (fs::is_empty(folder) || fs::exists(folder / "model_index.json"))))
+  if (!fs::exists(folder) || (fs::is_directory(folder) &&
+                              (fs::is_empty(folder) || fs::exists(folder / "model_index.json"))))
     return;
   throw ConfigError("--force replaces an exported folder, and this is none: " + folder.string(),
                     "name another --output");
 }
 
-// Fills a new folder beside `folder` and renames it, so that the folder appears whole or not at all.
+// Fills a new folder beside `folder` and renames it, so that the folder appears whole or not at
+// all.
 void write_folder_atomic(const fs::path& folder, const std::function<void(const fs::path&)>& fill) {
   const fs::path target = (fs::absolute(folder) / "").parent_path();
   make_folders(target.parent_path());
@@ -82,7 +87,8 @@ void write_folder_atomic(const fs::path& folder, const std::function<void(const 
   } catch (const fs::filesystem_error& error) {
     if (fs::exists(old, ignored) && !fs::exists(target, ignored)) fs::rename(old, target, ignored);
     fs::remove_all(making, ignored);
-    throw EnvironmentError(fmt::format("cannot write '{}': {}", target.string(), error.code().message()));
+    throw EnvironmentError(
+        fmt::format("cannot write '{}': {}", target.string(), error.code().message()));
   } catch (...) {
     fs::remove_all(making, ignored);
     throw;
@@ -95,10 +101,12 @@ void write_folder_atomic(const fs::path& folder, const std::function<void(const 
 
 Exported export_diffusers(const ExportSource& source, const ExportRequest& request) {
   if (source.task->kind != "image_diffusion")
-    throw ConfigError("diffusers export knows the task image_diffusion, not the task " + source.task->kind,
-                      "--format safetensors works for every task");
+    throw ConfigError(
+        "diffusers export knows the task image_diffusion, not the task " + source.task->kind,
+        "--format safetensors works for every task");
   const auto& images = source.task->as<ImageDiffusionOptions>();
-  const DiffusersScheduler scheduler = diffusers_scheduler(*source.sampler, images.diffusion, learns_variance(images));
+  const DiffusersScheduler scheduler =
+      diffusers_scheduler(*source.sampler, images.diffusion, learns_variance(images));
   ImageDiffusion(images).check(denoisers().make(images.model, 0)->facts());
   check_replaceable(request.output);
   Metadata metadata = export_metadata(source);
@@ -116,11 +124,13 @@ Exported export_diffusers(const ExportSource& source, const ExportRequest& reque
     write_file_atomic(folder / "model_index.json", model_index(images, scheduler));
   });
   Exported out;
-  out.facts = {weights_fact(source), fmt::format("{} with the run's {} betas, {} steps", scheduler.class_name,
-                                                 images.diffusion.timesteps, scheduler.steps)};
+  out.facts = {weights_fact(source),
+               fmt::format("{} with the run's {} betas, {} steps", scheduler.class_name,
+                           images.diffusion.timesteps, scheduler.steps)};
   out.facts.insert(out.facts.end(), scheduler.notes.begin(), scheduler.notes.end());
   out.facts.push_back(
-      "load it with DiffusionPipeline.from_pretrained(FOLDER, trust_remote_code=True): its Python files are code");
+      "load it with DiffusionPipeline.from_pretrained(FOLDER, trust_remote_code=True): its Python "
+      "files are code");
   return out;
 }
 

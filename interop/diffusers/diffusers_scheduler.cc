@@ -23,15 +23,16 @@ Json common(const DiffusionOptions& diffusion) {
   Json out;
   out["num_train_timesteps"] = diffusion.timesteps;
   out["trained_betas"] = DiffusionSchedule(diffusion).betas;
-  // Without effect beside trained_betas, but for Karras' timesteps, which diffusers truncates under this name.
+  // Without effect beside trained_betas, but for Karras' timesteps, which diffusers truncates under
+  // this name.
   out["beta_schedule"] = diffusion.beta_schedule == "cosine" ? "squaredcos_cap_v2" : "linear";
   out["prediction_type"] = prediction_type(diffusion.objective);
   out["steps_offset"] = 0;
   return out;
 }
 
-void set_ddpm(DiffusersScheduler& out, Json& config, const DdpmOptions& options, const DiffusionOptions& diffusion,
-              bool learned) {
+void set_ddpm(DiffusersScheduler& out, Json& config, const DdpmOptions& options,
+              const DiffusionOptions& diffusion, bool learned) {
   out.class_name = "DDPMScheduler";
   out.steps = diffusion.timesteps;
   config["variance_type"] = learned ? "learned_range" : "fixed_small";
@@ -40,7 +41,8 @@ void set_ddpm(DiffusersScheduler& out, Json& config, const DdpmOptions& options,
   config["timestep_spacing"] = "leading";
 }
 
-void set_ddim(DiffusersScheduler& out, Json& config, const DdimOptions& options, const DiffusionOptions& diffusion) {
+void set_ddim(DiffusersScheduler& out, Json& config, const DdimOptions& options,
+              const DiffusionOptions& diffusion) {
   const bool lucidrains = options.spacing == "lucidrains";
   out.class_name = "DDIMScheduler";
   out.steps = options.steps;
@@ -53,7 +55,8 @@ void set_ddim(DiffusersScheduler& out, Json& config, const DdimOptions& options,
   config["timestep_spacing"] = lucidrains ? "trailing" : options.spacing;
   if (lucidrains && diffusion.timesteps % options.steps != 0)
     out.notes.push_back(
-        fmt::format("sampler.steps {} does not divide {} timesteps: lucidrains' times are written as trailing ones, "
+        fmt::format("sampler.steps {} does not divide {} timesteps: lucidrains' times are written "
+                    "as trailing ones, "
                     "and some differ by one",
                     options.steps, diffusion.timesteps));
 }
@@ -88,7 +91,8 @@ DiffusersScheduler diffusers_scheduler(const Choice& sampler, const DiffusionOpt
   } else if (sampler.kind == "dpmpp_2m") {
     set_dpmpp(out, config, sampler.as<DpmppOptions>());
   } else {
-    throw ConfigError("diffusers has no scheduler for sampler.kind " + sampler.kind, "use ddpm, ddim or dpmpp_2m");
+    throw ConfigError("diffusers has no scheduler for sampler.kind " + sampler.kind,
+                      "use ddpm, ddim or dpmpp_2m");
   }
   Json named;
   named["_class_name"] = out.class_name;

@@ -1,6 +1,7 @@
 // A sampler of ours as a scheduler of diffusers: scheduler/scheduler_config.json.
 //
-// The betas of the training are given as they are (`trained_betas`), so no schedule of diffusers' own takes part.
+// The betas of the training are given as they are (`trained_betas`), so no schedule of diffusers'
+// own takes part.
 #pragma once
 
 #include <string>
@@ -21,6 +22,7 @@ struct DiffusersScheduler {
 };
 
 // Throws ConfigError for options that no scheduler of diffusers has: clip_x0 of dpmpp_2m.
-DiffusersScheduler diffusers_scheduler(const Choice& sampler, const DiffusionOptions& diffusion, bool learned_variance);
+DiffusersScheduler diffusers_scheduler(const Choice& sampler, const DiffusionOptions& diffusion,
+                                       bool learned_variance);
 
 }  // namespace lockstep

@@ -73,7 +73,9 @@ class Attention(nn.Module):
     def forward(self, x):
         batch, _, height, columns = x.shape
         qkv = self.to_qkv(x if self.norm is None else self.norm(x))
-        q, k, v = qkv.reshape(batch, 3, self.heads, self.width, height * columns).unbind(1)  # [B, h, d, N]
+        q, k, v = qkv.reshape(batch, 3, self.heads, self.width, height * columns).unbind(
+            1
+        )  # [B, h, d, N]
         seen = self.attend_full(q, k, v) if self.full else self.attend_linear(q, k, v)
         return self.to_out(seen.reshape(batch, -1, height, columns))
 
@@ -151,11 +153,15 @@ class LockstepUnet(ModelMixin, ConfigMixin):
             head.weights = nn.Parameter(
                 torch.randn(learned_sinusoidal_dim // 2), requires_grad=not random_fourier_features
             )
-        self.time_mlp = nn.Sequential(head, nn.Linear(features, 4 * dim), nn.GELU(), nn.Linear(4 * dim, 4 * dim))
+        self.time_mlp = nn.Sequential(
+            head, nn.Linear(features, 4 * dim), nn.GELU(), nn.Linear(4 * dim, 4 * dim)
+        )
         if by_class:
             self.classes_emb = nn.Embedding(num_classes, dim)
             self.null_classes_emb = nn.Parameter(torch.randn(dim))
-            self.classes_mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, 4 * dim))
+            self.classes_mlp = nn.Sequential(
+                nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, 4 * dim)
+            )
 
         def attention(size, i, is_full, shape):
             if not by_class:
@@ -176,13 +182,20 @@ class LockstepUnet(ModelMixin, ConfigMixin):
                 resize = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * size, after, 1))
             self.downs.append(
                 nn.ModuleList(
-                    (block(size, size), block(size, size), attention(size, i, full[i], (heads[i], width[i])), resize)
+                    (
+                        block(size, size),
+                        block(size, size),
+                        attention(size, i, full[i], (heads[i], width[i])),
+                        resize,
+                    )
                 )
             )
         for i in reversed(range(stages)):
             size, before = dims[i + 1], dims[i]
             conv = nn.Conv2d(size, before, 3, padding=1)
-            resize = nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), conv) if i > 0 else conv
+            resize = (
+                nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), conv) if i > 0 else conv
+            )
             self.ups.append(
                 nn.ModuleList(
                     (
@@ -196,7 +209,9 @@ class LockstepUnet(ModelMixin, ConfigMixin):
         self.mid_block1, self.mid_block2 = block(dims[-1], dims[-1]), block(dims[-1], dims[-1])
         self.mid_attn = attention(dims[-1], stages, True, middle)
         self.final_res_block = block(2 * dims[0], dims[0])
-        self.final_conv = nn.Conv2d(dims[0], out_dim or channels * (2 if learned_variance else 1), 1)
+        self.final_conv = nn.Conv2d(
+            dims[0], out_dim or channels * (2 if learned_variance else 1), 1
+        )
 
     def time_features(self, t):
         if self.fourier:

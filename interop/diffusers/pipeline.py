@@ -54,11 +54,18 @@ class LockstepPipeline(DiffusionPipeline):
         with_class = self.unet(x, t, class_labels=labels, x_self_cond=estimate).sample
         if labels is None or scale == 1:
             return with_class
-        change = with_class - self.unet(x, t, class_labels=torch.full_like(labels, -1), x_self_cond=estimate).sample
+        change = (
+            with_class
+            - self.unet(x, t, class_labels=torch.full_like(labels, -1), x_self_cond=estimate).sample
+        )
         if self.config.remove_parallel:
             unit = flat(with_class).double()
             unit = unit / unit.norm(dim=1, keepdim=True).clamp(min=1e-12)
-            parallel = (flat(change).double() * unit).sum(1, keepdim=True) * unit * (1 - self.config.keep_parallel)
+            parallel = (
+                (flat(change).double() * unit).sum(1, keepdim=True)
+                * unit
+                * (1 - self.config.keep_parallel)
+            )
             change = (flat(change).double() - parallel).to(x.dtype).reshape(change.shape)
         guided = with_class + change * (scale - 1)
         share = self.config.guidance_rescale
@@ -70,15 +77,26 @@ class LockstepPipeline(DiffusionPipeline):
     def step(self, output, t, x, k, eta, generator, step_noise):
         """The scheduler's step: the next state, and its estimate of the picture."""
         known = inspect.signature(self.scheduler.step).parameters
-        more = {"eta": eta, "use_clipped_model_output": self.config.rederive_noise, "generator": generator}
+        more = {
+            "eta": eta,
+            "use_clipped_model_output": self.config.rederive_noise,
+            "generator": generator,
+        }
         if step_noise is not None:
             more |= {"variance_noise": step_noise[k], "generator": None}
-        learns = getattr(self.scheduler.config, "variance_type", None) in ("learned", "learned_range")
+        learns = getattr(self.scheduler.config, "variance_type", None) in (
+            "learned",
+            "learned_range",
+        )
         if not learns:
             output = output[:, : x.shape[1]]
-        result = self.scheduler.step(output, t, x, **{key: value for key, value in more.items() if key in known})
+        result = self.scheduler.step(
+            output, t, x, **{key: value for key, value in more.items() if key in known}
+        )
         estimate = getattr(result, "pred_original_sample", None)
-        return result.prev_sample, self.scheduler.model_outputs[-1] if estimate is None else estimate
+        return result.prev_sample, self.scheduler.model_outputs[
+            -1
+        ] if estimate is None else estimate
 
     @torch.no_grad()
     def __call__(
@@ -108,7 +126,8 @@ class LockstepPipeline(DiffusionPipeline):
             class_labels = torch.arange(len(x)) % unet.config.num_classes
         labels = torch.as_tensor(class_labels, device=device) if unet.config.num_classes else None
         self.scheduler.set_timesteps(
-            settings.num_inference_steps if num_inference_steps is None else num_inference_steps, device=device
+            settings.num_inference_steps if num_inference_steps is None else num_inference_steps,
+            device=device,
         )
         if hasattr(
             self.scheduler, "set_begin_index"
@@ -117,9 +136,15 @@ class LockstepPipeline(DiffusionPipeline):
         x, estimate = x * self.scheduler.init_noise_sigma, None
         for k, t in enumerate(self.progress_bar(self.scheduler.timesteps)):
             output = self.predict(
-                x, t, labels, settings.guidance_scale if guidance_scale is None else guidance_scale, estimate
+                x,
+                t,
+                labels,
+                settings.guidance_scale if guidance_scale is None else guidance_scale,
+                estimate,
             )
-            x, estimate = self.step(output, t, x, k, settings.eta if eta is None else eta, generator, step_noise)
+            x, estimate = self.step(
+                output, t, x, k, settings.eta if eta is None else eta, generator, step_noise
+            )
             estimate = estimate if unet.config.self_condition else None
         if output_type == "latent":
             pictures = x

@@ -1,7 +1,8 @@
-// How kernels cut sums over rows, so that their order depends on the shape alone, never on the device.
+// How kernels cut sums over rows, so that their order depends on the shape alone, never on the
+// device.
 //
-// Gradients of gains and biases are sums over all rows of an image for each column. A block adds a chunk of
-// rows; the chunks are added in order. Workspaces hold the chunks' sums.
+// Gradients of gains and biases are sums over all rows of an image for each column. A block adds a
+// chunk of rows; the chunks are added in order. Workspaces hold the chunks' sums.
 #pragma once
 
 #include <algorithm>

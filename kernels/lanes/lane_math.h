@@ -8,7 +8,8 @@
 
 namespace lockstep {
 
-// e^x; x is clamped to [−87, 88], NaN stays (min and max return their second operand then). Cephes expf (S. Moshier): x = n·ln2 + r, degree-6 polynomial.
+// e^x; x is clamped to [−87, 88], NaN stays (min and max return their second operand then). Cephes
+// expf (S. Moshier): x = n·ln2 + r, degree-6 polynomial.
 template <class V>
 inline V exp_lanes(V x) {
   x = min(V::all(88.0f), max(V::all(-87.0f), x));

@@ -21,7 +21,8 @@ constexpr int rows_at_once() {
 // out[row][kOut lanes] = start(row, o) + Σ_i a[row][i]·w[i][o], handed to done(row, o, value),
 // for kGroup rows; a has kIn = 16·kInLanes columns.
 template <class V, int kInLanes, int kOut, class Start, class Done>
-inline __attribute__((always_inline)) void multiply(const float* a, const float* w, Start start, Done done) {
+inline __attribute__((always_inline)) void multiply(const float* a, const float* w, Start start,
+                                                    Done done) {
   constexpr int kIn = kInLanes * kLaneWidth;
   constexpr int kRows = rows_at_once<V, kOut>();
   for (int first = 0; first < kGroup; first += kRows) {
@@ -53,7 +54,12 @@ inline __attribute__((always_inline)) void multiply(const float* a, const float*
 template <class V, int kInLanes, int kOut>
 inline __attribute__((always_inline)) void add_outer(const float* a, const float* b, float* g) {
   constexpr int kIn = kInLanes * kLaneWidth;
-  constexpr int kAtOnce = V::kRegisters >= 32 ? (kOut == 1 ? 16 : kOut == 2 ? 8 : 4) : (kOut <= 1 ? 4 : kOut == 2 ? 2 : 1);
+  constexpr int kAtOnce = V::kRegisters >= 32 ? (kOut == 1   ? 16
+                                                 : kOut == 2 ? 8
+                                                             : 4)
+                                              : (kOut <= 1   ? 4
+                                                 : kOut == 2 ? 2
+                                                             : 1);
   for (int first = 0; first < kIn; first += kAtOnce) {
     V sum[kAtOnce][kOut];
 #pragma GCC unroll 16

@@ -36,8 +36,8 @@ void norm_statistics(const float* x, float* mean, float* rstd) {
 
 // Backward of y = LayerNorm(x)·weight + bias for `sites` sites: adds to dx and to both gradients.
 template <class V, int CV>
-void norm_backward(const float* x, const float* mean, const float* rstd, const float* weight, const float* dy,
-                   int sites, float* dx, float* d_weight, float* d_bias) {
+void norm_backward(const float* x, const float* mean, const float* rstd, const float* weight,
+                   const float* dy, int sites, float* dx, float* d_weight, float* d_bias) {
   const V scale = V::all(1.0f / (CV * kLaneWidth));
   V gain[CV], sum_weight[CV], sum_bias[CV];
   for (int l = 0; l < CV; ++l) {

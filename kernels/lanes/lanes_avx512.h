@@ -42,7 +42,8 @@ inline Lanes round(Lanes a) {
 inline Lanes times_power_of_two(Lanes a, Lanes n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 // Bits of `magic` − bits of a, as a float.
 inline Lanes bits_from(int magic, Lanes a) {
-  return {_mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(magic), _mm512_castps_si512(a.v)))};
+  return {
+      _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(magic), _mm512_castps_si512(a.v)))};
 }
 // a = mantissa·2^exponent with mantissa in [√½, √2), for normal a > 0.
 inline void split(Lanes a, Lanes& mantissa, Lanes& exponent) {
@@ -64,11 +65,15 @@ inline Lanes Lanes::load_bfloat16(const void* p) {
 inline void store_bfloat16(Lanes a, void* p) {
   const __m512i bits = _mm512_castps_si512(a.v);
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+  const __m512i rounded = _mm512_srli_epi32(
+      _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
   const __mmask16 nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
-  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, nan, _mm512_set1_epi32(0x7fc0))));
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(
+                                                    rounded, nan, _mm512_set1_epi32(0x7fc0))));
 }
-inline Lanes Lanes::load_float16(const void* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)))}; }
+inline Lanes Lanes::load_float16(const void* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)))};
+}
 inline void store_float16(Lanes a, void* p) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT));
 }

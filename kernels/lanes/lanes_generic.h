@@ -1,4 +1,5 @@
-// Sixteen floats in an array: lanes_avx512.h for processors without AVX2, and to check the others against.
+// Sixteen floats in an array: lanes_avx512.h for processors without AVX2, and to check the others
+// against.
 //
 // The same functions; fma rounds twice, so its bits differ from the others'.
 #pragma once
@@ -38,17 +39,33 @@ Lanes each(const Fn& fn) {
   return out;
 }
 
-inline Lanes operator+(Lanes a, Lanes b) { return each([&](int i) { return a.v[i] + b.v[i]; }); }
-inline Lanes operator-(Lanes a, Lanes b) { return each([&](int i) { return a.v[i] - b.v[i]; }); }
-inline Lanes operator*(Lanes a, Lanes b) { return each([&](int i) { return a.v[i] * b.v[i]; }); }
-inline Lanes operator/(Lanes a, Lanes b) { return each([&](int i) { return a.v[i] / b.v[i]; }); }
+inline Lanes operator+(Lanes a, Lanes b) {
+  return each([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline Lanes operator-(Lanes a, Lanes b) {
+  return each([&](int i) { return a.v[i] - b.v[i]; });
+}
+inline Lanes operator*(Lanes a, Lanes b) {
+  return each([&](int i) { return a.v[i] * b.v[i]; });
+}
+inline Lanes operator/(Lanes a, Lanes b) {
+  return each([&](int i) { return a.v[i] / b.v[i]; });
+}
 inline Lanes fma(Lanes a, Lanes b, Lanes c) { return a * b + c; }
 inline Lanes fnma(Lanes a, Lanes b, Lanes c) { return c - a * b; }
 // The second operand if one is NaN, as x86 does.
-inline Lanes min(Lanes a, Lanes b) { return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }
-inline Lanes max(Lanes a, Lanes b) { return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
-inline Lanes sqrt(Lanes a) { return each([&](int i) { return std::sqrt(a.v[i]); }); }
-inline Lanes round(Lanes a) { return each([&](int i) { return std::nearbyint(a.v[i]); }); }
+inline Lanes min(Lanes a, Lanes b) {
+  return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline Lanes max(Lanes a, Lanes b) {
+  return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline Lanes sqrt(Lanes a) {
+  return each([&](int i) { return std::sqrt(a.v[i]); });
+}
+inline Lanes round(Lanes a) {
+  return each([&](int i) { return std::nearbyint(a.v[i]); });
+}
 inline Lanes times_power_of_two(Lanes a, Lanes n) {
   return each([&](int i) { return std::ldexp(a.v[i], static_cast<int>(n.v[i])); });
 }
@@ -81,7 +98,8 @@ inline void store_bfloat16(Lanes a, void* p) {
   for (int i = 0; i < 16; ++i) {
     uint32_t bits;
     std::memcpy(&bits, &a.v[i], sizeof bits);
-    out[i] = a.v[i] != a.v[i] ? 0x7fc0 : static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+    out[i] = a.v[i] != a.v[i] ? 0x7fc0
+                              : static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
   }
   std::memcpy(p, out, sizeof out);
 }
@@ -91,7 +109,8 @@ inline Lanes Lanes::load_float16(const void* p) {
   return each([&](int i) {
     const uint32_t sign = (bits[i] & 0x8000u) << 16, body = bits[i] & 0x7fffu;
     if (body >= 0x7c00u) return from_bits(sign | 0x7f800000u | ((body & 0x3ffu) << 13));
-    return from_bits(sign | (body << 13)) * 0x1p112f;  // moves the exponent's origin; subnormal numbers too
+    return from_bits(sign | (body << 13)) *
+           0x1p112f;  // moves the exponent's origin; subnormal numbers too
   });
 }
 inline void store_float16(Lanes a, void* p) {
@@ -100,8 +119,10 @@ inline void store_float16(Lanes a, void* p) {
     const float x = std::fabs(a.v[i]);
     const uint16_t sign = std::signbit(a.v[i]) ? 0x8000 : 0;
     uint32_t bits;
-    if (x != x) out[i] = 0x7e00;
-    else if (x >= 65520.0f) out[i] = sign | 0x7c00;
+    if (x != x)
+      out[i] = 0x7e00;
+    else if (x >= 65520.0f)
+      out[i] = sign | 0x7c00;
     else if (x < 0x1p-14f) {  // the sum rounds to units of 2^-24
       const float units = x + 0.5f;
       std::memcpy(&bits, &units, sizeof bits);

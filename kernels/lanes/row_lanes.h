@@ -48,14 +48,17 @@ inline void store_some(V v, typename Rows::Element* p, int64_t count) {
 template <class V, class Run>
 inline void with_rows(FloatType type, const Run& run) {
   switch (type) {
-    case FloatType::kFloat32: return run.template operator()<Float32Rows<V>>();
-    case FloatType::kBfloat16: return run.template operator()<Bfloat16Rows<V>>();
-    case FloatType::kFloat16: return run.template operator()<Float16Rows<V>>();
+    case FloatType::kFloat32:
+      return run.template operator()<Float32Rows<V>>();
+    case FloatType::kBfloat16:
+      return run.template operator()<Bfloat16Rows<V>>();
+    case FloatType::kFloat16:
+      return run.template operator()<Float16Rows<V>>();
   }
 }
 
-// tanh within 4 units in the last place. Cephes tanhf (S. Moshier): an odd polynomial below 0.625, above
-// it 1 − 2/(e^2x + 1).
+// tanh within 4 units in the last place. Cephes tanhf (S. Moshier): an odd polynomial below 0.625,
+// above it 1 − 2/(e^2x + 1).
 template <class V>
 inline V tanh_lanes(V x) {
   const V size = max(x, V::zero() - x), square = x * x;
@@ -66,9 +69,11 @@ inline V tanh_lanes(V x) {
   p = fma(p, square, V::all(-3.33332819422e-1f));
   const V small = fma(p * square, x, x);
   const V limited = min(V::all(10.0f), size);
-  const V large = V::all(1.0f) - V::all(2.0f) * reciprocal_lanes(exp_lanes(limited + limited) + V::all(1.0f));
+  const V large =
+      V::all(1.0f) - V::all(2.0f) * reciprocal_lanes(exp_lanes(limited + limited) + V::all(1.0f));
   const V outside = choose_less(x, V::zero(), V::zero() - large, large);
-  return choose_less(size, V::all(0.625f), small, choose_less(size, size + V::all(1.0f), outside, x));  // NaN stays
+  return choose_less(size, V::all(0.625f), small,
+                     choose_less(size, size + V::all(1.0f), outside, x));  // NaN stays
 }
 
 }  // namespace lockstep

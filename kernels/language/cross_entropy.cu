@@ -8,7 +8,9 @@ namespace {
 
 constexpr int kThreads = 256, kWarps = kThreads / kWarp;
 
-__device__ float capped(float logit, float cap) { return cap == 0.0f ? logit : cap * tanhf(logit / cap); }
+__device__ float capped(float logit, float cap) {
+  return cap == 0.0f ? logit : cap * tanhf(logit / cap);
+}
 
 // A running maximum and Σ e^(z − maximum).
 struct Softmax {
@@ -22,7 +24,8 @@ __device__ Softmax merged(const Softmax& a, const Softmax& b) {
 __device__ Softmax warp_merged(Softmax mine) {
 #pragma unroll
   for (int step = kWarp / 2; step > 0; step /= 2) {
-    const Softmax other{__shfl_xor_sync(kAllLanes, mine.maximum, step), __shfl_xor_sync(kAllLanes, mine.sum, step)};
+    const Softmax other{__shfl_xor_sync(kAllLanes, mine.maximum, step),
+                        __shfl_xor_sync(kAllLanes, mine.sum, step)};
     mine = merged(mine, other);
   }
   return mine;
@@ -50,7 +53,8 @@ __device__ Softmax of_row(const CrossEntropyShape& s, const T* row) {
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
-    forward_kernel(CrossEntropyShape s, const T* logits, const int64_t* targets, float* losses, float* log_sums) {
+    forward_kernel(CrossEntropyShape s, const T* logits, const int64_t* targets, float* losses,
+                   float* log_sums) {
   __shared__ float maxima[kWarps], sums[kWarps];
   for (int64_t r = blockIdx.x; r < s.rows; r += gridDim.x) {
     const int64_t target = targets[r];
@@ -80,12 +84,15 @@ __global__ void __launch_bounds__(kThreads)
 // dlogits may be logits: each thread writes what it alone has read.
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
-    backward_kernel(CrossEntropyShape s, const T* logits, const int64_t* targets, const float* log_sums, const float* d_losses,
-                    T* dlogits) {
+    backward_kernel(CrossEntropyShape s, const T* logits, const int64_t* targets,
+                    const float* log_sums, const float* d_losses, T* dlogits) {
   for (int64_t r = blockIdx.x; r < s.rows; r += gridDim.x) {
     const int64_t target = targets[r];
     const bool word = target >= 0 && target < s.vocabulary;
-    const float factor = target == kIgnoredTarget ? 0.0f : word ? d_losses[r] : NAN, log_sum = log_sums[r];
+    const float factor = target == kIgnoredTarget ? 0.0f
+                         : word                   ? d_losses[r]
+                                                  : NAN,
+                log_sum = log_sums[r];
     const T* row = logits + r * s.row_stride;
     T* to = dlogits + r * s.row_stride;
     for (int64_t c = int64_t{threadIdx.x} * N; c < s.vocabulary; c += kThreads * N) {
@@ -111,27 +118,36 @@ template <class Run, class... Pointers>
 void with_packs(const CrossEntropyShape& s, const Run& run, Pointers... pointers) {
   with_type(s.type, [&]<class T>() {
     constexpr int kPack = kPackOf<T>;
-    packs_fit<T, kPack>(s.vocabulary | s.row_stride, pointers...) ? run.template operator()<T, kPack>()
-                                                               : run.template operator()<T, 1>();
+    packs_fit<T, kPack>(s.vocabulary | s.row_stride, pointers...)
+        ? run.template operator()<T, kPack>()
+        : run.template operator()<T, 1>();
   });
 }
 
 }  // namespace
 
-void cross_entropy_forward(const CrossEntropyShape& s, const void* logits, const int64_t* targets, float* losses,
-                           float* log_sums, void* stream) {
-  with_packs(s, [&]<class T, int N>() {
-    launch(forward_kernel<T, N>, blocks_for(s.rows, 1, 132 * 64), kThreads, stream, s, static_cast<const T*>(logits), targets,
-           losses, log_sums);
-  }, logits);
+void cross_entropy_forward(const CrossEntropyShape& s, const void* logits, const int64_t* targets,
+                           float* losses, float* log_sums, void* stream) {
+  with_packs(
+      s,
+      [&]<class T, int N>() {
+        launch(forward_kernel<T, N>, blocks_for(s.rows, 1, 132 * 64), kThreads, stream, s,
+               static_cast<const T*>(logits), targets, losses, log_sums);
+      },
+      logits);
 }
 
-void cross_entropy_backward(const CrossEntropyShape& s, const void* logits, const int64_t* targets, const float* log_sums,
-                            const float* d_losses, void* dlogits, void* stream) {
-  with_packs(s, [&]<class T, int N>() {
-    launch(backward_kernel<T, N>, blocks_for(s.rows, 1, 132 * 64), kThreads, stream, s, static_cast<const T*>(logits), targets,
-           log_sums, d_losses, static_cast<T*>(dlogits));
-  }, logits, dlogits);
+void cross_entropy_backward(const CrossEntropyShape& s, const void* logits, const int64_t* targets,
+                            const float* log_sums, const float* d_losses, void* dlogits,
+                            void* stream) {
+  with_packs(
+      s,
+      [&]<class T, int N>() {
+        launch(backward_kernel<T, N>, blocks_for(s.rows, 1, 132 * 64), kThreads, stream, s,
+               static_cast<const T*>(logits), targets, log_sums, d_losses,
+               static_cast<T*>(dlogits));
+      },
+      logits, dlogits);
 }
 
 }  // namespace lockstep::cuda

@@ -1,4 +1,5 @@
-// See rms_norm_kernel.h. One warp a row; it reads its row twice, the second time from the nearest cache.
+// See rms_norm_kernel.h. One warp a row; it reads its row twice, the second time from the nearest
+// cache.
 #include "kernels/language/rms_norm_kernel.h"
 
 #include "kernels/lanes/column_sums_cuda.h"
@@ -30,8 +31,9 @@ __device__ void add_residual(const T* x, const T* residual, T* h, int64_t at, fl
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) forward_kernel(RmsNormShape s, const T* x, const T* residual, const float* weight,
-                                                           T* h, T* y, float* rstds) {
+__global__ void __launch_bounds__(kThreads)
+    forward_kernel(RmsNormShape s, const T* x, const T* residual, const float* weight, T* h, T* y,
+                   float* rstds) {
   const int lane = threadIdx.x % kWarp;
   const int64_t stride = int64_t{gridDim.x} * kWarps;
   for (int64_t r = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; r < s.rows; r += stride) {
@@ -57,8 +59,9 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(RmsNormShape s, const
 
 // dx = rstd·(t − h·rstd²·mean(t·h)) + dh with t = dy·w.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) dx_kernel(RmsNormShape s, const T* h, const float* weight, const float* rstds,
-                                                      const T* dy, const T* dh, T* dx) {
+__global__ void __launch_bounds__(kThreads)
+    dx_kernel(RmsNormShape s, const T* h, const float* weight, const float* rstds, const T* dy,
+              const T* dh, T* dx) {
   const int lane = threadIdx.x % kWarp;
   const int64_t stride = int64_t{gridDim.x} * kWarps;
   for (int64_t r = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; r < s.rows; r += stride) {
@@ -92,19 +95,22 @@ __global__ void __launch_bounds__(kThreads) dx_kernel(RmsNormShape s, const T* h
 // Σ dy·h·rstd of each column over a chunk of rows.
 template <class T, int N>
 __global__ void __launch_bounds__(kSumThreads)
-    weight_sums_kernel(RmsNormShape s, const T* h, const float* rstds, const T* dy, ColumnChunks chunks, float* partial) {
+    weight_sums_kernel(RmsNormShape s, const T* h, const float* rstds, const T* dy,
+                       ColumnChunks chunks, float* partial) {
   const SumsPlace at = sums_place<N>(s.columns);
-  column_sums<N>(at, chunks, s.rows, s.columns, partial, [&](int64_t row, float (&sum)[N], float (&)[N]) {
-    const float rstd = rstds[row];
-    float v[N], d[N];
-    load_floats<N>(h + row * s.columns + at.column, v);
-    load_floats<N>(dy + row * s.columns + at.column, d);
+  column_sums<N>(at, chunks, s.rows, s.columns, partial,
+                 [&](int64_t row, float (&sum)[N], float (&)[N]) {
+                   const float rstd = rstds[row];
+                   float v[N], d[N];
+                   load_floats<N>(h + row * s.columns + at.column, v);
+                   load_floats<N>(dy + row * s.columns + at.column, d);
 #pragma unroll
-    for (int i = 0; i < N; ++i) sum[i] += d[i] * (v[i] * rstd);
-  });
+                   for (int i = 0; i < N; ++i) sum[i] += d[i] * (v[i] * rstd);
+                 });
 }
 
-__global__ void __launch_bounds__(kThreads) weight_kernel(int64_t columns, ColumnChunks chunks, const float* partial, float* dw) {
+__global__ void __launch_bounds__(kThreads)
+    weight_kernel(int64_t columns, ColumnChunks chunks, const float* partial, float* dw) {
   const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (c < columns) dw[c] = sum_chunks(partial, chunks, columns, 0, 0, c);
 }
@@ -113,33 +119,44 @@ template <class Run, class... Pointers>
 void with_packs(const RmsNormShape& s, const Run& run, Pointers... pointers) {
   with_type(s.type, [&]<class T>() {
     constexpr int kPack = kPackOf<T>;
-    packs_fit<T, kPack>(s.columns, pointers...) ? run.template operator()<T, kPack>() : run.template operator()<T, 1>();
+    packs_fit<T, kPack>(s.columns, pointers...) ? run.template operator()<T, kPack>()
+                                                : run.template operator()<T, 1>();
   });
 }
 
 }  // namespace
 
-void rms_norm_forward(const RmsNormShape& s, const void* x, const void* residual, const float* weight, void* h, void* y,
-                      float* rstd, void* stream) {
+void rms_norm_forward(const RmsNormShape& s, const void* x, const void* residual,
+                      const float* weight, void* h, void* y, float* rstd, void* stream) {
   if (s.columns == 0) return;
-  with_packs(s, [&]<class T, int N>() {
-    launch(forward_kernel<T, N>, blocks_for(s.rows, kWarps, 132 * 32), kThreads, stream, s, static_cast<const T*>(x),
-           static_cast<const T*>(residual), weight, static_cast<T*>(h), static_cast<T*>(y), rstd);
-  }, x, residual, h, y);
+  with_packs(
+      s,
+      [&]<class T, int N>() {
+        launch(forward_kernel<T, N>, blocks_for(s.rows, kWarps, 132 * 32), kThreads, stream, s,
+               static_cast<const T*>(x), static_cast<const T*>(residual), weight,
+               static_cast<T*>(h), static_cast<T*>(y), rstd);
+      },
+      x, residual, h, y);
 }
 
-void rms_norm_backward(const RmsNormShape& s, const void* h, const float* weight, const float* rstd, const void* dy,
-                       const void* dh, void* dx, float* dw, float* workspace, void* stream) {
+void rms_norm_backward(const RmsNormShape& s, const void* h, const float* weight, const float* rstd,
+                       const void* dy, const void* dh, void* dx, float* dw, float* workspace,
+                       void* stream) {
   if (s.columns == 0) return;
-  with_packs(s, [&]<class T, int N>() {
-    const T *from = static_cast<const T*>(h), *d = static_cast<const T*>(dy);
-    launch(dx_kernel<T, N>, blocks_for(s.rows, kWarps, 132 * 32), kThreads, stream, s, from, weight, rstd, d,
-           static_cast<const T*>(dh), static_cast<T*>(dx));
-    if (dw == nullptr) return;
-    const ColumnChunks chunks = column_chunks(1, s.rows, s.columns);
-    launch(weight_sums_kernel<T, N>, sums_grid(1, chunks, s.columns, N), kSumThreads, stream, s, from, rstd, d, chunks, workspace);
-    launch(weight_kernel, blocks_for(s.columns, kThreads), kThreads, stream, s.columns, chunks, workspace, dw);
-  }, h, dy, dh, dx);
+  with_packs(
+      s,
+      [&]<class T, int N>() {
+        const T *from = static_cast<const T*>(h), *d = static_cast<const T*>(dy);
+        launch(dx_kernel<T, N>, blocks_for(s.rows, kWarps, 132 * 32), kThreads, stream, s, from,
+               weight, rstd, d, static_cast<const T*>(dh), static_cast<T*>(dx));
+        if (dw == nullptr) return;
+        const ColumnChunks chunks = column_chunks(1, s.rows, s.columns);
+        launch(weight_sums_kernel<T, N>, sums_grid(1, chunks, s.columns, N), kSumThreads, stream, s,
+               from, rstd, d, chunks, workspace);
+        launch(weight_kernel, blocks_for(s.columns, kThreads), kThreads, stream, s.columns, chunks,
+               workspace, dw);
+      },
+      h, dy, dh, dx);
 }
 
 }  // namespace lockstep::cuda

@@ -1,5 +1,6 @@
-// The language model's CPU kernels on lanes (rms_norm, swiglu, rotary, cross_entropy), one table for each instruction
-// set; lockstep::cpu calls the one that kernel_isa() names. One source: row_kernels_impl.h.
+// The language model's CPU kernels on lanes (rms_norm, swiglu, rotary, cross_entropy), one table
+// for each instruction set; lockstep::cpu calls the one that kernel_isa() names. One source:
+// row_kernels_impl.h.
 //
 // One thread: a slot computes on one (design.md 3, rule 5). No torch here.
 #pragma once

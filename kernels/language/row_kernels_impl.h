@@ -1,11 +1,12 @@
-// See row_kernels.h. V is a vector of sixteen floats; sums go through four of them, then over lanes.
+// See row_kernels.h. V is a vector of sixteen floats; sums go through four of them, then over
+// lanes.
 //
-// Compiled once for each instruction set: everything here is a template over V, and nothing inline comes from the
-// standard library, so the linker cannot mix the instances up.
+// Compiled once for each instruction set: everything here is a template over V, and nothing inline
+// comes from the standard library, so the linker cannot mix the instances up.
 #pragma once
 
-#include "kernels/language/row_kernels.h"
 #include "kernels/lanes/row_lanes.h"
+#include "kernels/language/row_kernels.h"
 
 namespace lockstep {
 
@@ -31,7 +32,8 @@ void swiglu_forward_rows(const SwigluShape& s, const void* gate, const void* up,
   with_rows<V>(s.type, [&]<class Rows>() {
     using E = typename Rows::Element;
     for (int64_t row = 0; row < s.rows; ++row) {
-      const E *g = static_cast<const E*>(gate) + row * s.input_stride, *u = static_cast<const E*>(up) + row * s.input_stride;
+      const E *g = static_cast<const E*>(gate) + row * s.input_stride,
+              *u = static_cast<const E*>(up) + row * s.input_stride;
       E* to = static_cast<E*>(y) + row * s.columns;
       for (int64_t i = 0; i < s.columns; i += kRowLanes) {
         const int64_t n = lanes_left(s.columns, i);
@@ -43,7 +45,8 @@ void swiglu_forward_rows(const SwigluShape& s, const void* gate, const void* up,
 }
 
 template <class V>
-void swiglu_backward_rows(const SwigluShape& s, const void* gate, const void* up, const void* dy, void* dgate, void* dup, void*) {
+void swiglu_backward_rows(const SwigluShape& s, const void* gate, const void* up, const void* dy,
+                          void* dgate, void* dup, void*) {
   with_rows<V>(s.type, [&]<class Rows>() {
     using E = typename Rows::Element;
     for (int64_t row = 0; row < s.rows; ++row) {
@@ -52,9 +55,11 @@ void swiglu_backward_rows(const SwigluShape& s, const void* gate, const void* up
       const E* d = static_cast<const E*>(dy) + row * s.columns;
       for (int64_t i = 0; i < s.columns; i += kRowLanes) {
         const int64_t n = lanes_left(s.columns, i);
-        const V x = load_some<V, Rows>(g + i, n), v = load_some<V, Rows>(u + i, n), by = load_some<V, Rows>(d + i, n);
+        const V x = load_some<V, Rows>(g + i, n), v = load_some<V, Rows>(u + i, n),
+                by = load_some<V, Rows>(d + i, n);
         const V sigma = sigmoid_lanes(x), one = V::all(1.0f);
-        store_some<V, Rows>(by * v * sigma * fma(x, one - sigma, one), static_cast<E*>(dgate) + in + i, n);
+        store_some<V, Rows>(by * v * sigma * fma(x, one - sigma, one),
+                            static_cast<E*>(dgate) + in + i, n);
         store_some<V, Rows>(by * x * sigma, static_cast<E*>(dup) + in + i, n);
       }
     }
@@ -64,13 +69,14 @@ void swiglu_backward_rows(const SwigluShape& s, const void* gate, const void* up
 // ---- RMSNorm and the residual addition
 
 template <class V>
-void rms_norm_forward_rows(const RmsNormShape& s, const void* x, const void* residual, const float* weight, void* h, void* y,
-                           float* rstds, void*) {
+void rms_norm_forward_rows(const RmsNormShape& s, const void* x, const void* residual,
+                           const float* weight, void* h, void* y, float* rstds, void*) {
   with_rows<V>(s.type, [&]<class Rows>() {
     using E = typename Rows::Element;
     for (int64_t row = 0; row < s.rows; ++row) {
       const int64_t at = row * s.columns;
-      const E *in = static_cast<const E*>(x) + at, *add = static_cast<const E*>(residual) + (residual == nullptr ? 0 : at);
+      const E *in = static_cast<const E*>(x) + at,
+              *add = static_cast<const E*>(residual) + (residual == nullptr ? 0 : at);
       E *sum = static_cast<E*>(h) + (h == nullptr ? 0 : at), *to = static_cast<E*>(y) + at;
       const float squares = sum_row<V>(s.columns, [&](int64_t i, int64_t n) {
         V v = load_some<V, Rows>(in + i, n);
@@ -94,8 +100,9 @@ void rms_norm_forward_rows(const RmsNormShape& s, const void* x, const void* res
 }
 
 template <class V>
-void rms_norm_backward_rows(const RmsNormShape& s, const void* h, const float* weight, const float* rstds, const void* dy,
-                            const void* dh, void* dx, float* dw, float*, void*) {
+void rms_norm_backward_rows(const RmsNormShape& s, const void* h, const float* weight,
+                            const float* rstds, const void* dy, const void* dh, void* dx, float* dw,
+                            float*, void*) {
   using Floats = Float32Rows<V>;
   if (dw != nullptr)
     for (int64_t i = 0; i < s.columns; ++i) dw[i] = 0.0f;
@@ -109,7 +116,9 @@ void rms_norm_backward_rows(const RmsNormShape& s, const void* h, const float* w
         const V t = load_some<V, Rows>(d + i, n);
         return weight == nullptr ? t : t * load_some<V, Floats>(weight + i, n);
       };
-      const float dot = sum_row<V>(s.columns, [&](int64_t i, int64_t n) { return through(i, n) * load_some<V, Rows>(from + i, n); });
+      const float dot = sum_row<V>(s.columns, [&](int64_t i, int64_t n) {
+        return through(i, n) * load_some<V, Rows>(from + i, n);
+      });
       const V share = V::all(dot / static_cast<float>(s.columns)) * rstd * rstd;
       for (int64_t i = 0; i < s.columns; i += kRowLanes) {
         const int64_t n = lanes_left(s.columns, i);
@@ -131,16 +140,19 @@ void rms_norm_backward_rows(const RmsNormShape& s, const void* h, const float* w
 template <class V>
 struct RotaryRow {
   const float *cosine, *sine;
-  RotaryRow(const RotaryShape& s, int64_t token, const float* cosines, const float* sines, const int32_t* positions) {
-    const int64_t row = (positions == nullptr ? token % s.sequence : positions[token]) * (s.head_size / 2);
+  RotaryRow(const RotaryShape& s, int64_t token, const float* cosines, const float* sines,
+            const int32_t* positions) {
+    const int64_t row =
+        (positions == nullptr ? token % s.sequence : positions[token]) * (s.head_size / 2);
     cosine = cosines + row;
     sine = sines + row;
   }
 };
 
 template <class V>
-void rotary_forward_rows(const RotaryShape& s, const void* x, const float* cosines, const float* sines, const int32_t* positions,
-                         void* y, float* rstds, void*) {
+void rotary_forward_rows(const RotaryShape& s, const void* x, const float* cosines,
+                         const float* sines, const int32_t* positions, void* y, float* rstds,
+                         void*) {
   const int64_t half = s.head_size / 2;
   with_rows<V>(s.type, [&]<class Rows>() {
     using E = typename Rows::Element;
@@ -151,7 +163,8 @@ void rotary_forward_rows(const RotaryShape& s, const void* x, const float* cosin
         E* to = static_cast<E*>(y) + (token * s.heads + head) * s.head_size;
         const auto rotated = [&](int64_t i, int64_t n, V& first, V& second) {
           const V a = load_some<V, Rows>(in + i, n), b = load_some<V, Rows>(in + half + i, n);
-          const V c = load_some<V, Float32Rows<V>>(turn.cosine + i, n), t = load_some<V, Float32Rows<V>>(turn.sine + i, n);
+          const V c = load_some<V, Float32Rows<V>>(turn.cosine + i, n),
+                  t = load_some<V, Float32Rows<V>>(turn.sine + i, n);
           first = fma(b, t, a * c);
           second = fnma(a, t, b * c);
         };
@@ -177,8 +190,9 @@ void rotary_forward_rows(const RotaryShape& s, const void* x, const float* cosin
 }
 
 template <class V>
-void rotary_backward_rows(const RotaryShape& s, const void* y, const float* rstds, const float* cosines, const float* sines,
-                          const int32_t* positions, const void* dy, void* dx, void*) {
+void rotary_backward_rows(const RotaryShape& s, const void* y, const float* rstds,
+                          const float* cosines, const float* sines, const int32_t* positions,
+                          const void* dy, void* dx, void*) {
   const int64_t half = s.head_size / 2;
   with_rows<V>(s.type, [&]<class Rows>() {
     using E = typename Rows::Element;
@@ -186,12 +200,16 @@ void rotary_backward_rows(const RotaryShape& s, const void* y, const float* rstd
       const RotaryRow<V> turn(s, token, cosines, sines, positions);
       for (int64_t head = 0; head < s.heads; ++head) {
         const int64_t number = token * s.heads + head;
-        const E *out = static_cast<const E*>(y) + number * s.head_size, *d = static_cast<const E*>(dy) + number * s.head_size;
+        const E *out = static_cast<const E*>(y) + number * s.head_size,
+                *d = static_cast<const E*>(dy) + number * s.head_size;
         E* to = static_cast<E*>(dx) + token * s.x_stride + head * s.head_size;
         float rstd = 1.0f, share = 0.0f;
         if (s.normalize) {
           rstd = rstds[number];
-          share = sum_row<V>(s.head_size, [&](int64_t i, int64_t n) { return load_some<V, Rows>(out + i, n) * load_some<V, Rows>(d + i, n); }) /
+          share = sum_row<V>(s.head_size,
+                             [&](int64_t i, int64_t n) {
+                               return load_some<V, Rows>(out + i, n) * load_some<V, Rows>(d + i, n);
+                             }) /
                   static_cast<float>(s.head_size);
         }
         for (int64_t i = 0; i < half; i += kRowLanes) {
@@ -201,7 +219,8 @@ void rotary_backward_rows(const RotaryShape& s, const void* y, const float* rstd
             a = V::all(rstd) * fnma(load_some<V, Rows>(out + i, n), V::all(share), a);
             b = V::all(rstd) * fnma(load_some<V, Rows>(out + half + i, n), V::all(share), b);
           }
-          const V c = load_some<V, Float32Rows<V>>(turn.cosine + i, n), t = load_some<V, Float32Rows<V>>(turn.sine + i, n);
+          const V c = load_some<V, Float32Rows<V>>(turn.cosine + i, n),
+                  t = load_some<V, Float32Rows<V>>(turn.sine + i, n);
           store_some<V, Rows>(fnma(b, t, a * c), to + i, n);
           store_some<V, Rows>(fma(a, t, b * c), to + half + i, n);
         }
@@ -217,9 +236,11 @@ inline V capped_lanes(V logit, float cap) {
   return cap == 0.0f ? logit : V::all(cap) * tanh_lanes(logit * V::all(1.0f / cap));
 }
 
-// A row's maximum and Σ e^(z − maximum), in pieces that stay in the nearest cache: each logit is read once.
+// A row's maximum and Σ e^(z − maximum), in pieces that stay in the nearest cache: each logit is
+// read once.
 template <class V, class Rows>
-void softmax_of_row(const CrossEntropyShape& s, const typename Rows::Element* row, float& maximum, float& sum) {
+void softmax_of_row(const CrossEntropyShape& s, const typename Rows::Element* row, float& maximum,
+                    float& sum) {
   constexpr int64_t kPiece = 1024;
   alignas(64) float z[kPiece];
   maximum = -__builtin_inff();
@@ -240,7 +261,8 @@ void softmax_of_row(const CrossEntropyShape& s, const typename Rows::Element* ro
     const int64_t groups = (count + kRowLanes - 1) / kRowLanes * kRowLanes;
     sum += sum_row<V>(groups, [&](int64_t i, int64_t) {
       const V v = V::load(z + i) - V::all(reference);
-      // e^−87 is what exp_lanes gives at least: too small for this sum, but lanes behind the row count nothing.
+      // e^−87 is what exp_lanes gives at least: too small for this sum, but lanes behind the row
+      // count nothing.
       return choose_less(v, V::all(-87.0f), V::zero(), exp_lanes(v));
     });
     maximum = next;
@@ -248,8 +270,8 @@ void softmax_of_row(const CrossEntropyShape& s, const typename Rows::Element* ro
 }
 
 template <class V>
-void cross_entropy_forward_rows(const CrossEntropyShape& s, const void* logits, const int64_t* targets, float* losses,
-                                float* log_sums, void*) {
+void cross_entropy_forward_rows(const CrossEntropyShape& s, const void* logits,
+                                const int64_t* targets, float* losses, float* log_sums, void*) {
   with_rows<V>(s.type, [&]<class Rows>() {
     using E = typename Rows::Element;
     for (int64_t r = 0; r < s.rows; ++r) {
@@ -260,13 +282,16 @@ void cross_entropy_forward_rows(const CrossEntropyShape& s, const void* logits, 
       softmax_of_row<V, Rows>(s, row, maximum, sum);
       log_sums[r] = maximum + __builtin_logf(sum);
       const bool word = targets[r] >= 0 && targets[r] < s.vocabulary;
-      losses[r] = word ? log_sums[r] - capped_lanes(load_some<V, Rows>(row + targets[r], 1), s.cap).first() : __builtin_nanf("");
+      losses[r] =
+          word ? log_sums[r] - capped_lanes(load_some<V, Rows>(row + targets[r], 1), s.cap).first()
+               : __builtin_nanf("");
     }
   });
 }
 
 template <class V>
-void cross_entropy_backward_rows(const CrossEntropyShape& s, const void* logits, const int64_t* targets, const float* log_sums,
+void cross_entropy_backward_rows(const CrossEntropyShape& s, const void* logits,
+                                 const int64_t* targets, const float* log_sums,
                                  const float* d_losses, void* dlogits, void*) {
   with_rows<V>(s.type, [&]<class Rows>() {
     using E = typename Rows::Element;
@@ -275,12 +300,14 @@ void cross_entropy_backward_rows(const CrossEntropyShape& s, const void* logits,
       E* to = static_cast<E*>(dlogits) + r * s.row_stride;
       const int64_t target = targets[r];
       if (target == kIgnoredTarget) {
-        for (int64_t i = 0; i < s.vocabulary; i += kRowLanes) store_some<V, Rows>(V::zero(), to + i, lanes_left(s.vocabulary, i));
+        for (int64_t i = 0; i < s.vocabulary; i += kRowLanes)
+          store_some<V, Rows>(V::zero(), to + i, lanes_left(s.vocabulary, i));
         continue;
       }
       const bool word = target >= 0 && target < s.vocabulary;
       const V factor = V::all(word ? d_losses[r] : __builtin_nanf("")), one = V::all(1.0f);
-      const float at_target = word ? capped_lanes(load_some<V, Rows>(row + target, 1), s.cap).first() : 0.0f;
+      const float at_target =
+          word ? capped_lanes(load_some<V, Rows>(row + target, 1), s.cap).first() : 0.0f;
       for (int64_t i = 0; i < s.vocabulary; i += kRowLanes) {
         const int64_t n = lanes_left(s.vocabulary, i);
         const V logit = load_some<V, Rows>(row + i, n);
@@ -293,15 +320,23 @@ void cross_entropy_backward_rows(const CrossEntropyShape& s, const void* logits,
       // The target's own entry, from scratch: it may have been rounded.
       const float t = s.cap == 0.0f ? 0.0f : at_target / s.cap;
       const float probability = exp_lanes(V::all(at_target - log_sums[r])).first();
-      store_some<V, Rows>(V::all(d_losses[r] * (probability - 1.0f) * (1.0f - t * t)), to + target, 1);
+      store_some<V, Rows>(V::all(d_losses[r] * (probability - 1.0f) * (1.0f - t * t)), to + target,
+                          1);
     }
   });
 }
 
 template <class V>
 constexpr RowKernels row_kernels_of(const char* isa) {
-  return {isa, swiglu_forward_rows<V>, swiglu_backward_rows<V>, rms_norm_forward_rows<V>, rms_norm_backward_rows<V>,
-          rotary_forward_rows<V>, rotary_backward_rows<V>, cross_entropy_forward_rows<V>, cross_entropy_backward_rows<V>};
+  return {isa,
+          swiglu_forward_rows<V>,
+          swiglu_backward_rows<V>,
+          rms_norm_forward_rows<V>,
+          rms_norm_backward_rows<V>,
+          rotary_forward_rows<V>,
+          rotary_backward_rows<V>,
+          cross_entropy_forward_rows<V>,
+          cross_entropy_backward_rows<V>};
 }
 
 }  // namespace lockstep

@@ -20,7 +20,8 @@ __device__ At place(const SwigluShape& shape, int64_t pack) {
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) forward_kernel(SwigluShape shape, const T* gate, const T* up, T* y) {
+__global__ void __launch_bounds__(kThreads)
+    forward_kernel(SwigluShape shape, const T* gate, const T* up, T* y) {
   const int64_t packs = shape.rows * (shape.columns / N);
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t p = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; p < packs; p += stride) {
@@ -62,28 +63,37 @@ template <class Run, class... Pointers>
 void with_packs(const SwigluShape& shape, const Run& run, Pointers... pointers) {
   with_type(shape.type, [&]<class T>() {
     constexpr int kPack = kPackOf<T>;
-    packs_fit<T, kPack>(shape.columns | shape.input_stride, pointers...) ? run.template operator()<T, kPack>()
-                                                                       : run.template operator()<T, 1>();
+    packs_fit<T, kPack>(shape.columns | shape.input_stride, pointers...)
+        ? run.template operator()<T, kPack>()
+        : run.template operator()<T, 1>();
   });
 }
 
 }  // namespace
 
-void swiglu_forward(const SwigluShape& shape, const void* gate, const void* up, void* y, void* stream) {
-  with_packs(shape, [&]<class T, int N>() {
-    const unsigned blocks = blocks_for(shape.rows * (shape.columns / N), kThreads, kMostGrid);
-    launch(forward_kernel<T, N>, blocks, kThreads, stream, shape, static_cast<const T*>(gate), static_cast<const T*>(up),
-           static_cast<T*>(y));
-  }, gate, up, y);
+void swiglu_forward(const SwigluShape& shape, const void* gate, const void* up, void* y,
+                    void* stream) {
+  with_packs(
+      shape,
+      [&]<class T, int N>() {
+        const unsigned blocks = blocks_for(shape.rows * (shape.columns / N), kThreads, kMostGrid);
+        launch(forward_kernel<T, N>, blocks, kThreads, stream, shape, static_cast<const T*>(gate),
+               static_cast<const T*>(up), static_cast<T*>(y));
+      },
+      gate, up, y);
 }
 
-void swiglu_backward(const SwigluShape& shape, const void* gate, const void* up, const void* dy, void* dgate, void* dup,
-                     void* stream) {
-  with_packs(shape, [&]<class T, int N>() {
-    const unsigned blocks = blocks_for(shape.rows * (shape.columns / N), kThreads, kMostGrid);
-    launch(backward_kernel<T, N>, blocks, kThreads, stream, shape, static_cast<const T*>(gate), static_cast<const T*>(up),
-           static_cast<const T*>(dy), static_cast<T*>(dgate), static_cast<T*>(dup));
-  }, gate, up, dy, dgate, dup);
+void swiglu_backward(const SwigluShape& shape, const void* gate, const void* up, const void* dy,
+                     void* dgate, void* dup, void* stream) {
+  with_packs(
+      shape,
+      [&]<class T, int N>() {
+        const unsigned blocks = blocks_for(shape.rows * (shape.columns / N), kThreads, kMostGrid);
+        launch(backward_kernel<T, N>, blocks, kThreads, stream, shape, static_cast<const T*>(gate),
+               static_cast<const T*>(up), static_cast<const T*>(dy), static_cast<T*>(dgate),
+               static_cast<T*>(dup));
+      },
+      gate, up, dy, dgate, dup);
 }
 
 }  // namespace lockstep::cuda

@@ -8,7 +8,8 @@
 namespace lockstep {
 
 const ChannelNormKernel& channel_norm_kernel_avx2() {
-  static constexpr ChannelNormKernel kernel{"avx2", channel_norm_forward<avx2::Lanes>, channel_norm_backward<avx2::Lanes>};
+  static constexpr ChannelNormKernel kernel{"avx2", channel_norm_forward<avx2::Lanes>,
+                                            channel_norm_backward<avx2::Lanes>};
   return kernel;
 }
 

@@ -8,7 +8,8 @@
 namespace lockstep {
 
 const ChannelNormKernel& channel_norm_kernel_avx512() {
-  static constexpr ChannelNormKernel kernel{"avx512", channel_norm_forward<avx512::Lanes>, channel_norm_backward<avx512::Lanes>};
+  static constexpr ChannelNormKernel kernel{"avx512", channel_norm_forward<avx512::Lanes>,
+                                            channel_norm_backward<avx512::Lanes>};
   return kernel;
 }
 

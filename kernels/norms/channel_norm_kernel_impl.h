@@ -1,19 +1,21 @@
-// See channel_norm_kernel.h. V is a vector of sixteen positions (lanes_avx2.h, lanes_avx512.h); sums over
-// channels go in their order, sums over positions lane by lane, then over lanes: equal bits everywhere.
+// See channel_norm_kernel.h. V is a vector of sixteen positions (lanes_avx2.h, lanes_avx512.h);
+// sums over channels go in their order, sums over positions lane by lane, then over lanes: equal
+// bits everywhere.
 #pragma once
 
 #include <cmath>
 #include <vector>
 
-#include "kernels/norms/channel_norm_kernel.h"
 #include "kernels/lanes/lane_math.h"
+#include "kernels/norms/channel_norm_kernel.h"
 
 namespace lockstep {
 
 // What multiplies and shifts each channel of one image: g·(1 + scale), shift.
 struct ChannelAffine {
   std::vector<float> gain, shift;
-  explicit ChannelAffine(int64_t channels) : gain(static_cast<size_t>(channels)), shift(static_cast<size_t>(channels)) {}
+  explicit ChannelAffine(int64_t channels)
+      : gain(static_cast<size_t>(channels)), shift(static_cast<size_t>(channels)) {}
   void set(const float* g, const float* scale_shift) {
     const size_t channels = gain.size();
     for (size_t c = 0; c < channels; ++c) {
@@ -35,7 +37,8 @@ V inverse_length(const ChannelNormShape& shape, const float* x) {
 }
 
 template <class V>
-void channel_norm_forward(const ChannelNormShape& shape, const float* x, const float* g, const float* scale_shift, float* y) {
+void channel_norm_forward(const ChannelNormShape& shape, const float* x, const float* g,
+                          const float* scale_shift, float* y) {
   ChannelAffine affine(shape.channels);
   for (int64_t b = 0; b < shape.batch; ++b) {
     affine.set(g, scale_shift == nullptr ? nullptr : scale_shift + b * 2 * shape.channels);
@@ -55,7 +58,8 @@ void channel_norm_forward(const ChannelNormShape& shape, const float* x, const f
 // Sums over positions of the gradients by gain and shift, sixteen lanes a channel.
 struct LaneSums {
   std::vector<float> gain, shift;
-  explicit LaneSums(int64_t channels) : gain(static_cast<size_t>(channels * 16)), shift(gain.size()) {}
+  explicit LaneSums(int64_t channels)
+      : gain(static_cast<size_t>(channels * 16)), shift(gain.size()) {}
   void clear() {
     std::fill(gain.begin(), gain.end(), 0.0f);
     std::fill(shift.begin(), shift.end(), 0.0f);
@@ -64,8 +68,8 @@ struct LaneSums {
 
 // Sixteen positions: fills dx and adds to `sums`.
 template <class V>
-void channel_norm_backward_at(const ChannelNormShape& shape, const ChannelAffine& affine, const float* x, const float* dy,
-                              float* dx, LaneSums& sums) {
+void channel_norm_backward_at(const ChannelNormShape& shape, const ChannelAffine& affine,
+                              const float* x, const float* dy, float* dx, LaneSums& sums) {
   const V inverse = inverse_length<V>(shape, x);
   V dot = V::zero();
   for (int64_t c = 0; c < shape.channels; ++c) {
@@ -95,12 +99,14 @@ void channel_norm_backward_at(const ChannelNormShape& shape, const ChannelAffine
 }
 
 template <class V>
-void channel_norm_backward(const ChannelNormShape& shape, const float* x, const float* g, const float* scale_shift,
-                           const float* dy, float* dx, float* dg, float* d_scale_shift) {
+void channel_norm_backward(const ChannelNormShape& shape, const float* x, const float* g,
+                           const float* scale_shift, const float* dy, float* dx, float* dg,
+                           float* d_scale_shift) {
   ChannelAffine affine(shape.channels);
   LaneSums sums(shape.channels);
   for (int64_t b = 0; b < shape.batch; ++b) {
-    const float* condition = scale_shift == nullptr ? nullptr : scale_shift + b * 2 * shape.channels;
+    const float* condition =
+        scale_shift == nullptr ? nullptr : scale_shift + b * 2 * shape.channels;
     affine.set(g, condition);
     sums.clear();
     const int64_t image = b * shape.channels * shape.positions;
@@ -111,7 +117,8 @@ void channel_norm_backward(const ChannelNormShape& shape, const float* x, const 
       dg[c] += condition == nullptr ? gain : gain * (condition[c] + 1.0f);
       if (condition == nullptr) continue;
       d_scale_shift[b * 2 * shape.channels + c] = gain * g[c];
-      d_scale_shift[(b * 2 + 1) * shape.channels + c] = sum_lanes(V::load(sums.shift.data() + c * kLanePositions)).first();
+      d_scale_shift[(b * 2 + 1) * shape.channels + c] =
+          sum_lanes(V::load(sums.shift.data() + c * kLanePositions)).first();
     }
   }
 }

@@ -13,7 +13,8 @@ struct RowAffine {
   std::vector<float> gain, shift;
   RowAffine(const ChannelRowsShape& s, const float* g, const float* scale_shift, int64_t image)
       : gain(static_cast<size_t>(s.channels)), shift(gain.size()) {
-    const float* condition = scale_shift == nullptr ? nullptr : scale_shift + image * 2 * s.channels;
+    const float* condition =
+        scale_shift == nullptr ? nullptr : scale_shift + image * 2 * s.channels;
     for (int64_t c = 0; c < s.channels; ++c) {
       gain[c] = condition == nullptr ? g[c] : g[c] * (condition[c] + 1.0f);
       shift[c] = condition == nullptr ? 0.0f : condition[s.channels + c];
@@ -24,14 +25,16 @@ struct RowAffine {
 template <class T>
 float inverse_length(const ChannelRowsShape& s, const T* row) {
   double sum = 0;
-  for (int64_t c = 0; c < s.channels; ++c) sum += static_cast<double>(static_cast<float>(row[c])) * static_cast<float>(row[c]);
-  return std::sqrt(static_cast<float>(s.channels)) / std::max(static_cast<float>(std::sqrt(sum)), 1e-12f);
+  for (int64_t c = 0; c < s.channels; ++c)
+    sum += static_cast<double>(static_cast<float>(row[c])) * static_cast<float>(row[c]);
+  return std::sqrt(static_cast<float>(s.channels)) /
+         std::max(static_cast<float>(std::sqrt(sum)), 1e-12f);
 }
-
 
 // One position: dx, and the sums over positions of dz and dz·u, [2][C].
 template <class T>
-void backward_row(const ChannelRowsShape& s, const RowAffine& a, const T* x, const T* dy, T* dx, std::vector<double>& sums) {
+void backward_row(const ChannelRowsShape& s, const RowAffine& a, const T* x, const T* dy, T* dx,
+                  std::vector<double>& sums) {
   const float inverse = inverse_length(s, x);
   std::vector<float> through(static_cast<size_t>(s.channels));
   double dot = 0;
@@ -54,7 +57,8 @@ void backward_row(const ChannelRowsShape& s, const RowAffine& a, const T* x, con
 
 }  // namespace
 
-void channel_rows_forward(const ChannelRowsShape& s, const void* x, const float* g, const float* scale_shift, void* y, void*) {
+void channel_rows_forward(const ChannelRowsShape& s, const void* x, const float* g,
+                          const float* scale_shift, void* y, void*) {
   with_float_type(s.type, [&]<class T>() {
     for (int64_t image = 0; image < s.batch; ++image) {
       const RowAffine a(s, g, scale_shift, image);
@@ -70,8 +74,9 @@ void channel_rows_forward(const ChannelRowsShape& s, const void* x, const float*
   });
 }
 
-void channel_rows_backward(const ChannelRowsShape& s, const void* x, const float* g, const float* scale_shift, const void* dy,
-                           void* dx, float* dg, float* d_scale_shift, float*, void*) {
+void channel_rows_backward(const ChannelRowsShape& s, const void* x, const float* g,
+                           const float* scale_shift, const void* dy, void* dx, float* dg,
+                           float* d_scale_shift, float*, void*) {
   const int64_t C = s.channels;
   std::vector<double> sums(static_cast<size_t>(2 * C));
   for (int64_t c = 0; c < C; ++c) dg[c] = 0.0f;
@@ -80,7 +85,8 @@ void channel_rows_backward(const ChannelRowsShape& s, const void* x, const float
       const RowAffine a(s, g, scale_shift, image);
       std::fill(sums.begin(), sums.end(), 0.0);
       for (int64_t p = image * s.positions; p < (image + 1) * s.positions; ++p)
-        backward_row(s, a, static_cast<const T*>(x) + p * C, static_cast<const T*>(dy) + p * C, static_cast<T*>(dx) + p * C, sums);
+        backward_row(s, a, static_cast<const T*>(x) + p * C, static_cast<const T*>(dy) + p * C,
+                     static_cast<T*>(dx) + p * C, sums);
       for (int64_t c = 0; c < C; ++c) {
         const float along = static_cast<float>(sums[C + c]);
         dg[c] += scale_shift == nullptr ? along : along * (scale_shift[image * 2 * C + c] + 1.0f);

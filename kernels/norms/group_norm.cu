@@ -1,5 +1,5 @@
-// See group_norm_kernel.h. Forward: sums of each channel over chunks of positions → statistics and z = a·x + b of each
-// channel → one pass. Backward the same way, and last the sums over the batch.
+// See group_norm_kernel.h. Forward: sums of each channel over chunks of positions → statistics and
+// z = a·x + b of each channel → one pass. Backward the same way, and last the sums over the batch.
 #include "kernels/norms/group_norm_kernel.h"
 
 #include "kernels/lanes/column_sums_cuda.h"
@@ -10,7 +10,8 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// What a channel of an image needs, in rows of the workspace: z = gain·x + bias; dx = gain·dz + slope·(x − mean) + offset.
+// What a channel of an image needs, in rows of the workspace: z = gain·x + bias; dx = gain·dz +
+// slope·(x − mean) + offset.
 enum Coefficient { kGain, kBias, kMean, kSlope, kOffset, kCoefficients };
 
 struct Parts {
@@ -27,12 +28,16 @@ struct Affine {
   float gain, bias;
 };
 // n·(1 + scale) + shift with n = (x − mean)·rstd·gamma + beta, as one multiplication and addition.
-__device__ Affine affine(const GroupNormShape& s, const GroupNormInputs& in, int64_t image, int64_t c, float mean, float rstd) {
-  const float gamma = in.gamma == nullptr ? 1.0f : in.gamma[c], beta = in.beta == nullptr ? 0.0f : in.beta[c];
-  const float* condition = in.scale_shift == nullptr ? nullptr : in.scale_shift + image * 2 * s.channels;
+__device__ Affine affine(const GroupNormShape& s, const GroupNormInputs& in, int64_t image,
+                         int64_t c, float mean, float rstd) {
+  const float gamma = in.gamma == nullptr ? 1.0f : in.gamma[c],
+              beta = in.beta == nullptr ? 0.0f : in.beta[c];
+  const float* condition =
+      in.scale_shift == nullptr ? nullptr : in.scale_shift + image * 2 * s.channels;
   const float scale = condition == nullptr ? 1.0f : 1.0f + condition[c];
   const float gain = rstd * gamma * scale;
-  return {gain, (beta * scale + (condition == nullptr ? 0.0f : condition[s.channels + c])) - mean * gain};
+  return {gain,
+          (beta * scale + (condition == nullptr ? 0.0f : condition[s.channels + c])) - mean * gain};
 }
 
 __device__ float through_silu(bool silu, float z, float dy) {
@@ -42,29 +47,35 @@ __device__ float through_silu(bool silu, float z, float dy) {
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kSumThreads) moments_kernel(GroupNormShape s, const T* x, Parts parts) {
+__global__ void __launch_bounds__(kSumThreads)
+    moments_kernel(GroupNormShape s, const T* x, Parts parts) {
   const SumsPlace at = sums_place<N>(s.channels);
   const T* image = x + at.image * s.positions * s.channels;
   float pivot[N] = {};
   if (at.column < s.channels)
-    for (int i = 0; i < N; ++i) pivot[i] = to_float(image[(at.column + i) / (s.channels / s.groups) * (s.channels / s.groups)]);
-  column_sums<N>(at, parts.chunks, s.positions, s.channels, parts.partial, [&](int64_t row, float (&sum)[N], float (&square)[N]) {
-    float v[N];
-    load_floats<N>(image + row * s.channels + at.column, v);
+    for (int i = 0; i < N; ++i)
+      pivot[i] =
+          to_float(image[(at.column + i) / (s.channels / s.groups) * (s.channels / s.groups)]);
+  column_sums<N>(at, parts.chunks, s.positions, s.channels, parts.partial,
+                 [&](int64_t row, float (&sum)[N], float (&square)[N]) {
+                   float v[N];
+                   load_floats<N>(image + row * s.channels + at.column, v);
 #pragma unroll
-    for (int i = 0; i < N; ++i) {
-      const float d = v[i] - pivot[i];
-      sum[i] += d;
-      square[i] += d * d;
-    }
-  });
+                   for (int i = 0; i < N; ++i) {
+                     const float d = v[i] - pivot[i];
+                     sum[i] += d;
+                     square[i] += d * d;
+                   }
+                 });
 }
 
 // One warp a group of an image.
 template <class T>
-__global__ void __launch_bounds__(kWarp) statistics_kernel(GroupNormShape s, GroupNormInputs in, Parts parts, float* statistics) {
+__global__ void __launch_bounds__(kWarp)
+    statistics_kernel(GroupNormShape s, GroupNormInputs in, Parts parts, float* statistics) {
   const int64_t group = blockIdx.x, image = blockIdx.y, width = (s.channels / s.groups);
-  const float pivot = to_float(static_cast<const T*>(in.x)[image * s.positions * s.channels + group * width]);
+  const float pivot =
+      to_float(static_cast<const T*>(in.x)[image * s.positions * s.channels + group * width]);
   float sum = 0, square = 0;
   for (int64_t c = group * width + threadIdx.x; c < (group + 1) * width; c += kWarp) {
     sum += sum_chunks(parts.partial, parts.chunks, s.channels, image, 0, c);
@@ -90,17 +101,21 @@ __global__ void __launch_bounds__(kWarp) statistics_kernel(GroupNormShape s, Gro
 template <int N, class Run>
 __device__ void for_packs(const GroupNormShape& s, const float* coefficients, const Run& run) {
   const unsigned packs = static_cast<unsigned>(s.channels / N);
-  const uint64_t total = static_cast<uint64_t>(s.positions) * packs, stride = uint64_t{gridDim.x} * blockDim.x;
+  const uint64_t total = static_cast<uint64_t>(s.positions) * packs,
+                 stride = uint64_t{gridDim.x} * blockDim.x;
   const float* mine = coefficients + int64_t{blockIdx.y} * kCoefficients * s.channels;
   for (uint64_t p = uint64_t{blockIdx.x} * blockDim.x + threadIdx.x; p < total; p += stride) {
     // 32-bit division where it will do: it is much shorter.
-    const unsigned column = p >> 32 == 0 ? static_cast<unsigned>(p) % packs : static_cast<unsigned>(p % packs);
-    run(int64_t{blockIdx.y} * s.positions * s.channels + static_cast<int64_t>(p) * N, mine + column * N);
+    const unsigned column =
+        p >> 32 == 0 ? static_cast<unsigned>(p) % packs : static_cast<unsigned>(p % packs);
+    run(int64_t{blockIdx.y} * s.positions * s.channels + static_cast<int64_t>(p) * N,
+        mine + column * N);
   }
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) apply_kernel(GroupNormShape s, const T* x, const T* residual, const float* coefficients, T* y) {
+__global__ void __launch_bounds__(kThreads)
+    apply_kernel(GroupNormShape s, const T* x, const T* residual, const float* coefficients, T* y) {
   for_packs<N>(s, coefficients, [&](int64_t at, const float* c) {
     float v[N];
     load_floats<N>(x + at, v);
@@ -122,7 +137,8 @@ __global__ void __launch_bounds__(kThreads) apply_kernel(GroupNormShape s, const
 // Σ dz and Σ dz·x̂ of each channel.
 template <class T, int N>
 __global__ void __launch_bounds__(kSumThreads)
-    gradient_sums_kernel(GroupNormShape s, GroupNormInputs in, const float* statistics, const T* dy, Parts parts) {
+    gradient_sums_kernel(GroupNormShape s, GroupNormInputs in, const float* statistics, const T* dy,
+                         Parts parts) {
   const SumsPlace at = sums_place<N>(s.channels);
   const int64_t image = at.image * s.positions * s.channels;
   const T* x = static_cast<const T*>(in.x);
@@ -130,33 +146,41 @@ __global__ void __launch_bounds__(kSumThreads)
   Affine a[N] = {};
   if (at.column < s.channels)
     for (int i = 0; i < N; ++i) {
-      const float* group = statistics + (at.image * s.groups + (at.column + i) / (s.channels / s.groups)) * 2;
+      const float* group =
+          statistics + (at.image * s.groups + (at.column + i) / (s.channels / s.groups)) * 2;
       mean[i] = group[0];
       rstd[i] = group[1];
       a[i] = affine(s, in, at.image, at.column + i, mean[i], rstd[i]);
     }
-  column_sums<N>(at, parts.chunks, s.positions, s.channels, parts.partial, [&](int64_t row, float (&plain)[N], float (&along)[N]) {
-    float v[N], d[N];
-    load_floats<N>(x + image + row * s.channels + at.column, v);
-    load_floats<N>(dy + image + row * s.channels + at.column, d);
+  column_sums<N>(at, parts.chunks, s.positions, s.channels, parts.partial,
+                 [&](int64_t row, float (&plain)[N], float (&along)[N]) {
+                   float v[N], d[N];
+                   load_floats<N>(x + image + row * s.channels + at.column, v);
+                   load_floats<N>(dy + image + row * s.channels + at.column, d);
 #pragma unroll
-    for (int i = 0; i < N; ++i) {
-      const float dz = through_silu(s.silu, v[i] * a[i].gain + a[i].bias, d[i]);
-      plain[i] += dz;
-      along[i] += dz * ((v[i] - mean[i]) * rstd[i]);
-    }
-  });
+                   for (int i = 0; i < N; ++i) {
+                     const float dz = through_silu(s.silu, v[i] * a[i].gain + a[i].bias, d[i]);
+                     plain[i] += dz;
+                     along[i] += dz * ((v[i] - mean[i]) * rstd[i]);
+                   }
+                 });
 }
 
-// One warp a group of an image: totals, the coefficients of dx, and the gradients of scale and shift.
+// One warp a group of an image: totals, the coefficients of dx, and the gradients of scale and
+// shift.
 __global__ void __launch_bounds__(kWarp)
-    gradient_totals_kernel(GroupNormShape s, GroupNormInputs in, const float* statistics, Parts parts, float* d_scale_shift) {
-  const int64_t group = blockIdx.x, image = blockIdx.y, width = (s.channels / s.groups), C = s.channels;
-  const float mean = statistics[(image * s.groups + group) * 2], rstd = statistics[(image * s.groups + group) * 2 + 1];
-  float *totals = parts.totals + image * 2 * C, *coefficients = parts.coefficients + image * kCoefficients * C;
+    gradient_totals_kernel(GroupNormShape s, GroupNormInputs in, const float* statistics,
+                           Parts parts, float* d_scale_shift) {
+  const int64_t group = blockIdx.x, image = blockIdx.y, width = (s.channels / s.groups),
+                C = s.channels;
+  const float mean = statistics[(image * s.groups + group) * 2],
+              rstd = statistics[(image * s.groups + group) * 2 + 1];
+  float *totals = parts.totals + image * 2 * C,
+        *coefficients = parts.coefficients + image * kCoefficients * C;
   float plain = 0, along = 0;
   for (int64_t c = group * width + threadIdx.x; c < (group + 1) * width; c += kWarp) {
-    const float p = sum_chunks(parts.partial, parts.chunks, C, image, 0, c), q = sum_chunks(parts.partial, parts.chunks, C, image, 1, c);
+    const float p = sum_chunks(parts.partial, parts.chunks, C, image, 0, c),
+                q = sum_chunks(parts.partial, parts.chunks, C, image, 1, c);
     const Affine a = affine(s, in, image, c, mean, rstd);
     totals[c] = p;
     totals[C + c] = q;
@@ -165,7 +189,8 @@ __global__ void __launch_bounds__(kWarp)
     coefficients[kGain * C + c] = a.gain;
     coefficients[kBias * C + c] = a.bias;
     if (d_scale_shift == nullptr) continue;
-    const float gamma = in.gamma == nullptr ? 1.0f : in.gamma[c], beta = in.beta == nullptr ? 0.0f : in.beta[c];
+    const float gamma = in.gamma == nullptr ? 1.0f : in.gamma[c],
+                beta = in.beta == nullptr ? 0.0f : in.beta[c];
     d_scale_shift[image * 2 * C + c] = gamma * q + beta * p;
     d_scale_shift[image * 2 * C + C + c] = p;
   }
@@ -189,7 +214,8 @@ __global__ void __launch_bounds__(kThreads)
     for (int i = 0; i < N; ++i) {
       const float gain = c[kGain * s.channels + i];
       const float dz = through_silu(s.silu, v[i] * gain + c[kBias * s.channels + i], d[i]);
-      d[i] = dz * gain + ((v[i] - c[kMean * s.channels + i]) * c[kSlope * s.channels + i] + c[kOffset * s.channels + i]);
+      d[i] = dz * gain + ((v[i] - c[kMean * s.channels + i]) * c[kSlope * s.channels + i] +
+                          c[kOffset * s.channels + i]);
     }
     store_floats<N>(d, dx + at);
   });
@@ -197,7 +223,8 @@ __global__ void __launch_bounds__(kThreads)
 
 // Over the batch, one thread a channel.
 __global__ void __launch_bounds__(kThreads)
-    parameters_kernel(GroupNormShape s, const float* scale_shift, const float* totals, float* dgamma, float* dbeta) {
+    parameters_kernel(GroupNormShape s, const float* scale_shift, const float* totals,
+                      float* dgamma, float* dbeta) {
   const int64_t C = s.channels, c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (c >= C) return;
   float gamma = 0, beta = 0;
@@ -216,41 +243,55 @@ void with_packs(const GroupNormShape& s, const Run& run, Pointers... pointers) {
   if (s.batch * s.positions * s.channels == 0) return;
   with_type(s.type, [&]<class T>() {
     constexpr int kPack = kPackOf<T>;
-    packs_fit<T, kPack>(s.channels, pointers...) ? run.template operator()<T, kPack>() : run.template operator()<T, 1>();
+    packs_fit<T, kPack>(s.channels, pointers...) ? run.template operator()<T, kPack>()
+                                                 : run.template operator()<T, 1>();
   });
 }
 
 dim3 image_grid(const GroupNormShape& s, int pack) {
   const int64_t most = std::max<int64_t>(1, 132 * 32 / s.batch);
-  return dim3(blocks_for(s.positions * s.channels / pack, kThreads, most), static_cast<unsigned>(s.batch));
+  return dim3(blocks_for(s.positions * s.channels / pack, kThreads, most),
+              static_cast<unsigned>(s.batch));
 }
 
 }  // namespace
 
-void group_norm_forward(const GroupNormShape& s, const GroupNormInputs& in, void* y, float* statistics, float* workspace,
-                        void* stream) {
+void group_norm_forward(const GroupNormShape& s, const GroupNormInputs& in, void* y,
+                        float* statistics, float* workspace, void* stream) {
   const Parts parts = parts_of(s, workspace);
-  with_packs(s, [&]<class T, int N>() {
-    const T* x = static_cast<const T*>(in.x);
-    const dim3 groups(static_cast<unsigned>(s.groups), static_cast<unsigned>(s.batch));
-    launch(moments_kernel<T, N>, sums_grid(s.batch, parts.chunks, s.channels, N), kSumThreads, stream, s, x, parts);
-    launch(statistics_kernel<T>, groups, kWarp, stream, s, in, parts, statistics);
-    launch(apply_kernel<T, N>, image_grid(s, N), kThreads, stream, s, x, static_cast<const T*>(in.residual),
-           parts.coefficients, static_cast<T*>(y));
-  }, in.x, in.residual, y);
+  with_packs(
+      s,
+      [&]<class T, int N>() {
+        const T* x = static_cast<const T*>(in.x);
+        const dim3 groups(static_cast<unsigned>(s.groups), static_cast<unsigned>(s.batch));
+        launch(moments_kernel<T, N>, sums_grid(s.batch, parts.chunks, s.channels, N), kSumThreads,
+               stream, s, x, parts);
+        launch(statistics_kernel<T>, groups, kWarp, stream, s, in, parts, statistics);
+        launch(apply_kernel<T, N>, image_grid(s, N), kThreads, stream, s, x,
+               static_cast<const T*>(in.residual), parts.coefficients, static_cast<T*>(y));
+      },
+      in.x, in.residual, y);
 }
 
-void group_norm_backward(const GroupNormShape& s, const GroupNormInputs& in, const float* statistics, const void* dy,
-                         const GroupNormGradients& out, float* workspace, void* stream) {
+void group_norm_backward(const GroupNormShape& s, const GroupNormInputs& in,
+                         const float* statistics, const void* dy, const GroupNormGradients& out,
+                         float* workspace, void* stream) {
   const Parts parts = parts_of(s, workspace);
-  with_packs(s, [&]<class T, int N>() {
-    const T *x = static_cast<const T*>(in.x), *d = static_cast<const T*>(dy);
-    const dim3 groups(static_cast<unsigned>(s.groups), static_cast<unsigned>(s.batch));
-    launch(gradient_sums_kernel<T, N>, sums_grid(s.batch, parts.chunks, s.channels, N), kSumThreads, stream, s, in, statistics, d, parts);
-    launch(gradient_totals_kernel, groups, kWarp, stream, s, in, statistics, parts, out.d_scale_shift);
-    launch(dx_kernel<T, N>, image_grid(s, N), kThreads, stream, s, x, d, parts.coefficients, static_cast<T*>(out.dx));
-    launch(parameters_kernel, blocks_for(s.channels, kThreads), kThreads, stream, s, in.scale_shift, parts.totals, out.dgamma, out.dbeta);
-  }, in.x, dy, out.dx);
+  with_packs(
+      s,
+      [&]<class T, int N>() {
+        const T *x = static_cast<const T*>(in.x), *d = static_cast<const T*>(dy);
+        const dim3 groups(static_cast<unsigned>(s.groups), static_cast<unsigned>(s.batch));
+        launch(gradient_sums_kernel<T, N>, sums_grid(s.batch, parts.chunks, s.channels, N),
+               kSumThreads, stream, s, in, statistics, d, parts);
+        launch(gradient_totals_kernel, groups, kWarp, stream, s, in, statistics, parts,
+               out.d_scale_shift);
+        launch(dx_kernel<T, N>, image_grid(s, N), kThreads, stream, s, x, d, parts.coefficients,
+               static_cast<T*>(out.dx));
+        launch(parameters_kernel, blocks_for(s.channels, kThreads), kThreads, stream, s,
+               in.scale_shift, parts.totals, out.dgamma, out.dbeta);
+      },
+      in.x, dy, out.dx);
 }
 
 }  // namespace lockstep::cuda

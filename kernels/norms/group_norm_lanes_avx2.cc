@@ -6,7 +6,8 @@
 namespace lockstep {
 
 const GroupNormLanes& group_norm_lanes_avx2() {
-  static constexpr GroupNormLanes kernel{"avx2", group_norm_lanes_forward<avx2::Lanes>, group_norm_lanes_backward<avx2::Lanes>};
+  static constexpr GroupNormLanes kernel{"avx2", group_norm_lanes_forward<avx2::Lanes>,
+                                         group_norm_lanes_backward<avx2::Lanes>};
   return kernel;
 }
 

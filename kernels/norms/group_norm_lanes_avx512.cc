@@ -6,7 +6,8 @@
 namespace lockstep {
 
 const GroupNormLanes& group_norm_lanes_avx512() {
-  static constexpr GroupNormLanes kernel{"avx512", group_norm_lanes_forward<avx512::Lanes>, group_norm_lanes_backward<avx512::Lanes>};
+  static constexpr GroupNormLanes kernel{"avx512", group_norm_lanes_forward<avx512::Lanes>,
+                                         group_norm_lanes_backward<avx512::Lanes>};
   return kernel;
 }
 

@@ -11,15 +11,16 @@ namespace lockstep {
 Socket bind_master(JobNode& node) {
   const std::string port = std::to_string(node.master_port);
   Socket socket = bind_at(resolve(node.master_address, node.master_port),
-                            "another job may be running there (`ss -ltnp 'sport = :" + port +
-                                "'` shows it): choose another --master-port, the same on all nodes");
+                          "another job may be running there (`ss -ltnp 'sport = :" + port +
+                              "'` shows it): choose another --master-port, the same on all nodes");
   node.master_port = local_address(socket).port();
   return socket;
 }
 
 std::string random_secret() {
   unsigned char bytes[12];
-  if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) throw EnvironmentError("the system gives no random bytes");
+  if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+    throw EnvironmentError("the system gives no random bytes");
   std::string text;
   char digits[3];
   for (unsigned char byte : bytes) {
@@ -29,7 +30,8 @@ std::string random_secret() {
   return text;
 }
 
-std::vector<std::pair<std::string, std::string>> rank_variables(const JobNode& node, int64_t local, int master) {
+std::vector<std::pair<std::string, std::string>> rank_variables(const JobNode& node, int64_t local,
+                                                                int master) {
   const auto text = [](int64_t value) { return std::to_string(value); };
   const std::string rank = text(node.first_rank() + local), size = text(node.ranks());
   std::vector<std::pair<std::string, std::string>> variables{

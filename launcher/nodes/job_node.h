@@ -15,12 +15,12 @@ namespace lockstep {
 
 struct JobNode {
   int64_t nodes = 1;
-  int64_t rank = 0;                          // of this node
+  int64_t rank = 0;  // of this node
   int64_t ranks_per_node = 1;
   std::string master_address = "127.0.0.1";
-  int master_port = 0;                       // 0: any free one (a single node)
-  std::string secret;                        // the same on all nodes; "": none
-  int64_t restart = 0;                       // how often the ranks were started before
+  int master_port = 0;  // 0: any free one (a single node)
+  std::string secret;   // the same on all nodes; "": none
+  int64_t restart = 0;  // how often the ranks were started before
   int64_t max_restarts = 0;
 
   int64_t first_rank() const { return rank * ranks_per_node; }
@@ -38,6 +38,7 @@ std::string random_secret();
 
 // RANK, WORLD_SIZE, LOCAL_RANK … of the `local`-th rank of this node. `master`: inherited by rank 0
 // if it is a Lockstep program, else -1.
-std::vector<std::pair<std::string, std::string>> rank_variables(const JobNode& node, int64_t local, int master);
+std::vector<std::pair<std::string, std::string>> rank_variables(const JobNode& node, int64_t local,
+                                                                int master);
 
 }  // namespace lockstep

@@ -30,7 +30,8 @@ void set_up_child(const ChildOptions& options, pid_t parent) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (int number : {SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGPIPE, SIGCHLD}) std::signal(number, SIG_DFL);
+  for (int number : {SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGPIPE, SIGCHLD})
+    std::signal(number, SIG_DFL);
   const int input = options.input >= 0 ? options.input : open("/dev/null", O_RDONLY);
   dup2(input, STDIN_FILENO);
   if (options.output >= 0) dup2(options.output, STDOUT_FILENO);
@@ -44,8 +45,9 @@ std::string Command::text() const {
   std::string out;
   for (const std::string& word : words) {
     if (!out.empty()) out += ' ';
-    const bool plain = !word.empty() && word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                               "0123456789_-+=./:,@%^~") == std::string::npos;
+    const bool plain = !word.empty() && word.find_first_not_of(
+                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                            "0123456789_-+=./:,@%^~") == std::string::npos;
     if (plain) {
       out += word;
       continue;
@@ -62,10 +64,12 @@ ChildProcess::ChildProcess(const Command& command, const ChildOptions& options) 
   for (const std::string& word : command.words) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   int report[2];  // exec's errno comes back here
-  if (pipe2(report, O_CLOEXEC) != 0) throw EnvironmentError(std::string("cannot make a pipe: ") + std::strerror(errno));
+  if (pipe2(report, O_CLOEXEC) != 0)
+    throw EnvironmentError(std::string("cannot make a pipe: ") + std::strerror(errno));
   const pid_t parent = getpid();
   pid_ = fork();
-  if (pid_ < 0) throw EnvironmentError(std::string("cannot start a process: ") + std::strerror(errno));
+  if (pid_ < 0)
+    throw EnvironmentError(std::string("cannot start a process: ") + std::strerror(errno));
   if (pid_ == 0) {
     for (const auto& [name, value] : command.environment) setenv(name.c_str(), value.c_str(), 1);
     set_up_child(options, parent);

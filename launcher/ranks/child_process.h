@@ -28,7 +28,7 @@ struct ChildOptions {
   int input = -1;        // descriptors for stdin, stdout, stderr; -1: /dev/null for stdin,
   int output = -1;       // the launcher's own for the others
   int error = -1;
-  int inherited = -1;    // a descriptor of ours that the child keeps under its number
+  int inherited = -1;  // a descriptor of ours that the child keeps under its number
 };
 
 // How a process ended.

@@ -17,7 +17,9 @@ const RankState* find_rank(const Evidence& evidence, int rank) {
   return nullptr;
 }
 
-std::string whole_seconds(double seconds) { return std::to_string(static_cast<int64_t>(seconds + 0.5)) + " s"; }
+std::string whole_seconds(double seconds) {
+  return std::to_string(static_cast<int64_t>(seconds + 0.5)) + " s";
+}
 
 std::string where(const RankState* state) {
   if (state == nullptr || !state->seen) return " before its first step";
@@ -44,7 +46,8 @@ Failure hang(const Evidence& evidence, const RankState& state, double silent_sec
   } else if (state.gone) {
     failure.fact = name + " left the others" + where(&state);
   } else {
-    failure.fact = name + " gave no sign of life for " + whole_seconds(silent_seconds) + where(&state);
+    failure.fact =
+        name + " gave no sign of life for " + whole_seconds(silent_seconds) + where(&state);
     if (state.stopped) failure.fact += ": its process was stopped";
   }
   failure.help = "a step that needs longer than " + whole_seconds(evidence.timeout_seconds) +
@@ -64,19 +67,28 @@ Failure error_of(const Evidence& evidence, const RankError& error) {
 Failure killed(const Evidence& evidence, int rank, int signal) {
   Failure failure = of_rank(evidence, rank, Failure::Kind::kSignal);
   failure.signal = signal;
-  failure.fact = "rank " + std::to_string(rank) + " was killed by " + signal_name(signal) + where(find_rank(evidence, rank));
+  failure.fact = "rank " + std::to_string(rank) + " was killed by " + signal_name(signal) +
+                 where(find_rank(evidence, rank));
   if (signal == SIGKILL && evidence.kills_for_memory > 0) {
     failure.fact += ": the kernel ran out of memory";
-    failure.help = "lower train.micro_batch, data.prefetch_batches or the number of ranks, or run where there is more memory";
+    failure.help =
+        "lower train.micro_batch, data.prefetch_batches or the number of ranks, or run where there "
+        "is more memory";
   } else if (signal == SIGKILL) {
-    failure.help = "a person, the batch system or a memory limit did that; `dmesg | tail` tells if it was the kernel";
-  } else if (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE || signal == SIGABRT) {
-    failure.help = "this is a bug of Lockstep or of a plug-in; `ulimit -c unlimited` before the run keeps a core file";
+    failure.help =
+        "a person, the batch system or a memory limit did that; `dmesg | tail` tells if it was the "
+        "kernel";
+  } else if (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE ||
+             signal == SIGABRT) {
+    failure.help =
+        "this is a bug of Lockstep or of a plug-in; `ulimit -c unlimited` before the run keeps a "
+        "core file";
   }
   return failure;
 }
 
-// The whole number behind the first `before` at or after `at`; `at` moves behind it. Nothing if there is none.
+// The whole number behind the first `before` at or after `at`; `at` moves behind it. Nothing if
+// there is none.
 std::optional<int> number_after(const std::string& text, const std::string& before, size_t& at) {
   const size_t found = text.find(before, at);
   if (found == std::string::npos) return std::nullopt;
@@ -94,7 +106,8 @@ Failure ended_badly(const Evidence& evidence, const ChildEnd& end) {
   Failure failure = of_rank(evidence, end.index, Failure::Kind::kExit);
   failure.pid = end.pid;
   failure.code = end.status.code;
-  failure.fact = "rank " + std::to_string(end.index) + " exited with code " + std::to_string(end.status.code);
+  failure.fact =
+      "rank " + std::to_string(end.index) + " exited with code " + std::to_string(end.status.code);
   return failure;
 }
 
@@ -105,7 +118,8 @@ std::optional<Failure> told_by_starter(const Evidence& evidence) {
   const std::string& log = evidence.starter_log;
   size_t at = 0;
   if (const auto rank = number_after(log, "noticed that process rank ", at)) {
-    if (const auto signal = number_after(log, " exited on signal ", at)) return killed(evidence, *rank, *signal);
+    if (const auto signal = number_after(log, " exited on signal ", at))
+      return killed(evidence, *rank, *signal);
   }
   at = 0;
   if (!number_after(log, "Process name: [[", at)) return std::nullopt;
@@ -118,21 +132,25 @@ std::optional<Failure> told_by_starter(const Evidence& evidence) {
   return failure;
 }
 
-// A shell's code above 128 stands for a signal. mpirun passes on its rank's and, if the rank died while it was still being
-// started, says no more than that.
+// A shell's code above 128 stands for a signal. mpirun passes on its rank's and, if the rank died
+// while it was still being started, says no more than that.
 std::optional<Failure> killed_unnamed(const Evidence& evidence) {
   const int signal = evidence.starter.code - 128;
-  if (evidence.direct || evidence.starter.signal != 0 || signal <= 0 || signal >= NSIG) return std::nullopt;
+  if (evidence.direct || evidence.starter.signal != 0 || signal <= 0 || signal >= NSIG)
+    return std::nullopt;
   const auto unseen = [](const RankState& state) { return !state.seen; };
   if (std::count_if(evidence.ranks.begin(), evidence.ranks.end(), unseen) == 1)
-    return killed(evidence, std::find_if(evidence.ranks.begin(), evidence.ranks.end(), unseen)->rank, signal);
+    return killed(evidence,
+                  std::find_if(evidence.ranks.begin(), evidence.ranks.end(), unseen)->rank, signal);
   Failure failure = killed(evidence, -1, signal);
-  failure.fact = "a rank was killed by " + signal_name(signal) + "; " + evidence.starter_name + " did not say which";
+  failure.fact = "a rank was killed by " + signal_name(signal) + "; " + evidence.starter_name +
+                 " did not say which";
   return failure;
 }
 
 Failure of_starter(const Evidence& evidence) {
-  if (evidence.direct && evidence.starter.signal != 0) return killed(evidence, 0, evidence.starter.signal);
+  if (evidence.direct && evidence.starter.signal != 0)
+    return killed(evidence, 0, evidence.starter.signal);
   Failure failure = of_rank(evidence, evidence.direct ? 0 : -1, Failure::Kind::kExit);
   if (!evidence.direct) failure.kind = Failure::Kind::kStarter;
   const std::string name = evidence.direct ? "rank 0" : evidence.starter_name;
@@ -148,9 +166,19 @@ Failure of_starter(const Evidence& evidence) {
 ExitCode Failure::exit_code() const {
   if (kind != Kind::kError && kind != Kind::kExit) return ExitCode::kRanks;
   switch (code) {
-    case 2: case 3: case 4: case 5: case 7: case 8: case 70: return static_cast<ExitCode>(code);
-    case 126: case 127: return ExitCode::kEnvironment;  // the program or one of its libraries is missing
-    default: return ExitCode::kRanks;
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+    case 7:
+    case 8:
+    case 70:
+      return static_cast<ExitCode>(code);
+    case 126:
+    case 127:
+      return ExitCode::kEnvironment;  // the program or one of its libraries is missing
+    default:
+      return ExitCode::kRanks;
   }
 }
 
@@ -167,10 +195,12 @@ Failure find_cause(const Evidence& evidence) {
   if (!evidence.errors.empty()) {
     const RankError& first = evidence.errors.front();
     for (const RankState& state : evidence.ranks) {
-      const bool spoke = std::any_of(evidence.errors.begin(), evidence.errors.end(),
-                                     [&](const RankError& error) { return error.rank == state.rank; });
+      const bool spoke =
+          std::any_of(evidence.errors.begin(), evidence.errors.end(),
+                      [&](const RankError& error) { return error.rank == state.rank; });
       const double silent = first.monotonic_seconds - state.page.monotonic_seconds;
-      if (!spoke && state.seen && silent > 0.5 * evidence.timeout_seconds) return hang(evidence, state, silent);
+      if (!spoke && state.seen && silent > 0.5 * evidence.timeout_seconds)
+        return hang(evidence, state, silent);
     }
     return error_of(evidence, first);
   }
@@ -192,7 +222,8 @@ std::vector<std::string> last_lines(const std::filesystem::path& file, size_t co
     if (redrawn != std::string::npos) line.erase(0, redrawn + 1);
     if (!line.empty()) lines.push_back(std::move(line));
   }
-  if (lines.size() > count) lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
+  if (lines.size() > count)
+    lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
   return lines;
 }
 

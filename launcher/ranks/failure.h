@@ -44,17 +44,17 @@ struct Failure {
 
 // What the launcher saw of an attempt that failed.
 struct Evidence {
-  std::optional<RankState> hung;   // the rank for which the attempt was ended
-  double hung_seconds = 0;         // for how long it had been silent
-  std::vector<RankError> errors;   // earliest first
+  std::optional<RankState> hung;  // the rank for which the attempt was ended
+  double hung_seconds = 0;        // for how long it had been silent
+  std::vector<RankError> errors;  // earliest first
   std::vector<RankState> ranks;
-  ExitStatus starter;              // how mpirun (or the only rank) ended
-  bool direct = false;             // the only rank was our own child
+  ExitStatus starter;                     // how mpirun (or the only rank) ended
+  bool direct = false;                    // the only rank was our own child
   std::optional<ChildEnd> first_failure;  // of ranks that are our own children, if one ended badly
-  std::string starter_name;        // "mpirun"
-  std::string starter_log;         // what it printed
+  std::string starter_name;               // "mpirun"
+  std::string starter_log;                // what it printed
   double timeout_seconds = 0;
-  int64_t kills_for_memory = 0;    // processes that the kernel killed meanwhile for lack of memory
+  int64_t kills_for_memory = 0;  // processes that the kernel killed meanwhile for lack of memory
 };
 
 Failure find_cause(const Evidence& evidence);

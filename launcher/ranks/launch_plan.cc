@@ -10,7 +10,8 @@ namespace {
 template <class T>
 T get(const nlohmann::ordered_json& json, const char* key) {
   const auto found = json.find(key);
-  if (found == json.end()) throw InternalError(std::string("the worker's plan lacks '") + key + "'");
+  if (found == json.end())
+    throw InternalError(std::string("the worker's plan lacks '") + key + "'");
   try {
     return found->get<T>();
   } catch (const nlohmann::json::exception&) {

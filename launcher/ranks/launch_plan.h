@@ -10,15 +10,15 @@
 namespace lockstep {
 
 struct LaunchPlan {
-  std::string name;             // run.name
-  std::string folder;           // parent folder of new runs
-  std::string run_folder;       // of a resumed run, else ""
-  std::string with = "auto";    // auto | mpirun | srun | local | env
+  std::string name;           // run.name
+  std::string folder;         // parent folder of new runs
+  std::string run_folder;     // of a resumed run, else ""
+  std::string with = "auto";  // auto | mpirun | srun | local | env
   std::string device = "cpu";
   std::string config_hash;
-  std::string config_yaml;      // text of config.yaml
-  std::string explain;          // text for people
-  std::string json;             // all of it except config_yaml and explain: text of plan.json
+  std::string config_yaml;  // text of config.yaml
+  std::string explain;      // text for people
+  std::string json;         // all of it except config_yaml and explain: text of plan.json
   int64_t nodes = 1;
   int64_t ranks = 1;
   int64_t ranks_per_node = 1;

@@ -36,10 +36,12 @@ bool read_entry(const std::filesystem::path& folder, Entry& entry) {
 std::multimap<pid_t, pid_t> children_of_all() {
   std::multimap<pid_t, pid_t> children;
   std::error_code error;
-  for (std::filesystem::directory_iterator it("/proc", error), end; !error && it != end; it.increment(error)) {
+  for (std::filesystem::directory_iterator it("/proc", error), end; !error && it != end;
+       it.increment(error)) {
     const std::string name = it->path().filename();
     Entry entry;
-    if (!std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); })) continue;
+    if (!std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c); }))
+      continue;
     if (read_entry(it->path(), entry) && entry.state != 'Z' && entry.state != 'X') {
       children.emplace(entry.parent, static_cast<pid_t>(std::stol(name)));
     }

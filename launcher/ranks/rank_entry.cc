@@ -40,7 +40,9 @@ int rank_from_environment() {
 
 int run_as_rank(const std::vector<std::string>& words) {
   if (words.size() < 3) {
-    std::fputs("error: as-rank is how lockstep starts its own ranks\nhelp: run `lockstep train CONFIG`\n", stderr);
+    std::fputs(
+        "error: as-rank is how lockstep starts its own ranks\nhelp: run `lockstep train CONFIG`\n",
+        stderr);
     return 2;
   }
   const pid_t parent = getppid();
@@ -81,7 +83,8 @@ int run_as_torch_rank(const std::vector<std::string>& words) {
         break;
       }
   for (const char* name : {"RANK", "WORLD_SIZE"})
-    if (const char* value = std::getenv(name)) setenv((std::string("ROLE_") + name).c_str(), value, 1);
+    if (const char* value = std::getenv(name))
+      setenv((std::string("ROLE_") + name).c_str(), value, 1);
   return exec_program(words);
 }
 

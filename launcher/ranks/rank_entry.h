@@ -2,7 +2,8 @@
 // to leave alone, then becomes the worker:
 //   - dies with its parent, so that a killed mpirun leaves no rank behind,
 //   - ignores Ctrl-C and early requests to stop (the worker installs its own handlers later),
-//   - rank 0's stderr goes to PIPE (a named pipe or a terminal), which the launcher reads: mpirun's own
+//   - rank 0's stderr goes to PIPE (a named pipe or a terminal), which the launcher reads: mpirun's
+//   own
 //     messages stay apart from what the training tells people,
 //   - the other ranks' stderr goes to LOGS/rank-R.log, so that even the words of a crash in the
 //     dynamic linker are kept.
@@ -19,8 +20,8 @@ int run_as_rank(const std::vector<std::string>& words);
 // The rank that a launcher gave this process, 0 if none did.
 int rank_from_environment();
 
-// `lockstep as-torch-rank PROGRAM ARGS...`: what mpirun and srun start for `lockstep launch`. Becomes
-// PROGRAM with RANK, WORLD_SIZE, LOCAL_RANK and so on as torchrun has them, from theirs.
+// `lockstep as-torch-rank PROGRAM ARGS...`: what mpirun and srun start for `lockstep launch`.
+// Becomes PROGRAM with RANK, WORLD_SIZE, LOCAL_RANK and so on as torchrun has them, from theirs.
 int run_as_torch_rank(const std::vector<std::string>& words);
 
 }  // namespace lockstep

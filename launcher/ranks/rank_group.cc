@@ -23,7 +23,8 @@ RankGroup::RankGroup(const std::vector<Command>& commands, const std::vector<Chi
 void RankGroup::note(int index, const ExitStatus& status) {
   noted_[index] = 1;
   if (status.good() || killed_) return;
-  const bool more_telling = first_failure_ && first_failure_->status.signal == 0 && status.signal != 0;
+  const bool more_telling =
+      first_failure_ && first_failure_->status.signal == 0 && status.signal != 0;
   if (first_failure_ && !more_telling) return;
   if (!first_failure_) failed_seconds_ = monotonic_seconds();
   first_failure_ = ChildEnd{index, children_[index]->pid(), status};
@@ -33,8 +34,10 @@ std::optional<ExitStatus> RankGroup::ended() {
   bool all = true;
   for (size_t i = 0; i < children_.size(); ++i) {
     if (noted_[i]) continue;
-    if (const auto status = children_[i]->ended()) note(static_cast<int>(i), *status);
-    else all = false;
+    if (const auto status = children_[i]->ended())
+      note(static_cast<int>(i), *status);
+    else
+      all = false;
   }
   if (all) return first_failure_ ? first_failure_->status : ExitStatus{};
   if (first_failure_ && !killed_ && monotonic_seconds() - failed_seconds_ > kLastWordsSeconds) {

@@ -23,7 +23,8 @@ class RankGroup {
  public:
   // Starts them all. Throws EnvironmentError if one cannot be started; those before it are killed.
   RankGroup(const std::vector<Command>& commands, const ChildOptions& options);
-  RankGroup(const std::vector<Command>& commands, const std::vector<ChildOptions>& options);  // one each
+  RankGroup(const std::vector<Command>& commands,
+            const std::vector<ChildOptions>& options);  // one each
 
   // Nothing while one runs; then the first failure's status, or a good one. Does not wait.
   std::optional<ExitStatus> ended();

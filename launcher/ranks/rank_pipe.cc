@@ -18,8 +18,10 @@ namespace lockstep {
 RankPipe::RankPipe(const std::filesystem::path& folder) : path_(folder / "rank-0.stderr") {
   if (stderr_is_terminal() && open_terminal()) return;
   // Opened for writing too, so that it has a writer before rank 0 comes and after it leaves.
-  if (mkfifo(path_.c_str(), 0600) == 0) descriptor_ = open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  if (descriptor_ < 0) throw EnvironmentError("cannot make the pipe " + path_.string() + ": " + std::strerror(errno));
+  if (mkfifo(path_.c_str(), 0600) == 0)
+    descriptor_ = open(path_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor_ < 0)
+    throw EnvironmentError("cannot make the pipe " + path_.string() + ": " + std::strerror(errno));
 }
 
 RankPipe::~RankPipe() {
@@ -41,7 +43,8 @@ bool RankPipe::open_terminal() {
   }
   termios settings{};
   if (tcgetattr(master, &settings) == 0) {
-    settings.c_oflag &= ~static_cast<tcflag_t>(OPOST);  // our terminal turns \n into \r\n, once is enough
+    settings.c_oflag &=
+        ~static_cast<tcflag_t>(OPOST);  // our terminal turns \n into \r\n, once is enough
     tcsetattr(master, TCSANOW, &settings);
   }
   descriptor_ = master;
@@ -52,7 +55,8 @@ bool RankPipe::open_terminal() {
 
 void RankPipe::copy_window_size() {
   winsize size{};
-  if (other_end_ >= 0 && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0) ioctl(descriptor_, TIOCSWINSZ, &size);
+  if (other_end_ >= 0 && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0)
+    ioctl(descriptor_, TIOCSWINSZ, &size);
 }
 
 void RankPipe::drain(Console& console) {

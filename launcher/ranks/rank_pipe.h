@@ -31,7 +31,8 @@ class RankPipe {
 
   std::filesystem::path path_;
   int descriptor_ = -1;
-  int other_end_ = -1;  // of a pseudo terminal: held open, or reading would fail while nobody writes
+  int other_end_ =
+      -1;  // of a pseudo terminal: held open, or reading would fail while nobody writes
 };
 
 }  // namespace lockstep

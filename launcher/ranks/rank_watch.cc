@@ -72,7 +72,8 @@ void RankWatch::poll() {
       rank.gone = true;
       rank.gone_seconds = monotonic_seconds();
     }
-    rank.stopped = !rank.gone && silent_seconds(rank) > 0.5 * timeout_seconds_ && is_stopped(page.pid);
+    rank.stopped =
+        !rank.gone && silent_seconds(rank) > 0.5 * timeout_seconds_ && is_stopped(page.pid);
   }
 }
 
@@ -90,7 +91,8 @@ std::optional<RankState> RankWatch::hung() const {
     if (rank.seen && rank.page.phase == Phase::kDone) continue;
     // mpirun notices a dead rank within seconds, if it ever does.
     const double limit = rank.gone ? std::min(10.0, timeout_seconds_) : timeout_seconds_;
-    const double silent = rank.gone ? monotonic_seconds() - rank.gone_seconds : silent_seconds(rank);
+    const double silent =
+        rank.gone ? monotonic_seconds() - rank.gone_seconds : silent_seconds(rank);
     if (silent <= limit + slack_seconds_) continue;
     if (worst == nullptr || silent_seconds(rank) > silent_seconds(*worst)) worst = &rank;
   }
@@ -110,7 +112,8 @@ int64_t RankWatch::step() const {
 std::vector<RankError> RankWatch::errors() const {
   std::vector<RankError> errors;
   for (const RankState& rank : ranks_) {
-    const fs::path path = run_.attempt(attempt_) / ("rank-" + std::to_string(rank.rank) + ".error.json");
+    const fs::path path =
+        run_.attempt(attempt_) / ("rank-" + std::to_string(rank.rank) + ".error.json");
     std::error_code missing;
     if (!fs::exists(path, missing)) continue;
     try {

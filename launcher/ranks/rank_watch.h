@@ -22,10 +22,10 @@ double monotonic_seconds();
 struct RankState {
   int rank = 0;
   Heartbeat page;
-  bool seen = false;         // it has a page
-  bool gone = false;         // its process ended
-  double gone_seconds = 0;   // when that was noticed
-  bool stopped = false;      // by SIGSTOP, for half of the timeout
+  bool seen = false;        // it has a page
+  bool gone = false;        // its process ended
+  double gone_seconds = 0;  // when that was noticed
+  bool stopped = false;     // by SIGSTOP, for half of the timeout
 };
 
 // rank-R.error.json: what a rank said before it exited.

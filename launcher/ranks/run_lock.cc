@@ -32,7 +32,8 @@ Holder read_holder(const RunFolder& run) {
 }
 
 bool is_dead(const Holder& holder) {
-  return holder.pid > 0 && holder.host == this_host() && kill(static_cast<pid_t>(holder.pid), 0) != 0 && errno == ESRCH;
+  return holder.pid > 0 && holder.host == this_host() &&
+         kill(static_cast<pid_t>(holder.pid), 0) != 0 && errno == ESRCH;
 }
 
 }  // namespace
@@ -45,9 +46,12 @@ std::unique_ptr<FileLock> lock_run(const RunFolder& run, double patience_seconds
     } catch (const LockedError&) {
       const Holder holder = read_holder(run);
       if (!is_dead(holder) || monotonic_seconds() > end) {
-        const std::string who = holder.pid > 0 ? " (process " + std::to_string(holder.pid) + " on " + holder.host + ")" : "";
+        const std::string who =
+            holder.pid > 0 ? " (process " + std::to_string(holder.pid) + " on " + holder.host + ")"
+                           : "";
         throw LockedError("another run holds " + run.root.string() + who,
-                          "wait for it, or stop it: `kill -TERM " + (holder.pid > 0 ? std::to_string(holder.pid) : "PID") +
+                          "wait for it, or stop it: `kill -TERM " +
+                              (holder.pid > 0 ? std::to_string(holder.pid) : "PID") +
                               "` makes it save and end");
       }
       usleep(100'000);

@@ -21,7 +21,7 @@ fs::path parent_folder() {
 }
 
 bool is_mine(const fs::path& path) {
-  struct stat info {};
+  struct stat info{};
   return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == getuid();
 }
 
@@ -51,7 +51,8 @@ ScratchFolder::ScratchFolder() {
   for (int tries = 0; lock_ == nullptr; ++tries) {
     std::string name = (parent / (prefix() + "XXXXXX")).string();
     if (mkdtemp(name.data()) == nullptr) {
-      throw EnvironmentError("cannot make a temporary folder in " + parent.string() + ": " + std::strerror(errno));
+      throw EnvironmentError("cannot make a temporary folder in " + parent.string() + ": " +
+                             std::strerror(errno));
     }
     path_ = name;
     try {

@@ -18,7 +18,8 @@ SignalWatch::SignalWatch() {
   sigprocmask(SIG_BLOCK, &mask, &old_mask_);
   std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that left is no reason to stop
   descriptor_ = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
-  if (descriptor_ < 0) throw EnvironmentError(std::string("cannot watch signals: ") + std::strerror(errno));
+  if (descriptor_ < 0)
+    throw EnvironmentError(std::string("cannot watch signals: ") + std::strerror(errno));
 }
 
 SignalWatch::~SignalWatch() {

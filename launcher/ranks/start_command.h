@@ -8,8 +8,8 @@
 #include <map>
 #include <string>
 
-#include "launcher/ranks/child_process.h"
 #include "launcher/nodes/job_node.h"
+#include "launcher/ranks/child_process.h"
 #include "launcher/ranks/launch_plan.h"
 
 namespace lockstep {
@@ -35,8 +35,8 @@ std::string find_mpirun(const Variables& variables);
 // `is_node`: --node-rank and the like were given, so every node starts its own ranks. Throws
 // EnvironmentError if the plan needs what is not there, ConfigError if it asks for what this
 // version cannot do.
-StartChoice choose_start(const LaunchPlan& plan, const Variables& variables, const std::string& mpirun,
-                         bool is_node = false);
+StartChoice choose_start(const LaunchPlan& plan, const Variables& variables,
+                         const std::string& mpirun, bool is_node = false);
 
 // What one attempt needs to be started.
 struct AttemptFiles {
@@ -45,8 +45,8 @@ struct AttemptFiles {
   std::filesystem::path scratch;  // temporary folder
   std::filesystem::path pipe;     // where rank 0 writes what it tells people
   int number = 0;
-  int64_t dry_run_steps = 0;      // 0: a whole run
-  bool tell_nodes = false;        // ranks on other nodes ask for the folder
+  int64_t dry_run_steps = 0;  // 0: a whole run
+  bool tell_nodes = false;    // ranks on other nodes ask for the folder
 };
 
 struct Programs {
@@ -59,10 +59,13 @@ Command start_command(const StartChoice& choice, const LaunchPlan& plan, const A
                       const Programs& programs);
 
 // The commands of kLocal, one a rank of this node. `master`: where rank 0 will listen.
-std::vector<Command> local_commands(const JobNode& node, const AttemptFiles& files, const Programs& programs, int master);
+std::vector<Command> local_commands(const JobNode& node, const AttemptFiles& files,
+                                    const Programs& programs, int master);
 
-// mpirun's or srun's words in front of any program (`lockstep launch`). `scratch`: for mpirun's files.
-std::vector<std::string> starter_words(const StartChoice& choice, const LaunchPlan& plan, const std::filesystem::path& scratch);
+// mpirun's or srun's words in front of any program (`lockstep launch`). `scratch`: for mpirun's
+// files.
+std::vector<std::string> starter_words(const StartChoice& choice, const LaunchPlan& plan,
+                                       const std::filesystem::path& scratch);
 
 // One thread a rank computes for each slot; libraries must neither add their own nor spin.
 std::vector<std::pair<std::string, std::string>> rank_environment();

@@ -19,7 +19,8 @@ RunStatus read_status(const RunFolder& run) {
     status.step = json.value("step", status.step);
     status.exit_code = json.value("exit_code", status.exit_code);
     status.attempt = json.value("attempt", status.attempt);
-    if (json.contains("checkpoint") && json["checkpoint"].is_string()) status.checkpoint = json["checkpoint"];
+    if (json.contains("checkpoint") && json["checkpoint"].is_string())
+      status.checkpoint = json["checkpoint"];
   } catch (const std::exception&) {
     return {};
   }
@@ -38,10 +39,12 @@ void write_status(const RunFolder& run, const RunStatus& status) {
 std::string newest_checkpoint(const RunFolder& run) {
   std::string newest;
   std::error_code error;
-  for (fs::directory_iterator it(run.checkpoints(), error), end; !error && it != end; it.increment(error)) {
+  for (fs::directory_iterator it(run.checkpoints(), error), end; !error && it != end;
+       it.increment(error)) {
     const std::string name = it->path().filename();
     std::error_code missing;
-    if (name.rfind("step-", 0) == 0 && fs::exists(it->path() / "MANIFEST.json", missing)) newest = std::max(newest, name);
+    if (name.rfind("step-", 0) == 0 && fs::exists(it->path() / "MANIFEST.json", missing))
+      newest = std::max(newest, name);
   }
   return newest;
 }

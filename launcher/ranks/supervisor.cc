@@ -29,8 +29,10 @@ constexpr size_t kLogLines = 10;
 
 class Descriptor {
  public:
-  explicit Descriptor(const fs::path& path) : number_(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)) {
-    if (number_ < 0) throw EnvironmentError("cannot write " + path.string() + ": " + std::strerror(errno));
+  explicit Descriptor(const fs::path& path)
+      : number_(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)) {
+    if (number_ < 0)
+      throw EnvironmentError("cannot write " + path.string() + ": " + std::strerror(errno));
   }
   ~Descriptor() { close(number_); }
   Descriptor(const Descriptor&) = delete;
@@ -47,7 +49,10 @@ void wait_for_news(int a, int b) {
 }
 
 const char* starter_name(StartWay way) {
-  return way == StartWay::kSrun ? "srun" : way == StartWay::kMpirun ? "mpirun" : way == StartWay::kLocal ? "the ranks" : "the worker";
+  return way == StartWay::kSrun     ? "srun"
+         : way == StartWay::kMpirun ? "mpirun"
+         : way == StartWay::kLocal  ? "the ranks"
+                                    : "the worker";
 }
 
 // A log line that repeats a line of the message, perhaps behind a time stamp.
@@ -64,12 +69,15 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 std::string failure_text(const Failure& failure, const fs::path& log, bool shown) {
   std::string text;
   if (failure.message.empty()) {
-    text = "error: " + failure.fact + "\n  --> " + log.string() + (failure.help.empty() ? "" : "\nhelp: " + failure.help);
+    text = "error: " + failure.fact + "\n  --> " + log.string() +
+           (failure.help.empty() ? "" : "\nhelp: " + failure.help);
   } else if (!shown) {
     text = failure.message;
   }
   const std::string rank = "rank " + std::to_string(failure.rank);
-  if (!failure.message.empty()) text += (shown ? "note: " : "\nnote: ") + rank + " failed first, at step " + std::to_string(failure.step);
+  if (!failure.message.empty())
+    text += (shown ? "note: " : "\nnote: ") + rank + " failed first, at step " +
+            std::to_string(failure.step);
   std::vector<std::string> lines = last_lines(log, kLogLines);
   while (!lines.empty() && is_part_of(lines.back(), failure.message)) lines.pop_back();
   if (!lines.empty()) text += "\nnote: last lines of " + log.string();
@@ -90,7 +98,8 @@ ExitCode Supervisor::run() {
     const AttemptEnd end = run_attempt(number);
     if (end.end != End::kFailed) return finish(number, end.end, end.failure);
     report_failure(number, end.failure);
-    restarts_without_progress_ = newest_checkpoint(options_.run) > before ? 0 : restarts_without_progress_ + 1;
+    restarts_without_progress_ =
+        newest_checkpoint(options_.run) > before ? 0 : restarts_without_progress_ + 1;
     const std::string reason = reason_to_give_up(end.failure);
     if (!reason.empty()) {
       console_.line("note: " + reason);
@@ -108,8 +117,8 @@ Supervisor::AttemptEnd Supervisor::run_attempt(int number) {
   const fs::path log_path = run.attempt(number) / "launcher.log";
   const ScratchFolder scratch;
   RankPipe pipe(scratch.path());
-  const AttemptFiles files{run.root, run.attempt(number), scratch.path(), pipe.path(), number, options_.dry_run_steps,
-                           options_.node.nodes > 1};
+  const AttemptFiles files{run.root, run.attempt(number),    scratch.path(),         pipe.path(),
+                           number,   options_.dry_run_steps, options_.node.nodes > 1};
   const Descriptor log(log_path);
   const int64_t kills_before = kills_for_memory();
   RankWatch watch(run, number, watched_ranks(), options_.plan.timeout_seconds);
@@ -126,7 +135,8 @@ Supervisor::AttemptEnd Supervisor::run_attempt(int number) {
   }
   if (!ranks.ended()) kill_descendants();
   const ExitStatus starter = ranks.wait();
-  if (!kill_descendants()) console_.line("warning: some processes of this run cannot be killed (waiting for a disk?)");
+  if (!kill_descendants())
+    console_.line("warning: some processes of this run cannot be killed (waiting for a disk?)");
   pipe.drain(console_);
   if (signals_.end_at_once()) return {End::kInterrupted, {}};
   return judge(number, watch, hung, ranks, starter, log_path, kills_before);
@@ -134,7 +144,8 @@ Supervisor::AttemptEnd Supervisor::run_attempt(int number) {
 
 // On further nodes their own launchers look after the ranks.
 int64_t Supervisor::watched_ranks() const {
-  return options_.start.way == StartWay::kLocal ? options_.node.ranks_per_node : options_.plan.ranks;
+  return options_.start.way == StartWay::kLocal ? options_.node.ranks_per_node
+                                                : options_.plan.ranks;
 }
 
 RankGroup Supervisor::start_ranks(const AttemptFiles& files, int log) {
@@ -148,13 +159,16 @@ RankGroup Supervisor::start_ranks(const AttemptFiles& files, int log) {
   node.restart = restarts_;
   const Socket master = bind_master(node);
   child.inherited = master.descriptor();
-  const std::vector<Command> commands = local_commands(node, files, options_.programs, master.descriptor());
+  const std::vector<Command> commands =
+      local_commands(node, files, options_.programs, master.descriptor());
   dprintf(log, "%zu x %s\n", commands.size(), commands.front().text().c_str());
   return RankGroup(commands, child);
 }
 
-Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch, const std::optional<RankState>& hung, const RankGroup& ranks, const ExitStatus& starter, const fs::path& log,
-                                         int64_t kills_before) {
+Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch,
+                                         const std::optional<RankState>& hung,
+                                         const RankGroup& ranks, const ExitStatus& starter,
+                                         const fs::path& log, int64_t kills_before) {
   const RunStatus status = read_status(options_.run);
   // Our own request to stop can meet mpirun when it has nothing left to forward it to, and ends it.
   const bool ended_well = starter.good() || (asked_seconds_ > 0 && starter.signal == SIGUSR1);
@@ -162,7 +176,8 @@ Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch, con
     if (status.state == "done") return {End::kDone, {}};
     if (status.state == "stopped") return {End::kStopped, {}};
   }
-  if (asked_seconds_ > 0 && starter.code == static_cast<int>(ExitCode::kStopped)) return {End::kStopped, {}};
+  if (asked_seconds_ > 0 && starter.code == static_cast<int>(ExitCode::kStopped))
+    return {End::kStopped, {}};
   Evidence evidence;
   evidence.hung = hung;
   evidence.hung_seconds = hung ? watch.silent_seconds(*hung) : 0;
@@ -181,8 +196,9 @@ Supervisor::AttemptEnd Supervisor::judge(int number, const RankWatch& watch, con
 void Supervisor::ask_to_stop(const RankWatch& watch, RankGroup& ranks) {
   const double now = monotonic_seconds();
   if (asked_seconds_ == 0) {
-    console_.line("stopping: the ranks finish their step and save" +
-                   std::string(signals_.first() == SIGINT ? " (Ctrl-C again ends at once, unsaved)" : ""));
+    console_.line(
+        "stopping: the ranks finish their step and save" +
+        std::string(signals_.first() == SIGINT ? " (Ctrl-C again ends at once, unsaved)" : ""));
     asked_seconds_ = now - kAskAgainSeconds;
   }
   if (first_asked_seconds_ == 0) first_asked_seconds_ = now;
@@ -197,22 +213,25 @@ void Supervisor::ask_to_stop(const RankWatch& watch, RankGroup& ranks) {
 
 void Supervisor::report_failure(int number, const Failure& failure) {
   const bool of_rank = failure.rank >= 0;
-  const fs::path log = of_rank ? options_.run.rank_log(number, failure.rank) : options_.run.attempt(number) / "launcher.log";
+  const fs::path log = of_rank ? options_.run.rank_log(number, failure.rank)
+                               : options_.run.attempt(number) / "launcher.log";
   console_.line(failure_text(failure, log, console_.has_shown(first_line(failure.message))));
 
   const std::string checkpoint = newest_checkpoint(options_.run);
-  const nlohmann::ordered_json json{{"attempt", number},
-                                    {"rank", failure.rank},
-                                    {"exit_code", static_cast<int>(failure.exit_code())},
-                                    {"code", failure.code},
-                                    {"signal", failure.signal != 0 ? signal_name(failure.signal) : ""},
-                                    {"fact", failure.fact},
-                                    {"help", failure.help},
-                                    {"message", failure.message},
-                                    {"step", failure.step},
-                                    {"pid", failure.pid},
-                                    {"checkpoint", checkpoint}};
-  const std::string content = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const nlohmann::ordered_json json{
+      {"attempt", number},
+      {"rank", failure.rank},
+      {"exit_code", static_cast<int>(failure.exit_code())},
+      {"code", failure.code},
+      {"signal", failure.signal != 0 ? signal_name(failure.signal) : ""},
+      {"fact", failure.fact},
+      {"help", failure.help},
+      {"message", failure.message},
+      {"step", failure.step},
+      {"pid", failure.pid},
+      {"checkpoint", checkpoint}};
+  const std::string content =
+      json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   try_to("write error.json", [&] {
     write_file_atomic(options_.run.attempt(number) / "error.json", content);
     write_file_atomic(options_.run.error(), content);
@@ -234,10 +253,12 @@ std::string Supervisor::reason_to_give_up(const Failure& failure) const {
   if (restarts_ >= options_.plan.max_restarts) {
     return options_.plan.max_restarts == 0
                ? "no restart: launch.max_restarts is 0"
-               : "no restart: all " + std::to_string(options_.plan.max_restarts) + " of launch.max_restarts are used up";
+               : "no restart: all " + std::to_string(options_.plan.max_restarts) +
+                     " of launch.max_restarts are used up";
   }
   if (restarts_without_progress_ > kMaxRestartsWithoutProgress) {
-    return "no restart: " + std::to_string(kMaxRestartsWithoutProgress) + " restarts brought no new checkpoint";
+    return "no restart: " + std::to_string(kMaxRestartsWithoutProgress) +
+           " restarts brought no new checkpoint";
   }
   return "";
 }
@@ -245,10 +266,12 @@ std::string Supervisor::reason_to_give_up(const Failure& failure) const {
 void Supervisor::wait_before_restart(int restart) {
   const int seconds = 1 << std::min(restart - 1, 2);  // 1, 2, 4, 4, …
   const std::string checkpoint = newest_checkpoint(options_.run);
-  console_.line("note: " + (checkpoint.empty() ? "there is no checkpoint yet; starting again from the first step"
-                                                : "checkpoint " + checkpoint + " is intact; going on from it") +
-                 " in " + std::to_string(seconds) + " s (restart " + std::to_string(restart) + " of " +
-                 std::to_string(options_.plan.max_restarts) + ")");
+  console_.line("note: " +
+                (checkpoint.empty()
+                     ? "there is no checkpoint yet; starting again from the first step"
+                     : "checkpoint " + checkpoint + " is intact; going on from it") +
+                " in " + std::to_string(seconds) + " s (restart " + std::to_string(restart) +
+                " of " + std::to_string(options_.plan.max_restarts) + ")");
   const double end = monotonic_seconds() + seconds;
   while (monotonic_seconds() < end && !signals_.stop_requested()) {
     wait_for_news(signals_.descriptor(), -1);
@@ -260,9 +283,15 @@ ExitCode Supervisor::finish(int number, End end, const Failure& failure) {
   RunStatus status = read_status(options_.run);
   ExitCode code = ExitCode::kDone;
   switch (end) {
-    case End::kDone: status.state = "done"; break;
-    case End::kStopped: status.state = "stopped", code = ExitCode::kStopped; break;
-    case End::kInterrupted: status.state = "stopped", code = ExitCode::kInterrupted; break;
+    case End::kDone:
+      status.state = "done";
+      break;
+    case End::kStopped:
+      status.state = "stopped", code = ExitCode::kStopped;
+      break;
+    case End::kInterrupted:
+      status.state = "stopped", code = ExitCode::kInterrupted;
+      break;
     case End::kFailed:
       status.state = "failed";
       status.step = std::max(status.step, failure.step);

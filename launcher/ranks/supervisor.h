@@ -15,13 +15,13 @@
 #include <string>
 
 #include "core/run_folder.h"
+#include "launcher/ranks/console.h"
 #include "launcher/ranks/failure.h"
 #include "launcher/ranks/launch_plan.h"
 #include "launcher/ranks/rank_group.h"
 #include "launcher/ranks/signal_watch.h"
 #include "launcher/ranks/start_command.h"
 #include "launcher/ranks/status_file.h"
-#include "launcher/ranks/console.h"
 
 namespace lockstep {
 
@@ -51,8 +51,9 @@ class Supervisor {
   };
 
   AttemptEnd run_attempt(int number);
-  AttemptEnd judge(int number, const RankWatch& watch, const std::optional<RankState>& hung, const RankGroup& ranks,
-                   const ExitStatus& starter, const std::filesystem::path& log, int64_t kills_before);
+  AttemptEnd judge(int number, const RankWatch& watch, const std::optional<RankState>& hung,
+                   const RankGroup& ranks, const ExitStatus& starter,
+                   const std::filesystem::path& log, int64_t kills_before);
   RankGroup start_ranks(const AttemptFiles& files, int log);
   int64_t watched_ranks() const;
   void ask_to_stop(const RankWatch& watch, RankGroup& ranks);

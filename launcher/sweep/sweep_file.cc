@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "core/files.h"
 #include "core/config/read_scalars.h"
+#include "core/files.h"
 
 namespace lockstep {
 namespace {
@@ -31,8 +31,8 @@ std::optional<std::pair<Node, Place>> take(Node& map, const std::string& key) {
 void check_keys(const Node& map, const std::string& where, const std::vector<std::string>& known) {
   if (map.type == Node::Type::kNull) return;
   if (map.type != Node::Type::kMap)
-    throw ConfigError(fmt::format("{} must be a map, got {}", where, describe(map)), "write its keys below it",
-                      map.place);
+    throw ConfigError(fmt::format("{} must be a map, got {}", where, describe(map)),
+                      "write its keys below it", map.place);
   for (size_t i = 0; i < map.entries.size(); ++i) {
     const std::string& key = map.entries[i].first;
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
@@ -46,21 +46,25 @@ void check_keys(const Node& map, const std::string& where, const std::vector<std
 
 // A key of the config: words with dots between, and none that the sweep itself sets.
 void check_config_key(const std::string& key, const Place& place) {
-  bool good = !key.empty() && key.front() != '.' && key.back() != '.' && key.find("..") == std::string::npos;
+  bool good = !key.empty() && key.front() != '.' && key.back() != '.' &&
+              key.find("..") == std::string::npos;
   for (unsigned char c : key) good = good && (std::isalnum(c) || c == '_' || c == '-' || c == '.');
   if (!good)
-    throw ConfigError(fmt::format("'{}' is no key of a config", key), "write it with dots: optimizer.lr", place);
+    throw ConfigError(fmt::format("'{}' is no key of a config", key),
+                      "write it with dots: optimizer.lr", place);
   for (const char* own : {"run.folder", "run.name"})
     if (key == own)
-      throw ConfigError(fmt::format("'{}' is the sweep's to set", key), "use the sweep's own name and folder", place);
+      throw ConfigError(fmt::format("'{}' is the sweep's to set", key),
+                        "use the sweep's own name and folder", place);
 }
 
 std::vector<SweepSetting> read_settings(const Node& map, const std::string& where) {
   std::vector<SweepSetting> out;
   if (map.type == Node::Type::kNull) return out;
   if (map.type != Node::Type::kMap)
-    throw ConfigError(fmt::format("{} must be a map of keys and values, got {}", where, describe(map)),
-                      "write {optimizer.lr: 1.0e-3}", map.place);
+    throw ConfigError(
+        fmt::format("{} must be a map of keys and values, got {}", where, describe(map)),
+        "write {optimizer.lr: 1.0e-3}", map.place);
   for (size_t i = 0; i < map.entries.size(); ++i) {
     check_config_key(map.entries[i].first, map.key_places[i]);
     out.push_back({map.entries[i].first, map.entries[i].second, map.key_places[i]});
@@ -70,9 +74,10 @@ std::vector<SweepSetting> read_settings(const Node& map, const std::string& wher
 
 std::vector<Node> read_values(const Node& node, const std::string& key) {
   if (node.type != Node::Type::kSequence || node.items.empty())
-    throw ConfigError(fmt::format("the values of '{}' must be a list, got {}", key,
-                                  node.type == Node::Type::kSequence ? "an empty one" : describe(node)),
-                      "write [1, 2, 3]; a value that is a list itself: [[1, 2], [1, 2, 3]]", node.place);
+    throw ConfigError(
+        fmt::format("the values of '{}' must be a list, got {}", key,
+                    node.type == Node::Type::kSequence ? "an empty one" : describe(node)),
+        "write [1, 2, 3]; a value that is a list itself: [[1, 2], [1, 2, 3]]", node.place);
   return node.items;
 }
 
@@ -97,13 +102,14 @@ SweepRange read_range(SweepSetting setting) {
   if (auto choices = take(setting.value, "choices")) {
     range.choices = read_values(choices->first, setting.key);
     if (!setting.value.entries.empty())
-      throw ConfigError(where + " has choices and a range", "keep one of them", setting.value.key_places.front());
+      throw ConfigError(where + " has choices and a range", "keep one of them",
+                        setting.value.key_places.front());
     return range;
   }
   read_fields(setting.value, range, "random.keys." + setting.key);
   if (!range.low || !range.high)
-    throw ConfigError(where + " needs low and high, or choices", "write {low: 1.0e-5, high: 1.0e-2, scale: log}",
-                      place);
+    throw ConfigError(where + " needs low and high, or choices",
+                      "write {low: 1.0e-5, high: 1.0e-2, scale: log}", place);
   if (!(*range.low < *range.high)) throw ConfigError(where + ": low is not below high", "", place);
   if (range.scale == "log" && !(*range.low > 0))
     throw ConfigError(where + ": a log scale needs low above 0", "", place);
@@ -115,8 +121,10 @@ void read_random(Node map, SweepFile& file) {
   const Place place = map.place;
   const auto points = take(map, "points");
   const auto keys = take(map, "keys");
-  if (!points || !keys) throw ConfigError("'random' needs points and keys", "see lockstep sweep --help", place);
-  file.random_points = read_integer(points->first, "random.points", {Range{1, static_cast<double>(kMostPoints)}, {}});
+  if (!points || !keys)
+    throw ConfigError("'random' needs points and keys", "see lockstep sweep --help", place);
+  file.random_points = read_integer(points->first, "random.points",
+                                    {Range{1, static_cast<double>(kMostPoints)}, {}});
   for (SweepSetting& setting : read_settings(keys->first, "'random.keys'"))
     file.random.push_back(read_range(std::move(setting)));
   if (file.random.empty()) throw ConfigError("'random.keys' names no key", "", keys->second);
@@ -133,26 +141,30 @@ void read_list(const Node& node, SweepFile& file) {
 // One key is given in one way only.
 void check_together(const SweepFile& file, bool random_given) {
   if (file.grid.empty() && file.list.empty() && !random_given)
-    throw ConfigError("the sweep has no points", "give grid, list or random; `lockstep sweep --help` has an example",
+    throw ConfigError("the sweep has no points",
+                      "give grid, list or random; `lockstep sweep --help` has an example",
                       {file.path, 0, 0, ""});
   double product = file.grid.empty() ? 0 : 1;
   for (const SweepAxis& axis : file.grid) product *= static_cast<double>(axis.values.size());
-  const double points = product + static_cast<double>(file.list.size()) + static_cast<double>(file.random_points);
+  const double points =
+      product + static_cast<double>(file.list.size()) + static_cast<double>(file.random_points);
   if (points > static_cast<double>(kMostPoints))
     throw ConfigError(fmt::format("the sweep has {:.0f} points, more than {}", points, kMostPoints),
                       "use random points", {file.path, 0, 0, ""});
   const auto check = [&](const std::string& key, const Place& place) {
     for (const SweepSetting& setting : file.set)
       if (setting.key == key)
-        throw ConfigError(fmt::format("'{}' is in 'set' and varied as well", key), "keep one of them", place);
+        throw ConfigError(fmt::format("'{}' is in 'set' and varied as well", key),
+                          "keep one of them", place);
     if (key == "run.seed" && file.initial_weights == "per_point")
-      throw ConfigError("'run.seed' is varied, and initial_weights: per_point sets it", "set initial_weights: same",
-                        place);
+      throw ConfigError("'run.seed' is varied, and initial_weights: per_point sets it",
+                        "set initial_weights: same", place);
   };
   for (const SweepAxis& axis : file.grid) check(axis.key, axis.key_place);
   for (const auto& point : file.list)
     for (const SweepSetting& setting : point)
-      if (setting.key == "run.seed") check(setting.key, setting.key_place);  // a point's own value beats `set`
+      if (setting.key == "run.seed")
+        check(setting.key, setting.key_place);  // a point's own value beats `set`
   for (const SweepRange& range : file.random) check(range.key, range.key_place);
 }
 
@@ -161,14 +173,17 @@ SweepFile read_sweep(Node root, const std::string& path) {
   file.path = path;
   file.name = fs::path(path).stem().string();
   check_keys(root, "the sweep",
-             {"name", "folder", "base", "point_name", "initial_weights", "seed", "at_once", "rank_by", "wrong_points",
-              "set", "grid", "list", "random"});
+             {"name", "folder", "base", "point_name", "initial_weights", "seed", "at_once",
+              "rank_by", "wrong_points", "set", "grid", "list", "random"});
   const auto set = take(root, "set"), grid = take(root, "grid"), list = take(root, "list"),
              random = take(root, "random");
   read_fields(root, file);
-  if (file.base.empty()) throw ConfigError("the sweep names no base config", "base: CONFIG.yaml", {path, 0, 0, ""});
+  if (file.base.empty())
+    throw ConfigError("the sweep names no base config", "base: CONFIG.yaml", {path, 0, 0, ""});
   const fs::path base = file.base;
-  file.base = base.is_absolute() ? base.string() : (fs::path(path).parent_path() / base).lexically_normal().string();
+  file.base = base.is_absolute()
+                  ? base.string()
+                  : (fs::path(path).parent_path() / base).lexically_normal().string();
   if (!is_safe_relative(file.name))
     throw ConfigError(fmt::format("the sweep's name '{}' cannot be a folder", file.name),
                       "name: LETTERS, digits, '.', '_' and '-'", {path, 0, 0, ""});
@@ -202,23 +217,29 @@ void SweepFile::fields(FieldVisitor& visit) {
   visit("name", name, "of the sweep; points are in FOLDER/NAME");
   visit("folder", folder, "where the sweep's folder goes");
   visit("base", base, "the config that points vary; relative to this file");
-  visit("point_name", point_name, "name of a point with {KEY} for values; empty: made from the keys");
+  visit("point_name", point_name,
+        "name of a point with {KEY} for values; empty: made from the keys");
   visit("initial_weights", initial_weights, OneOf{{"same", "per_point"}},
         "same: run.seed of the base; per_point: one of its own");
   visit("seed", seed, Range{0, 9e15}, "of random points and of run.seed per point");
-  visit("at_once", at_once, Range{1, 4096}, "points that run at the same time; auto: as many as have cores");
-  visit("rank_by", rank_by,
-        "scores with a winner each, the first orders the table; empty: validation loss and accuracy");
-  visit("wrong_points", wrong_points, OneOf{{"skip", "stop"}}, "what to do about points whose config is wrong");
+  visit("at_once", at_once, Range{1, 4096},
+        "points that run at the same time; auto: as many as have cores");
+  visit(
+      "rank_by", rank_by,
+      "scores with a winner each, the first orders the table; empty: validation loss and accuracy");
+  visit("wrong_points", wrong_points, OneOf{{"skip", "stop"}},
+        "what to do about points whose config is wrong");
 }
 
 std::string override_value(const Node& value) {
   std::string out;
   switch (value.type) {
-    case Node::Type::kNull: return "null";
+    case Node::Type::kNull:
+      return "null";
     case Node::Type::kScalar:
       if (!value.quoted) return escaped_word(value.scalar);
-      for (char c : value.scalar) out += (c == '\'' || c == '\\') ? std::string("\\") + c : std::string(1, c);
+      for (char c : value.scalar)
+        out += (c == '\'' || c == '\\') ? std::string("\\") + c : std::string(1, c);
       return "'" + out + "'";
     case Node::Type::kSequence:
       for (const Node& item : value.items) out += (out.empty() ? "" : ", ") + override_value(item);
@@ -233,7 +254,9 @@ std::string override_value(const Node& value) {
 
 std::string SweepSetting::text() const { return key + "=" + override_value(value); }
 
-SweepFile read_sweep_file(const std::string& path) { return read_sweep(parse_yaml_file(path), path); }
+SweepFile read_sweep_file(const std::string& path) {
+  return read_sweep(parse_yaml_file(path), path);
+}
 
 SweepFile read_sweep_text(const std::string& text, const std::string& path) {
   return read_sweep(parse_yaml_text(text, path), path);

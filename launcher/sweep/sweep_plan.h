@@ -14,9 +14,9 @@ namespace lockstep {
 
 struct PointPlan {
   std::optional<LaunchPlan> plan;
-  int code = 0;             // exit code of the worker if it has none
-  std::string message;      // its whole message; a place on the command line is one in the sweep's file
-  std::string fact;         // its first line, without "error: "
+  int code = 0;         // exit code of the worker if it has none
+  std::string message;  // its whole message; a place on the command line is one in the sweep's file
+  std::string fact;     // its first line, without "error: "
   bool needs_data = false;  // nothing is known to be wrong, but the data must be made first
 };
 
@@ -29,7 +29,8 @@ struct SweepPlanOptions {
 // The plans of all points, in their order. Data that several points share are made once, by the
 // first that needs them. Returns early, with codes of 75, when `signals` has a request to stop.
 std::vector<PointPlan> plan_points(const SweepFile& file, const std::vector<SweepPoint>& points,
-                                   const SweepPlanOptions& options, SignalWatch& signals, Console& console);
+                                   const SweepPlanOptions& options, SignalWatch& signals,
+                                   Console& console);
 
 // A worker's message about an override, with the override's place in the sweep's file instead of
 // "command line".

@@ -51,14 +51,18 @@ double rounded(double value) {
 
 Node draw(const SweepRange& range, const Stream& stream, uint64_t point, uint64_t element) {
   if (!range.choices.empty())
-    return range.choices[stream.below(point, 0, element, static_cast<uint32_t>(range.choices.size()))];
+    return range
+        .choices[stream.below(point, 0, element, static_cast<uint32_t>(range.choices.size()))];
   const double u = stream.uniform(point, 0, element);
   double low = *range.low, high = *range.high;
   if (range.whole) low -= 0.5, high += 0.5;
   if (range.scale == "log" && low <= 0) low = *range.low / 2;
-  double value =
-      range.scale == "log" ? std::exp(std::log(low) + u * (std::log(high) - std::log(low))) : low + u * (high - low);
-  if (!range.whole) return scalar(format_double(std::clamp(rounded(value), *range.low, *range.high)), range.key_place);
+  double value = range.scale == "log"
+                     ? std::exp(std::log(low) + u * (std::log(high) - std::log(low)))
+                     : low + u * (high - low);
+  if (!range.whole)
+    return scalar(format_double(std::clamp(rounded(value), *range.low, *range.high)),
+                  range.key_place);
   value = std::clamp(std::round(value), std::ceil(*range.low), std::floor(*range.high));
   return scalar(fmt::format("{:.0f}", value), range.key_place);
 }
@@ -68,8 +72,9 @@ void add_random(const SweepFile& file, std::vector<Settings>& out) {
   for (int64_t i = 0; i < file.random_points; ++i) {
     Settings point;
     for (size_t k = 0; k < file.random.size(); ++k)
-      point.push_back(
-          {file.random[k].key, draw(file.random[k], stream, static_cast<uint64_t>(i), k), file.random[k].key_place});
+      point.push_back({file.random[k].key,
+                       draw(file.random[k], stream, static_cast<uint64_t>(i), k),
+                       file.random[k].key_place});
     out.push_back(std::move(point));
   }
 }
@@ -99,7 +104,8 @@ std::string hash_of(const Settings& settings) {
 std::string default_name(const Settings& settings, const std::vector<std::string>& keys) {
   std::string name;
   for (const SweepSetting& setting : settings)
-    name += (name.empty() ? "" : "-") + short_key(setting.key, keys) + "_" + plain_value(setting.value);
+    name +=
+        (name.empty() ? "" : "-") + short_key(setting.key, keys) + "_" + plain_value(setting.value);
   return name.empty() ? "base" : name;
 }
 
@@ -113,19 +119,22 @@ std::string name_from(const SweepFile& file, const Settings& settings) {
     }
     const size_t end = std::min(file.point_name.find('}', i), file.point_name.size());
     const std::string key = file.point_name.substr(i + 1, end - i - 1);
-    const auto found =
-        std::find_if(settings.begin(), settings.end(), [&](const SweepSetting& s) { return s.key == key; });
+    const auto found = std::find_if(settings.begin(), settings.end(),
+                                    [&](const SweepSetting& s) { return s.key == key; });
     if (found == settings.end())
-      throw ConfigError(fmt::format("point_name names '{{{}}}', and not every point sets that key", key),
-                        "use keys that all points have, or leave point_name out", {file.path, 0, 0, ""});
+      throw ConfigError(
+          fmt::format("point_name names '{{{}}}', and not every point sets that key", key),
+          "use keys that all points have, or leave point_name out", {file.path, 0, 0, ""});
     out += plain_value(found->value);
     i = end;
   }
   return out;
 }
 
-std::string name_of(const SweepFile& file, const Settings& settings, const std::vector<std::string>& keys) {
-  std::string name = safe(file.point_name.empty() ? default_name(settings, keys) : name_from(file, settings));
+std::string name_of(const SweepFile& file, const Settings& settings,
+                    const std::vector<std::string>& keys) {
+  std::string name =
+      safe(file.point_name.empty() ? default_name(settings, keys) : name_from(file, settings));
   if (name.empty() || name.size() > kLongestName)
     name = name.substr(0, kLongestName - 9) + "-" + hash_of(settings).substr(0, 8);
   return name;
@@ -167,20 +176,23 @@ std::vector<std::string> swept_keys(const std::vector<SweepPoint>& points) {
 std::string plain_value(const Node& value) {
   std::string out;
   switch (value.type) {
-    case Node::Type::kNull: return "default";
-    case Node::Type::kScalar: return value.scalar;
+    case Node::Type::kNull:
+      return "default";
+    case Node::Type::kScalar:
+      return value.scalar;
     case Node::Type::kSequence:
       for (const Node& item : value.items) out += (out.empty() ? "" : ", ") + plain_value(item);
       return "[" + out + "]";
     case Node::Type::kMap:
-      for (const auto& [key, item] : value.entries) out += (out.empty() ? "" : ", ") + key + ": " + plain_value(item);
+      for (const auto& [key, item] : value.entries)
+        out += (out.empty() ? "" : ", ") + key + ": " + plain_value(item);
       return "{" + out + "}";
   }
   return out;
 }
 
-std::vector<SweepPoint> make_points(const SweepFile& file, const std::vector<std::string>& overrides,
-                                    size_t& repeated) {
+std::vector<SweepPoint> make_points(const SweepFile& file,
+                                    const std::vector<std::string>& overrides, size_t& repeated) {
   std::vector<Settings> all;
   add_grid(file, all);
   all.insert(all.end(), file.list.begin(), file.list.end());
@@ -210,7 +222,8 @@ std::vector<SweepPoint> make_points(const SweepFile& file, const std::vector<std
     for (const SweepSetting& setting : file.set) point.overrides.push_back(setting.text());
     point.overrides.insert(point.overrides.end(), overrides.begin(), overrides.end());
     for (const SweepSetting& setting : point.settings) point.overrides.push_back(setting.text());
-    if (file.initial_weights == "per_point") point.overrides.push_back(seed_override(file, point.settings));
+    if (file.initial_weights == "per_point")
+      point.overrides.push_back(seed_override(file, point.settings));
     points.push_back(std::move(point));
   }
   return points;

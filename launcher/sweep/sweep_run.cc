@@ -29,8 +29,9 @@ namespace lockstep {
 namespace {
 
 constexpr int kPointPollMilliseconds = 100;
-constexpr double kResultsSeconds = 5;     // least time between two writings of the results
-constexpr double kAskPointAgainSeconds = 2;    // a point that is just starting may miss the first signal
+constexpr double kResultsSeconds = 5;  // least time between two writings of the results
+constexpr double kAskPointAgainSeconds =
+    2;                                    // a point that is just starting may miss the first signal
 constexpr double kInterruptSeconds = 10;  // how long points may take to end at once
 constexpr const char* kLogName = "sweep.log";
 
@@ -45,8 +46,10 @@ std::string last_error(const fs::path& log) {
   bool inside = false;
   for (const std::string& line : last_lines(log, 60)) {
     const size_t at = line.find("error: ");
-    if (at != std::string::npos) found = line.substr(at + 7), inside = true;
-    else if (inside && line.starts_with("help: ")) found += " (" + line + ")", inside = false;
+    if (at != std::string::npos)
+      found = line.substr(at + 7), inside = true;
+    else if (inside && line.starts_with("help: "))
+      found += " (" + line + ")", inside = false;
   }
   return found;
 }
@@ -66,7 +69,8 @@ std::string scores_text(const Metrics& metrics, const std::vector<std::string>& 
 
 }  // namespace
 
-SweepPointRun look_at_point(const SweepPoint& point, const PointPlan& plan, const std::filesystem::path& root) {
+SweepPointRun look_at_point(const SweepPoint& point, const PointPlan& plan,
+                            const std::filesystem::path& root) {
   SweepPointRun out{point, {}, {root / point.name}, "waiting", 0, "", false};
   if (!plan.plan) {
     out.state = "wrong";
@@ -82,12 +86,14 @@ SweepPointRun look_at_point(const SweepPoint& point, const PointPlan& plan, cons
     if (out.stale) return out;
     throw ConfigError(
         out.run.root.string() + " holds a run of another config than this sweep's point has",
-        "give the sweep another name, or remove that folder: the base config or what all points set has changed");
+        "give the sweep another name, or remove that folder: the base config or what all points "
+        "set has changed");
   }
   const RunStatus status = read_status(out.run);
   if (status.state == "done" && status.step >= out.plan.steps) {
     out.state = "done";
-    out.run.remove_unfinished();  // it may have been killed behind its last step, while its report was written
+    out.run.remove_unfinished();  // it may have been killed behind its last step, while its report
+                                  // was written
   }
   // Broken numbers break again at the same step.
   if (status.state == "failed" && status.exit_code == static_cast<int>(ExitCode::kNumeric)) {
@@ -106,9 +112,12 @@ struct SweepRunner::Running {
   std::unique_ptr<ChildProcess> child;
 };
 
-SweepRunner::SweepRunner(SweepRunOptions options, std::vector<SweepPointRun> points, SignalWatch& signals,
-                         Console& console)
-    : options_(std::move(options)), points_(std::move(points)), signals_(signals), console_(console) {
+SweepRunner::SweepRunner(SweepRunOptions options, std::vector<SweepPointRun> points,
+                         SignalWatch& signals, Console& console)
+    : options_(std::move(options)),
+      points_(std::move(points)),
+      signals_(signals),
+      console_(console) {
   adopt_orphans();
   for (size_t i = 0; i < points_.size(); ++i)
     if (points_[i].state == "waiting") waiting_.push_back(i);
@@ -135,7 +144,8 @@ void SweepRunner::run() {
   kill_descendants();
 }
 
-// Two points on one GPU would only slow each other down: unless told otherwise it has one at a time.
+// Two points on one GPU would only slow each other down: unless told otherwise it has one at a
+// time.
 int64_t SweepRunner::cores_of(const SweepPointRun& point) const {
   if (point.plan.device != "cpu") return options_.cores;
   return point.plan.ranks_per_node * point.plan.threads_per_rank;
@@ -154,7 +164,8 @@ bool SweepRunner::fits(const SweepPointRun& point) const {
 }
 
 void SweepRunner::start_what_fits() {
-  for (const auto& one : running_) one->planned = one->planned || points_[one->index].run.holds_run();
+  for (const auto& one : running_)
+    one->planned = one->planned || points_[one->index].run.holds_run();
   for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
     const SweepPointRun& point = points_[*at];
     // Ranks of a sweep that was killed may still be saving.
@@ -168,10 +179,13 @@ void SweepRunner::start_what_fits() {
 }
 
 Command SweepRunner::command_of(const SweepPointRun& point) const {
-  const std::string threads = "launch.threads_per_rank=" + std::to_string(point.plan.threads_per_rank);
-  if (point.run.holds_run()) return {{launcher_path(), "resume", point.run.root.string(), threads}, {}};
+  const std::string threads =
+      "launch.threads_per_rank=" + std::to_string(point.plan.threads_per_rank);
+  if (point.run.holds_run())
+    return {{launcher_path(), "resume", point.run.root.string(), threads}, {}};
   Command command{{launcher_path(), "train", options_.base}, {}};
-  command.words.insert(command.words.end(), point.point.overrides.begin(), point.point.overrides.end());
+  command.words.insert(command.words.end(), point.point.overrides.begin(),
+                       point.point.overrides.end());
   for (const std::string& word :
        {"run.name=" + options_.name, threads, std::string("--run-folder"), point.run.root.string()})
     command.words.push_back(word);
@@ -200,12 +214,15 @@ std::unique_ptr<SweepRunner::Running> SweepRunner::start_process(size_t index) {
   make_folders(point.run.root);
   const fs::path log_path = point.run.root / kLogName;
   const int log = open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (log < 0) throw EnvironmentError("cannot write " + log_path.string() + ": " + std::strerror(errno));
+  if (log < 0)
+    throw EnvironmentError("cannot write " + log_path.string() + ": " + std::strerror(errno));
   auto running = std::make_unique<Running>(Running{index, monotonic_seconds(), resumed, nullptr});
   const Command command = command_of(point);
-  if (dprintf(log, "%s\n", command.text().c_str()) < 0) console_.line("warning: cannot write " + log_path.string());
+  if (dprintf(log, "%s\n", command.text().c_str()) < 0)
+    console_.line("warning: cannot write " + log_path.string());
   try {
-    running->child = std::make_unique<ChildProcess>(command, ChildOptions{true, SIGTERM, -1, log, log});
+    running->child =
+        std::make_unique<ChildProcess>(command, ChildOptions{true, SIGTERM, -1, log, log});
   } catch (...) {
     close(log);
     throw;
@@ -240,33 +257,40 @@ void SweepRunner::judge(Running& running, const ExitStatus& status) {
     const Metrics metrics = read_metrics(point.run);
     const double loss = metrics.steps.empty() ? kNoScore : metrics.steps.back().value("loss");
     console_.line(label(running.index) + ": done in " + duration_text(seconds) +
-                  (std::isnan(loss) ? "" : ", loss " + score_text(loss)) + scores_text(metrics, shown_scores()));
+                  (std::isnan(loss) ? "" : ", loss " + score_text(loss)) +
+                  scores_text(metrics, shown_scores()));
     return;
   }
-  if (status.code == static_cast<int>(ExitCode::kStopped) || status.code == static_cast<int>(ExitCode::kInterrupted)) {
+  if (status.code == static_cast<int>(ExitCode::kStopped) ||
+      status.code == static_cast<int>(ExitCode::kInterrupted)) {
     point.state = "stopped";
-    console_.line(label(running.index) + fmt::format(": stopped at step {}", read_status(point.run).step));
+    console_.line(label(running.index) +
+                  fmt::format(": stopped at step {}", read_status(point.run).step));
     return;
   }
   point.state = "failed";
   point.error = last_error(point.run.root / kLogName);
   if (point.error.empty())
-    point.error = status.signal != 0 ? "its launcher died of " + signal_name(status.signal) : "it gave no message";
-  console_.line(label(running.index) + fmt::format(": FAILED with exit code {}\n      error: {}\n      log: {}",
-                                                   status.code, point.error, (point.run.root / kLogName).string()));
+    point.error = status.signal != 0 ? "its launcher died of " + signal_name(status.signal)
+                                     : "it gave no message";
+  console_.line(label(running.index) +
+                fmt::format(": FAILED with exit code {}\n      error: {}\n      log: {}",
+                            status.code, point.error, (point.run.root / kLogName).string()));
 }
 
 void SweepRunner::ask_to_stop() {
   const double now = monotonic_seconds();
   if (asked_seconds_ == 0) {
-    console_.line(fmt::format("stopping: {} running point{} finish their step and save{}", running_.size(),
-                              running_.size() == 1 ? "" : "s",
-                              signals_.first() == SIGINT ? " (Ctrl-C again ends at once, unsaved)" : ""));
+    console_.line(
+        fmt::format("stopping: {} running point{} finish their step and save{}", running_.size(),
+                    running_.size() == 1 ? "" : "s",
+                    signals_.first() == SIGINT ? " (Ctrl-C again ends at once, unsaved)" : ""));
   }
   if (signals_.end_at_once()) {
     if (interrupted_seconds_ == 0) interrupted_seconds_ = now;
     const bool too_late = now - interrupted_seconds_ > kInterruptSeconds;
-    for (const auto& one : running_) one->child->signal(too_late ? SIGKILL : SIGINT);  // a point wants two, too
+    for (const auto& one : running_)
+      one->child->signal(too_late ? SIGKILL : SIGINT);  // a point wants two, too
     return;
   }
   if (asked_seconds_ != 0 && now - asked_seconds_ < kAskPointAgainSeconds) return;
@@ -276,7 +300,8 @@ void SweepRunner::ask_to_stop() {
 
 void SweepRunner::tell_news() {
   constexpr size_t kLinesAtOnce = 4;  // more points, fewer lines of each
-  const double pause = options_.news_seconds * static_cast<double>((running_.size() + kLinesAtOnce - 1) / kLinesAtOnce);
+  const double pause = options_.news_seconds *
+                       static_cast<double>((running_.size() + kLinesAtOnce - 1) / kLinesAtOnce);
   if (running_.empty() || monotonic_seconds() - told_seconds_ < pause) return;
   told_seconds_ = monotonic_seconds();
   for (const auto& one : running_) {
@@ -284,15 +309,16 @@ void SweepRunner::tell_news() {
     const Metrics metrics = read_metrics(point.run);
     if (metrics.steps.empty()) continue;
     const StepLine& last = metrics.steps.back();
-    console_.line(label(one->index) + fmt::format(": step {}/{}, loss {}{}", last.step, point.plan.steps,
-                                                  score_text(last.value("loss")),
+    console_.line(label(one->index) + fmt::format(": step {}/{}, loss {}{}", last.step,
+                                                  point.plan.steps, score_text(last.value("loss")),
                                                   scores_text(metrics, shown_scores())));
   }
 }
 
 std::vector<std::string> SweepRunner::shown_scores() const {
-  return options_.rank_by.empty() ? std::vector<std::string>{"validation_loss", "validation_accuracy"}
-                                  : options_.rank_by;
+  return options_.rank_by.empty()
+             ? std::vector<std::string>{"validation_loss", "validation_accuracy"}
+             : options_.rank_by;
 }
 
 SweepResults SweepRunner::write_results() {
@@ -304,7 +330,8 @@ SweepResults SweepRunner::write_results() {
       fact.values.emplace_back(setting.key, plain_value(setting.value));
     facts.push_back(std::move(fact));
   }
-  SweepResults results = read_sweep_results(options_.name, options_.rank_by, options_.keys, std::move(facts));
+  SweepResults results =
+      read_sweep_results(options_.name, options_.rank_by, options_.keys, std::move(facts));
   write_sweep_results(results, options_.root);
   return results;
 }

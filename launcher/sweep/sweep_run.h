@@ -3,10 +3,10 @@
 //
 //     waiting → running → done | failed | stopped
 //
-// What a point has reached stands in its run folder alone (plan.json, status.json, checkpoints), so a
-// sweep that was killed at any moment goes on where its points are: done ones are left alone, those
-// with a run are resumed, the others start. A point is a process with a supervisor, restarts and
-// exit codes as any run has; if it fails, the others go on.
+// What a point has reached stands in its run folder alone (plan.json, status.json, checkpoints), so
+// a sweep that was killed at any moment goes on where its points are: done ones are left alone,
+// those with a run are resumed, the others start. A point is a process with a supervisor, restarts
+// and exit codes as any run has; if it fails, the others go on.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ struct SweepRunOptions {
   std::vector<std::string> keys, rank_by;
   std::filesystem::path root;  // of the sweep, locked
   int64_t at_once = 1;         // points at the same time, at most
-  int64_t cores = 0;           // that they may use together, a point that needs more runs alone; 0: any
-  double news_seconds = 10;    // between lines about running points
+  int64_t cores = 0;  // that they may use together, a point that needs more runs alone; 0: any
+  double news_seconds = 10;  // between lines about running points
 };
 
 // Where a point stands. Made by look_at_point, kept up to date by the runner.
@@ -45,13 +45,15 @@ struct SweepPointRun {
   bool stale = false;  // its folder holds a run of another config that never saved: it is removed
 };
 
-// What a point has reached before this sweep starts. Throws ConfigError if its folder holds a run of
-// another config that has checkpoints; one that failed before its first is no loss.
-SweepPointRun look_at_point(const SweepPoint& point, const PointPlan& plan, const std::filesystem::path& root);
+// What a point has reached before this sweep starts. Throws ConfigError if its folder holds a run
+// of another config that has checkpoints; one that failed before its first is no loss.
+SweepPointRun look_at_point(const SweepPoint& point, const PointPlan& plan,
+                            const std::filesystem::path& root);
 
 class SweepRunner {
  public:
-  SweepRunner(SweepRunOptions options, std::vector<SweepPointRun> points, SignalWatch& signals, Console& console);
+  SweepRunner(SweepRunOptions options, std::vector<SweepPointRun> points, SignalWatch& signals,
+              Console& console);
   ~SweepRunner();
 
   // Returns when all points are over, or have stopped on request; no process of them is left then.

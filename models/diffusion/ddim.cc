@@ -6,13 +6,15 @@
 namespace lockstep {
 namespace {
 
-// One step from signal share a to `next`: x' = √next·s + direction·eps + sigma·z, where eps is either
-// derived from the estimate s or the network's own.
-SamplerStep ddim_step(const DdimOptions& options, const DiffusionSchedule& schedule, double a, double next, bool derive) {
+// One step from signal share a to `next`: x' = √next·s + direction·eps + sigma·z, where eps is
+// either derived from the estimate s or the network's own.
+SamplerStep ddim_step(const DdimOptions& options, const DiffusionSchedule& schedule, double a,
+                      double next, bool derive) {
   SamplerStep step;
   step.start = schedule.start(a);
   step.clip = options.clip_x0;
-  const double sigma = next < 1 ? options.eta * std::sqrt((1 - a / next) * (1 - next) / (1 - a)) : 0;
+  const double sigma =
+      next < 1 ? options.eta * std::sqrt((1 - a / next) * (1 - next) / (1 - a)) : 0;
   const double direction = std::sqrt(std::max(0.0, 1 - next - sigma * sigma));
   step.start_weight = std::sqrt(next);
   step.noise_weight = sigma;
@@ -29,7 +31,8 @@ SamplerStep ddim_step(const DdimOptions& options, const DiffusionSchedule& sched
 
 }  // namespace
 
-std::unique_ptr<SamplerPlan> make_ddim(const DdimOptions& options, const DiffusionSchedule& schedule) {
+std::unique_ptr<SamplerPlan> make_ddim(const DdimOptions& options,
+                                       const DiffusionSchedule& schedule) {
   check_sampler_steps(options.steps, schedule.timesteps);
   auto plan = std::make_unique<SamplerPlan>();
   const auto abar = [&](int64_t t) { return schedule.abar[static_cast<size_t>(t)]; };
@@ -39,7 +42,8 @@ std::unique_ptr<SamplerPlan> make_ddim(const DdimOptions& options, const Diffusi
   };
   if (options.spacing == "lucidrains") {
     const std::vector<int64_t> times = lucidrains_times(options.steps, schedule.timesteps);
-    for (size_t i = 0; i + 1 < times.size(); ++i) add(times[i], times[i + 1] < 0 ? 1.0 : abar(times[i + 1]), options.clip_x0);
+    for (size_t i = 0; i + 1 < times.size(); ++i)
+      add(times[i], times[i + 1] < 0 ? 1.0 : abar(times[i + 1]), options.clip_x0);
   } else {
     // diffusers steps to t − ⌊T/N⌋ under every spacing.
     const int64_t stride = schedule.timesteps / options.steps;

@@ -7,9 +7,11 @@
 
 namespace lockstep {
 
-std::unique_ptr<SamplerPlan> make_ddpm(const DdpmOptions& options, const DiffusionSchedule& schedule) {
+std::unique_ptr<SamplerPlan> make_ddpm(const DdpmOptions& options,
+                                       const DiffusionSchedule& schedule) {
   if (options.steps.value_or(schedule.timesteps) != schedule.timesteps)
-    throw ConfigError(fmt::format("sampler.steps is {}, and ddpm takes all {} timesteps", *options.steps, schedule.timesteps),
+    throw ConfigError(fmt::format("sampler.steps is {}, and ddpm takes all {} timesteps",
+                                  *options.steps, schedule.timesteps),
                       "leave sampler.steps out, or use sampler.kind=ddim");
   auto plan = std::make_unique<SamplerPlan>();
   for (int64_t t = schedule.timesteps - 1; t >= 0; --t) {

@@ -51,8 +51,9 @@ double sigmoid64(double x) { return 1 / (1 + std::exp(-x)); }
 std::vector<double> sigmoid_betas(int64_t timesteps) {
   constexpr double kStart = -3, kEnd = 3;
   const double start = sigmoid32(kStart), end = sigmoid32(kEnd);
-  return betas_of_curve(
-      timesteps, [=](double u) { return (-sigmoid64(u * (kEnd - kStart) + kStart) + end) / (end - start); });
+  return betas_of_curve(timesteps, [=](double u) {
+    return (-sigmoid64(u * (kEnd - kStart) + kStart) + end) / (end - start);
+  });
 }
 
 std::vector<double> make_betas(const DiffusionOptions& options) {
@@ -64,7 +65,8 @@ std::vector<double> make_betas(const DiffusionOptions& options) {
 void check(const std::vector<double>& betas, const DiffusionOptions& options) {
   for (size_t i = 0; i < betas.size(); ++i)
     if (!(betas[i] > 0 && betas[i] < 1))
-      throw ConfigError(fmt::format("task.diffusion.timesteps {} with a {} beta_schedule gives beta {} at step {}; it must lie between 0 and 1",
+      throw ConfigError(fmt::format("task.diffusion.timesteps {} with a {} beta_schedule gives "
+                                    "beta {} at step {}; it must lie between 0 and 1",
                                     options.timesteps, options.beta_schedule, betas[i], i),
                         "use more timesteps, or another beta_schedule");
 }
@@ -110,35 +112,42 @@ DiffusionSchedule::DiffusionSchedule(const DiffusionOptions& options)
 }
 
 NamedTensors DiffusionSchedule::buffers() const {
-  return {{"betas", float32(betas)},
-          {"alphas_cumprod", float32(abar)},
-          {"alphas_cumprod_prev", float32(abar_previous)},
-          {"sqrt_alphas_cumprod", float32(abar, [](double a) { return std::sqrt(a); })},
-          {"sqrt_one_minus_alphas_cumprod", float32(abar, [](double a) { return std::sqrt(1 - a); })},
-          {"log_one_minus_alphas_cumprod", float32(abar, [](double a) { return std::log(1 - a); })},
-          {"sqrt_recip_alphas_cumprod", float32(abar, [](double a) { return std::sqrt(1 / a); })},
-          {"sqrt_recipm1_alphas_cumprod", float32(abar, [](double a) { return std::sqrt(1 / a - 1); })},
-          {"posterior_variance", float32(posterior_variance)},
-          {"posterior_log_variance_clipped", float32(posterior_log_variance_clipped)},
-          {"posterior_mean_coef1", float32(posterior_mean_coef1)},
-          {"posterior_mean_coef2", float32(posterior_mean_coef2)},
-          {"loss_weight", float32(loss_weight)}};
+  return {
+      {"betas", float32(betas)},
+      {"alphas_cumprod", float32(abar)},
+      {"alphas_cumprod_prev", float32(abar_previous)},
+      {"sqrt_alphas_cumprod", float32(abar, [](double a) { return std::sqrt(a); })},
+      {"sqrt_one_minus_alphas_cumprod", float32(abar, [](double a) { return std::sqrt(1 - a); })},
+      {"log_one_minus_alphas_cumprod", float32(abar, [](double a) { return std::log(1 - a); })},
+      {"sqrt_recip_alphas_cumprod", float32(abar, [](double a) { return std::sqrt(1 / a); })},
+      {"sqrt_recipm1_alphas_cumprod", float32(abar, [](double a) { return std::sqrt(1 / a - 1); })},
+      {"posterior_variance", float32(posterior_variance)},
+      {"posterior_log_variance_clipped", float32(posterior_log_variance_clipped)},
+      {"posterior_mean_coef1", float32(posterior_mean_coef1)},
+      {"posterior_mean_coef2", float32(posterior_mean_coef2)},
+      {"loss_weight", float32(loss_weight)}};
 }
 
 LinearForm DiffusionSchedule::start(double a) const {
   switch (objective) {
-    case Objective::kNoise: return {std::sqrt(1 / a), -std::sqrt(1 / a - 1)};
-    case Objective::kStart: return {0, 1};
-    case Objective::kVelocity: return {std::sqrt(a), -std::sqrt(1 - a)};
+    case Objective::kNoise:
+      return {std::sqrt(1 / a), -std::sqrt(1 / a - 1)};
+    case Objective::kStart:
+      return {0, 1};
+    case Objective::kVelocity:
+      return {std::sqrt(a), -std::sqrt(1 - a)};
   }
   throw InternalError("unknown objective");
 }
 
 LinearForm DiffusionSchedule::noise(double a) const {
   switch (objective) {
-    case Objective::kNoise: return {0, 1};
-    case Objective::kStart: return {1 / std::sqrt(1 - a), -std::sqrt(a / (1 - a))};
-    case Objective::kVelocity: return {std::sqrt(1 - a), std::sqrt(a)};
+    case Objective::kNoise:
+      return {0, 1};
+    case Objective::kStart:
+      return {1 / std::sqrt(1 - a), -std::sqrt(a / (1 - a))};
+    case Objective::kVelocity:
+      return {std::sqrt(1 - a), std::sqrt(a)};
   }
   throw InternalError("unknown objective");
 }

@@ -6,7 +6,8 @@
 namespace lockstep {
 namespace {
 
-// A noise level as the variance-exploding sigma s: alpha = 1/√(1+s²), noise s·alpha, lambda = −ln s.
+// A noise level as the variance-exploding sigma s: alpha = 1/√(1+s²), noise s·alpha, lambda = −ln
+// s.
 struct Level {
   double sigma;
   double alpha() const { return 1 / std::sqrt(1 + sigma * sigma); }
@@ -50,13 +51,15 @@ SamplerStep make_step(const DpmppOptions& options, const std::vector<Level>& lev
   const Level from = levels[i], to = levels[i + 1];
   SamplerStep step;
   step.clip = options.clip_x0;
-  if (to.sigma == from.sigma) {  // h = 0: nothing moves (Karras grids that end at their own smallest sigma)
+  if (to.sigma ==
+      from.sigma) {  // h = 0: nothing moves (Karras grids that end at their own smallest sigma)
     step.x_weight = 1;
     return step;
   }
   const double h = std::log(from.sigma) - std::log(to.sigma);  // +inf towards zero
   const bool sde = options.solver == "sde";
-  const double gone = sde ? -std::expm1(-2 * h) : -std::expm1(-h);  // 1 − e^(−h), twice h with noise
+  const double gone =
+      sde ? -std::expm1(-2 * h) : -std::expm1(-h);  // 1 − e^(−h), twice h with noise
   step.x_weight = to.sigma == 0 ? 0 : to.noise() / from.noise() * (sde ? std::exp(-h) : 1);
   step.start_weight = to.alpha() * gone;
   if (sde) step.noise_weight = to.noise() * std::sqrt(gone);
@@ -72,7 +75,8 @@ SamplerStep make_step(const DpmppOptions& options, const std::vector<Level>& lev
 
 }  // namespace
 
-std::unique_ptr<SamplerPlan> make_dpmpp_2m(const DpmppOptions& options, const DiffusionSchedule& schedule) {
+std::unique_ptr<SamplerPlan> make_dpmpp_2m(const DpmppOptions& options,
+                                           const DiffusionSchedule& schedule) {
   const Grid grid = make_grid(options, schedule, schedule.is_cosine);
   auto plan = std::make_unique<SamplerPlan>();
   for (size_t i = 0; i < grid.times.size(); ++i) {

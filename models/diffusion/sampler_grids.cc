@@ -16,7 +16,8 @@ std::vector<int64_t> rounded_linspace(double last, int64_t count) {
   std::vector<int64_t> out = {0};
   const double step = count > 1 ? last / static_cast<double>(count - 1) : 0;
   for (int64_t i = 1; i < count; ++i)
-    out.push_back(static_cast<int64_t>(i + 1 == count ? last : std::nearbyint(static_cast<double>(i) * step)));
+    out.push_back(static_cast<int64_t>(
+        i + 1 == count ? last : std::nearbyint(static_cast<double>(i) * step)));
   return out;
 }
 
@@ -24,7 +25,9 @@ std::vector<int64_t> trailing_times(int64_t steps, int64_t timesteps) {
   const double step = static_cast<double>(timesteps) / static_cast<double>(steps);
   std::vector<int64_t> out;
   for (int64_t i = 0; i < steps; ++i)
-    out.push_back(static_cast<int64_t>(std::nearbyint(static_cast<double>(timesteps) - static_cast<double>(i) * step)) - 1);
+    out.push_back(static_cast<int64_t>(std::nearbyint(static_cast<double>(timesteps) -
+                                                      static_cast<double>(i) * step)) -
+                  1);
   return out;
 }
 
@@ -39,12 +42,14 @@ std::vector<int64_t> leading_times(int64_t count, int64_t step) {
 
 void check_sampler_steps(int64_t steps, int64_t timesteps) {
   if (steps < 1 || steps > timesteps)
-    throw ConfigError(fmt::format("sampler.steps is {}, and there are {} timesteps", steps, timesteps),
-                      "give at least 1 and at most task.diffusion.timesteps");
+    throw ConfigError(
+        fmt::format("sampler.steps is {}, and there are {} timesteps", steps, timesteps),
+        "give at least 1 and at most task.diffusion.timesteps");
 }
 
 std::vector<int64_t> lucidrains_times(int64_t steps, int64_t timesteps) {
-  const at::Tensor times = at::linspace(-1, timesteps - 1, steps + 1, at::kFloat).to(at::kInt).flip(0);
+  const at::Tensor times =
+      at::linspace(-1, timesteps - 1, steps + 1, at::kFloat).to(at::kInt).flip(0);
   const auto* first = times.const_data_ptr<int32_t>();
   return {first, first + times.numel()};
 }
@@ -64,8 +69,10 @@ std::vector<int64_t> dpm_times(const std::string& spacing, int64_t steps, int64_
   std::vector<int64_t> out;
   if (spacing == "leading") {
     if (timesteps / (steps + 1) == 0)
-      throw ConfigError(fmt::format("sampler.steps is {}, and leading spacing needs fewer than {} timesteps", steps, timesteps),
-                        "use sampler.spacing=linspace");
+      throw ConfigError(
+          fmt::format("sampler.steps is {}, and leading spacing needs fewer than {} timesteps",
+                      steps, timesteps),
+          "use sampler.spacing=linspace");
     out = leading_times(steps + 1, timesteps / (steps + 1));
   } else {
     out = rounded_linspace(static_cast<double>(timesteps - 1), steps + 1);
@@ -89,8 +96,10 @@ std::vector<double> karras_sigmas(int64_t steps, double smallest, double largest
 double time_of_sigma(double sigma, const std::vector<double>& sigmas) {
   if (sigmas.size() < 2) return 0;
   const auto above = std::upper_bound(sigmas.begin(), sigmas.end(), sigma);
-  const auto index = std::clamp<int64_t>(above - sigmas.begin() - 1, 0, static_cast<int64_t>(sigmas.size()) - 2);
-  const double low = std::log(sigmas[static_cast<size_t>(index)]), high = std::log(sigmas[static_cast<size_t>(index) + 1]);
+  const auto index =
+      std::clamp<int64_t>(above - sigmas.begin() - 1, 0, static_cast<int64_t>(sigmas.size()) - 2);
+  const double low = std::log(sigmas[static_cast<size_t>(index)]),
+               high = std::log(sigmas[static_cast<size_t>(index) + 1]);
   const double share = std::clamp((low - std::log(sigma)) / (low - high), 0.0, 1.0);
   return (1 - share) * static_cast<double>(index) + share * static_cast<double>(index + 1);
 }

@@ -11,9 +11,11 @@ struct SamplerState {
   at::Tensor start;  // estimate of the picture of the step before; undefined at first
 };
 
-// Applies `step` to `state`, in place for x. `output`: the network's, [B, C or 2C, H, W]; with 2C the
-// second half is the learned variance. `noise`: like x, undefined if the step needs none. Any thread.
-void sampler_update(const SamplerStep& step, const at::Tensor& output, const at::Tensor& noise, SamplerState& state);
+// Applies `step` to `state`, in place for x. `output`: the network's, [B, C or 2C, H, W]; with 2C
+// the second half is the learned variance. `noise`: like x, undefined if the step needs none. Any
+// thread.
+void sampler_update(const SamplerStep& step, const at::Tensor& output, const at::Tensor& noise,
+                    SamplerState& state);
 
 // Whether sampler_update uses noise.
 bool needs_noise(const SamplerStep& step);

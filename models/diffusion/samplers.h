@@ -1,8 +1,8 @@
 // Samplers as pure tables: each kind turns a noise schedule into one row of coefficients for every
 // network pass, computed in double (design.md 5, section `sampler`).
 //
-// All of them have one form. With x the state, o the network's output at `time`, z fresh noise and p
-// the estimate of the step before:
+// All of them have one form. With x the state, o the network's output at `time`, z fresh noise and
+// p the estimate of the step before:
 //   s  = start.x·x + start.output·o, clipped to [−1, 1] if `clip`      (estimate of the picture)
 //   x' = x·x + start·s + output·o + previous·p + noise·z
 // sampler_update.h applies a row in one pass over the state.
@@ -57,8 +57,10 @@ struct DdimOptions {
     visit("steps", steps, at_least(1), "network passes");
     visit("eta", eta, Range{0, 1}, "fresh noise: 0 none, 1 as much as DDPM");
     visit("spacing", spacing, OneOf{{"lucidrains", "linspace", "leading", "trailing"}},
-          "timesteps; lucidrains derives the noise from the clipped picture, the others (diffusers) do not");
-    visit("final_alpha", final_alpha, OneOf{{"one", "first"}}, "signal share behind the last step (diffusers' spacings)");
+          "timesteps; lucidrains derives the noise from the clipped picture, the others "
+          "(diffusers) do not");
+    visit("final_alpha", final_alpha, OneOf{{"one", "first"}},
+          "signal share behind the last step (diffusers' spacings)");
     visit("clip_x0", clip_x0, "clip the estimated picture to [-1, 1]");
   }
 };
@@ -73,8 +75,10 @@ struct DpmppOptions {
   bool clip_x0 = false;
   void fields(FieldVisitor& visit) {
     visit("steps", steps, at_least(1), "network passes");
-    visit("solver", solver, OneOf{{"midpoint", "heun", "sde"}}, "sde adds fresh noise at every step");
-    visit("spacing", spacing, OneOf{{"linspace", "leading", "trailing"}}, "timesteps; without meaning under karras");
+    visit("solver", solver, OneOf{{"midpoint", "heun", "sde"}},
+          "sde adds fresh noise at every step");
+    visit("spacing", spacing, OneOf{{"linspace", "leading", "trailing"}},
+          "timesteps; without meaning under karras");
     visit("final_sigma", final_sigma, OneOf{{"zero", "sigma_min"}}, "noise behind the last step");
     visit("karras", karras, "noise levels by Karras et al., arXiv:2206.00364, rho 7");
     visit("clip_x0", clip_x0, "clip the estimated picture to [-1, 1]");
@@ -86,8 +90,11 @@ using SamplerTable = Table<SamplerPlan, const DiffusionSchedule&>;
 // does not have.
 const SamplerTable& sampler_kinds();
 
-std::unique_ptr<SamplerPlan> make_ddpm(const DdpmOptions& options, const DiffusionSchedule& schedule);
-std::unique_ptr<SamplerPlan> make_ddim(const DdimOptions& options, const DiffusionSchedule& schedule);
-std::unique_ptr<SamplerPlan> make_dpmpp_2m(const DpmppOptions& options, const DiffusionSchedule& schedule);
+std::unique_ptr<SamplerPlan> make_ddpm(const DdpmOptions& options,
+                                       const DiffusionSchedule& schedule);
+std::unique_ptr<SamplerPlan> make_ddim(const DdimOptions& options,
+                                       const DiffusionSchedule& schedule);
+std::unique_ptr<SamplerPlan> make_dpmpp_2m(const DpmppOptions& options,
+                                           const DiffusionSchedule& schedule);
 
 }  // namespace lockstep

@@ -17,7 +17,8 @@ using Layer = Inception::Layer;
 constexpr double kBatchNormEpsilon = 1e-3;
 
 // A square kernel that keeps the size if `stride` is 1 and `pad` is set.
-Layer square(std::string name, int64_t in, int64_t out, int64_t kernel, int64_t stride = 1, bool pad = false) {
+Layer square(std::string name, int64_t in, int64_t out, int64_t kernel, int64_t stride = 1,
+             bool pad = false) {
   const int64_t padding = pad ? kernel / 2 : 0;
   return {std::move(name), in, out, kernel, kernel, stride, padding, padding};
 }
@@ -77,34 +78,44 @@ void add_e(std::vector<Layer>& list, const std::string& name, int64_t in) {
   list.push_back(square(name + ".branch_pool", in, 192, 1));
 }
 
-// pytorch-fid's class InceptionV3 calls its parts blocks.I.J; its checkpoint has the original names.
+// pytorch-fid's class InceptionV3 calls its parts blocks.I.J; its checkpoint has the original
+// names.
 constexpr std::pair<const char*, const char*> kWrapped[] = {
-    {"Conv2d_1a_3x3", "blocks.0.0"}, {"Conv2d_2a_3x3", "blocks.0.1"}, {"Conv2d_2b_3x3", "blocks.0.2"},
-    {"Conv2d_3b_1x1", "blocks.1.0"}, {"Conv2d_4a_3x3", "blocks.1.1"}, {"Mixed_5b", "blocks.2.0"},
-    {"Mixed_5c", "blocks.2.1"},      {"Mixed_5d", "blocks.2.2"},      {"Mixed_6a", "blocks.2.3"},
-    {"Mixed_6b", "blocks.2.4"},      {"Mixed_6c", "blocks.2.5"},      {"Mixed_6d", "blocks.2.6"},
-    {"Mixed_6e", "blocks.2.7"},      {"Mixed_7a", "blocks.3.0"},      {"Mixed_7b", "blocks.3.1"},
-    {"Mixed_7c", "blocks.3.2"}};
+    {"Conv2d_1a_3x3", "blocks.0.0"}, {"Conv2d_2a_3x3", "blocks.0.1"},
+    {"Conv2d_2b_3x3", "blocks.0.2"}, {"Conv2d_3b_1x1", "blocks.1.0"},
+    {"Conv2d_4a_3x3", "blocks.1.1"}, {"Mixed_5b", "blocks.2.0"},
+    {"Mixed_5c", "blocks.2.1"},      {"Mixed_5d", "blocks.2.2"},
+    {"Mixed_6a", "blocks.2.3"},      {"Mixed_6b", "blocks.2.4"},
+    {"Mixed_6c", "blocks.2.5"},      {"Mixed_6d", "blocks.2.6"},
+    {"Mixed_6e", "blocks.2.7"},      {"Mixed_7a", "blocks.3.0"},
+    {"Mixed_7b", "blocks.3.1"},      {"Mixed_7c", "blocks.3.2"}};
 
 std::string wrapped_name(const std::string& layer) {
   const size_t dot = layer.find('.');
   for (const auto& [plain, wrapped] : kWrapped)
-    if (layer.substr(0, dot) == plain) return wrapped + (dot == std::string::npos ? "" : layer.substr(dot));
+    if (layer.substr(0, dot) == plain)
+      return wrapped + (dot == std::string::npos ? "" : layer.substr(dot));
   return layer;
 }
 
-const char* const kHelp = "scripts/convert inception makes the file from pytorch-fid's pt_inception-2015-12-05 weights";
+const char* const kHelp =
+    "scripts/convert inception makes the file from pytorch-fid's pt_inception-2015-12-05 weights";
 
-at::Tensor load_tensor(const SafetensorsFile& file, const std::string& name, const std::vector<int64_t>& shape) {
+at::Tensor load_tensor(const SafetensorsFile& file, const std::string& name,
+                       const std::vector<int64_t>& shape) {
   const TensorInfo* info = file.find(name);
-  if (info == nullptr) throw DataError("the Inception file has no tensor '" + name + "'", kHelp, {file.path().string()});
+  if (info == nullptr)
+    throw DataError("the Inception file has no tensor '" + name + "'", kHelp,
+                    {file.path().string()});
   if (info->dtype != at::kFloat || info->shape != shape)
-    throw DataError(fmt::format("tensor '{}' of the Inception file is {} {}, not Float {}", name, c10::toString(info->dtype),
-                                c10::str(c10::IntArrayRef(info->shape)), c10::str(c10::IntArrayRef(shape))),
+    throw DataError(fmt::format("tensor '{}' of the Inception file is {} {}, not Float {}", name,
+                                c10::toString(info->dtype), c10::str(c10::IntArrayRef(info->shape)),
+                                c10::str(c10::IntArrayRef(shape))),
                     kHelp, {file.path().string()});
   const at::Tensor value = file.load(name);
   if (!at::isfinite(value).all().item<bool>())
-    throw DataError("tensor '" + name + "' of the Inception file has numbers that are not finite", kHelp, {file.path().string()});
+    throw DataError("tensor '" + name + "' of the Inception file has numbers that are not finite",
+                    kHelp, {file.path().string()});
   return value.to(at::kDouble);
 }
 
@@ -114,23 +125,31 @@ void refuse_strangers(const SafetensorsFile& file, bool wrapped) {
   std::set<std::string> known;
   for (const Layer& layer : Inception::layers(2048)) {
     const std::string name = wrapped ? wrapped_name(layer.name) : layer.name;
-    for (const char* part : {".conv.weight", ".bn.weight", ".bn.bias", ".bn.running_mean", ".bn.running_var", ".bn.num_batches_tracked"})
+    for (const char* part : {".conv.weight", ".bn.weight", ".bn.bias", ".bn.running_mean",
+                             ".bn.running_var", ".bn.num_batches_tracked"})
       known.insert(name + part);
   }
-  if (const TensorInfo* head = file.find("fc.weight"); head != nullptr && head->shape != std::vector<int64_t>{1008, 2048})
-    throw DataError(fmt::format("the file's classifier has shape {}, that of FID's Inception [1008, 2048]", c10::str(c10::IntArrayRef(head->shape))),
-                    "torchvision's ImageNet weights give other numbers than FID; " + std::string(kHelp), {file.path().string()});
+  if (const TensorInfo* head = file.find("fc.weight");
+      head != nullptr && head->shape != std::vector<int64_t>{1008, 2048})
+    throw DataError(
+        fmt::format("the file's classifier has shape {}, that of FID's Inception [1008, 2048]",
+                    c10::str(c10::IntArrayRef(head->shape))),
+        "torchvision's ImageNet weights give other numbers than FID; " + std::string(kHelp),
+        {file.path().string()});
   for (const TensorInfo& info : file.tensors())
     if (!known.contains(info.name) && info.name != "fc.weight" && info.name != "fc.bias")
-      throw DataError("the Inception file has an unknown tensor '" + info.name + "'", kHelp, {file.path().string()});
+      throw DataError("the Inception file has an unknown tensor '" + info.name + "'", kHelp,
+                      {file.path().string()});
 }
 
 }  // namespace
 
 std::vector<Layer> Inception::layers(int64_t dimensions) {
   if (dimensions != 64 && dimensions != 192 && dimensions != 768 && dimensions != 2048)
-    throw ConfigError(fmt::format("Inception has no {} features", dimensions), "they are 64, 192, 768 or 2048");
-  std::vector<Layer> list = {square("Conv2d_1a_3x3", 3, 32, 3, 2), square("Conv2d_2a_3x3", 32, 32, 3),
+    throw ConfigError(fmt::format("Inception has no {} features", dimensions),
+                      "they are 64, 192, 768 or 2048");
+  std::vector<Layer> list = {square("Conv2d_1a_3x3", 3, 32, 3, 2),
+                             square("Conv2d_2a_3x3", 32, 32, 3),
                              square("Conv2d_2b_3x3", 32, 64, 3, 1, true)};
   if (dimensions == 64) return list;
   list.push_back(square("Conv2d_3b_1x1", 64, 80, 1));
@@ -157,14 +176,21 @@ Inception::Inception(const fs::path& weights, int64_t dimensions) : dimensions_(
   refuse_strangers(file, wrapped);
   for (const Layer& layer : layers(dimensions)) {
     const std::string name = wrapped ? wrapped_name(layer.name) : layer.name;
-    const at::Tensor kernel = load_tensor(file, name + ".conv.weight", {layer.out, layer.in, layer.kernel_y, layer.kernel_x});
-    const at::Tensor gain = load_tensor(file, name + ".bn.weight", {layer.out}), shift = load_tensor(file, name + ".bn.bias", {layer.out});
+    const at::Tensor kernel = load_tensor(file, name + ".conv.weight",
+                                          {layer.out, layer.in, layer.kernel_y, layer.kernel_x});
+    const at::Tensor gain = load_tensor(file, name + ".bn.weight", {layer.out}),
+                     shift = load_tensor(file, name + ".bn.bias", {layer.out});
     const at::Tensor mean = load_tensor(file, name + ".bn.running_mean", {layer.out});
     const at::Tensor variance = load_tensor(file, name + ".bn.running_var", {layer.out});
-    if (variance.lt(0).any().item<bool>()) throw DataError("tensor '" + name + ".bn.running_var' is negative somewhere", kHelp, {weights.string()});
+    if (variance.lt(0).any().item<bool>())
+      throw DataError("tensor '" + name + ".bn.running_var' is negative somewhere", kHelp,
+                      {weights.string()});
     const at::Tensor scale = gain / (variance + kBatchNormEpsilon).sqrt();
-    const at::Tensor folded = (kernel * scale.reshape({-1, 1, 1, 1})).to(at::kFloat).contiguous(at::MemoryFormat::ChannelsLast);
-    convolutions_[layer.name] = {constant(folded), constant((shift - mean * scale).to(at::kFloat)), layer.stride, layer.pad_y, layer.pad_x};
+    const at::Tensor folded = (kernel * scale.reshape({-1, 1, 1, 1}))
+                                  .to(at::kFloat)
+                                  .contiguous(at::MemoryFormat::ChannelsLast);
+    convolutions_[layer.name] = {constant(folded), constant((shift - mean * scale).to(at::kFloat)),
+                                 layer.stride, layer.pad_y, layer.pad_x};
   }
   weights_hash_ = hash_file(weights);
 }

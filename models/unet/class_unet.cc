@@ -16,8 +16,9 @@ class ClassUnet : public Denoiser {
   ClassUnet(const ClassUnetOptions& options, uint64_t seed) : options_(options) {
     const int64_t dim = options.dim;
     const UnetShape shape = class_unet_shape(options);
-    const LayerMaker make([this](const std::string& name, at::Tensor initial) { return parameter(name, initial); },
-                          seed);
+    const LayerMaker make(
+        [this](const std::string& name, at::Tensor initial) { return parameter(name, initial); },
+        seed);
     no_class_ = make.normal("null_classes_emb", {dim});
     body_.make_first(make, shape);
     time1_ = Linear(make, "time_mlp.1", dim, 4 * dim);
@@ -38,11 +39,14 @@ class ClassUnet : public Denoiser {
 
   at::Tensor predict(const DenoiserInput& input) override {
     if (input.x.device() != device()) return predict(input.on(device())).to(input.x.device());
-    const at::Tensor time = time2_(at::gelu(time1_(sinusoidal_features(input.t, options_.dim, kTheta))));
+    const at::Tensor time =
+        time2_(at::gelu(time1_(sinusoidal_features(input.t, options_.dim, kTheta))));
     const at::Tensor known = at::embedding(classes_, input.classes.clamp_min(0));
-    const at::Tensor chosen = at::where((input.classes >= 0).unsqueeze(1), known, no_class_.unsqueeze(0));
+    const at::Tensor chosen =
+        at::where((input.classes >= 0).unsqueeze(1), known, no_class_.unsqueeze(0));
     const at::Tensor classes = class2_(at::gelu(class1_(chosen)));
-    UnetPass pass{map_order(options_.memory_format, device()), Dropout(options_.dropout, input.dropout)};
+    UnetPass pass{map_order(options_.memory_format, device()),
+                  Dropout(options_.dropout, input.dropout)};
     return body_(input.x, at::silu(at::cat({time, classes}, 1)), pass).to(at::kFloat);
   }
 
@@ -61,15 +65,21 @@ at::Tensor without_parallel(const at::Tensor& change, const at::Tensor& directio
   return (x - parallel * (1 - keep)).to(change.scalar_type()).reshape(change.sizes());
 }
 
-at::Tensor spread(const at::Tensor& x) { return x.flatten(1).std(1, /*unbiased=*/true).reshape({-1, 1, 1, 1}); }
+at::Tensor spread(const at::Tensor& x) {
+  return x.flatten(1).std(1, /*unbiased=*/true).reshape({-1, 1, 1, 1});
+}
 
 }  // namespace
 
 UnetShape class_unet_shape(const ClassUnetOptions& options) {
   const int64_t dim = options.dim;
-  if (dim % 2 != 0) throw ConfigError(fmt::format("task.model.dim is {}, and the time's features need an even number", dim));
-  if (options.dim_mults.empty()) throw ConfigError("task.model.dim_mults is empty", "name at least one stage: [1]");
-  if (options.dim_mults.size() > 16) throw ConfigError("task.model.dim_mults has more than 16 stages");
+  if (dim % 2 != 0)
+    throw ConfigError(
+        fmt::format("task.model.dim is {}, and the time's features need an even number", dim));
+  if (options.dim_mults.empty())
+    throw ConfigError("task.model.dim_mults is empty", "name at least one stage: [1]");
+  if (options.dim_mults.size() > 16)
+    throw ConfigError("task.model.dim_mults has more than 16 stages");
   const size_t stages = options.dim_mults.size();
   UnetShape shape;
   shape.input_channels = options.channels;
@@ -88,7 +98,8 @@ std::unique_ptr<Denoiser> make_class_unet(const ClassUnetOptions& options, uint6
   return std::make_unique<ClassUnet>(options, seed);
 }
 
-at::Tensor predict_guided(Denoiser& model, const DenoiserInput& input, const GuidanceOptions& guidance) {
+at::Tensor predict_guided(Denoiser& model, const DenoiserInput& input,
+                          const GuidanceOptions& guidance) {
   const at::Tensor with = model.predict(input);
   if (model.facts().num_classes == 0 || guidance.scale == 1) return with;
   DenoiserInput unconditional = input;
@@ -97,7 +108,8 @@ at::Tensor predict_guided(Denoiser& model, const DenoiserInput& input, const Gui
   if (guidance.remove_parallel) change = without_parallel(change, with, guidance.keep_parallel);
   const at::Tensor guided = with + change * (guidance.scale - 1);
   if (guidance.rescale == 0) return guided;
-  return guided * (spread(with) / spread(guided)) * guidance.rescale + guided * (1 - guidance.rescale);
+  return guided * (spread(with) / spread(guided)) * guidance.rescale +
+         guided * (1 - guidance.rescale);
 }
 
 }  // namespace lockstep

@@ -13,37 +13,44 @@ namespace {
 
 // A list with one value for each stage from an option that may be one value or a list.
 template <class T>
-std::vector<T> for_stages(const OneOrList<T>& option, T otherwise, size_t stages, const char* name) {
+std::vector<T> for_stages(const OneOrList<T>& option, T otherwise, size_t stages,
+                          const char* name) {
   if (option.each.empty()) return std::vector<T>(stages, option.one.value_or(otherwise));
   if (option.each.size() != stages)
-    throw ConfigError(fmt::format("task.model.{} has {} values for {} stages", name, option.each.size(), stages),
-                      "give one value, or one for each of dim_mults");
+    throw ConfigError(
+        fmt::format("task.model.{} has {} values for {} stages", name, option.each.size(), stages),
+        "give one value, or one for each of dim_mults");
   return option.each;
 }
 
 // As upstream: false, or nothing, means full attention in the innermost stage alone.
 std::vector<bool> full_stages(const OneOrList<bool>& option, size_t stages) {
-  if (!option.each.empty() || option.one.value_or(false)) return for_stages(option, false, stages, "full_attn");
+  if (!option.each.empty() || option.one.value_or(false))
+    return for_stages(option, false, stages, "full_attn");
   std::vector<bool> full(stages, false);
   full.back() = true;
   return full;
 }
 
 void check(const UnetOptions& o) {
-  if (o.dim_mults.empty()) throw ConfigError("task.model.dim_mults is empty", "name at least one stage: [1]");
+  if (o.dim_mults.empty())
+    throw ConfigError("task.model.dim_mults is empty", "name at least one stage: [1]");
   if (o.dim_mults.size() > 16) throw ConfigError("task.model.dim_mults has more than 16 stages");
   if (!has_fourier_time(o) && (o.dim < 4 || o.dim % 2 != 0))
-    throw ConfigError(fmt::format("task.model.dim is {}, and the time's features need an even number of at least 4", o.dim));
+    throw ConfigError(fmt::format(
+        "task.model.dim is {}, and the time's features need an even number of at least 4", o.dim));
   if (has_fourier_time(o) && o.learned_sinusoidal_dim % 2 != 0)
-    throw ConfigError("task.model.learned_sinusoidal_dim is odd", "it counts pairs of sine and cosine");
+    throw ConfigError("task.model.learned_sinusoidal_dim is odd",
+                      "it counts pairs of sine and cosine");
 }
 
 class Unet : public Denoiser {
  public:
   Unet(const UnetOptions& options, uint64_t seed) : options_(options) {
     const UnetShape shape = unet_shape(options);
-    const LayerMaker make([this](const std::string& name, at::Tensor initial) { return parameter(name, initial); },
-                          seed);
+    const LayerMaker make(
+        [this](const std::string& name, at::Tensor initial) { return parameter(name, initial); },
+        seed);
     body_.make_first(make, shape);
     make_time(make);
     body_.make_stages(make, shape);
@@ -61,8 +68,10 @@ class Unet : public Denoiser {
     if (input.x.device() != device()) return predict(input.on(device())).to(input.x.device());
     at::Tensor x = input.x;
     if (options_.self_condition)
-      x = at::cat({input.self_condition.defined() ? input.self_condition : at::zeros_like(x), x}, 1);
-    UnetPass pass{map_order(options_.memory_format, device()), Dropout(options_.dropout, input.dropout)};
+      x = at::cat({input.self_condition.defined() ? input.self_condition : at::zeros_like(x), x},
+                  1);
+    UnetPass pass{map_order(options_.memory_format, device()),
+                  Dropout(options_.dropout, input.dropout)};
     return body_(x, at::silu(time_features(input.t)), pass).to(at::kFloat);
   }
 
@@ -73,16 +82,18 @@ class Unet : public Denoiser {
       features = options_.learned_sinusoidal_dim + 1;
       const at::Tensor initial = make.random({options_.learned_sinusoidal_dim / 2});
       const char* name = "time_mlp.0.weights";
-      frequencies_ = options_.random_fourier_features ? buffer(name, initial) : parameter(name, initial);
+      frequencies_ =
+          options_.random_fourier_features ? buffer(name, initial) : parameter(name, initial);
     }
     time1_ = Linear(make, "time_mlp.1", features, 4 * options_.dim);
     time2_ = Linear(make, "time_mlp.3", 4 * options_.dim, 4 * options_.dim);
   }
 
   at::Tensor time_features(const at::Tensor& t) const {
-    const at::Tensor features = frequencies_.defined()
-                                    ? fourier_features(t, frequencies_)
-                                    : sinusoidal_features(t, options_.dim, options_.sinusoidal_pos_emb_theta);
+    const at::Tensor features =
+        frequencies_.defined()
+            ? fourier_features(t, frequencies_)
+            : sinusoidal_features(t, options_.dim, options_.sinusoidal_pos_emb_theta);
     return time2_(at::gelu(time1_(features)));
   }
 
@@ -94,7 +105,9 @@ class Unet : public Denoiser {
 
 }  // namespace
 
-bool has_fourier_time(const UnetOptions& o) { return o.learned_sinusoidal_cond || o.random_fourier_features; }
+bool has_fourier_time(const UnetOptions& o) {
+  return o.learned_sinusoidal_cond || o.random_fourier_features;
+}
 
 UnetShape unet_shape(const UnetOptions& options) {
   check(options);

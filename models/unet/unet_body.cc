@@ -46,17 +46,20 @@ void UnetBody::make_stages(const LayerMaker& make, const UnetShape& shape) {
   middle1_ = ResnetBlock(make, "mid_block1", middle, middle, condition);
   middle_attention_ = Attention(make, "mid_attn", middle, /*full=*/true, shape.middle_attention);
   middle2_ = ResnetBlock(make, "mid_block2", middle, middle, condition);
-  final_block_ = ResnetBlock(make, "final_res_block", 2 * shape.init_dim, shape.init_dim, condition);
+  final_block_ =
+      ResnetBlock(make, "final_res_block", 2 * shape.init_dim, shape.init_dim, condition);
   final_ = Convolution(make, "final_conv", shape.init_dim, shape.out_dim, 1);
 }
 
 at::Tensor UnetBody::Stage::resized(const at::Tensor& x, MapOrder order) const {
   if (way == Way::kSpaceToDepth) return resize.of_squares(x, order);
-  if (way == Way::kUpsample) return resize(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}), order);
+  if (way == Way::kUpsample)
+    return resize(at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}), order);
   return resize(x, order);
 }
 
-at::Tensor UnetBody::operator()(const at::Tensor& input, const at::Tensor& condition, UnetPass& pass) const {
+at::Tensor UnetBody::operator()(const at::Tensor& input, const at::Tensor& condition,
+                                UnetPass& pass) const {
   const MapOrder order = pass.order;
   at::Tensor x = first_(input, order);
   const at::Tensor first = x;

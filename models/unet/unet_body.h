@@ -15,7 +15,7 @@ struct UnetShape {
   std::vector<bool> full_attention;  // one for each stage
   std::vector<AttentionShape> attention;
   AttentionShape middle_attention;
-  bool strided_down = false;         // true: 4x4 convolutions of stride 2; false: space to depth, then 1x1
+  bool strided_down = false;  // true: 4x4 convolutions of stride 2; false: space to depth, then 1x1
 };
 
 class UnetBody {
@@ -24,7 +24,8 @@ class UnetBody {
   // state dict, which optimizers follow.
   void make_first(const LayerMaker& make, const UnetShape& shape);
   void make_stages(const LayerMaker& make, const UnetShape& shape);
-  // x [B, input_channels, H, W], condition [B, condition_dim] (after SiLU) → [B, out_dim, H, W], channels first.
+  // x [B, input_channels, H, W], condition [B, condition_dim] (after SiLU) → [B, out_dim, H, W],
+  // channels first.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& condition, UnetPass& pass) const;
 
  private:

@@ -5,9 +5,10 @@
 // Under autocast convolutions and linear layers run in the low precision; norms and softmax of the
 // linear attention in fp32.
 //
-// Maps lie in one of two orders (map_order.h). Channels first, the norms are channel_norm.h's; channels last, they are
-// the kernels of channel_rows_kernel.h, attention reads queries, keys and values where the projection left them, and
-// halving a map is a convolution of stride 2 instead of a copy in another order.
+// Maps lie in one of two orders (map_order.h). Channels first, the norms are channel_norm.h's;
+// channels last, they are the kernels of channel_rows_kernel.h, attention reads queries, keys and
+// values where the projection left them, and halving a map is a convolution of stride 2 instead of
+// a copy in another order.
 #pragma once
 
 #include <functional>
@@ -16,20 +17,23 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "models/denoiser.h"
 #include "kernels/map_order.h"
+#include "models/denoiser.h"
 
 namespace lockstep {
 
-// Makes parameters in the order of the checkpoint, with LibTorch's initial values of convolutions and
-// linear layers: U(±1/√inputs) for weights and biases.
+// Makes parameters in the order of the checkpoint, with LibTorch's initial values of convolutions
+// and linear layers: U(±1/√inputs) for weights and biases.
 class LayerMaker {
  public:
   using Parameter = std::function<at::Tensor(const std::string& name, at::Tensor initial)>;
   LayerMaker(Parameter parameter, uint64_t seed);
   // Leaves with names; the numbers come from one generator in the order of the calls.
-  at::Tensor constant(const std::string& name, const at::Tensor& initial) const { return parameter_(name, initial); }
-  at::Tensor uniform(const std::string& name, const std::vector<int64_t>& shape, int64_t inputs) const;
+  at::Tensor constant(const std::string& name, const at::Tensor& initial) const {
+    return parameter_(name, initial);
+  }
+  at::Tensor uniform(const std::string& name, const std::vector<int64_t>& shape,
+                     int64_t inputs) const;
   at::Tensor normal(const std::string& name, const std::vector<int64_t>& shape) const;
   // Normal numbers without a name.
   at::Tensor random(const std::vector<int64_t>& shape) const;
@@ -45,10 +49,11 @@ struct Convolution {
 
   Convolution() = default;
   // Odd kernels keep the size; `stride` 2 with kernel 4 halves it.
-  Convolution(const LayerMaker& make, const std::string& name, int64_t inputs, int64_t outputs, int64_t kernel,
-              bool has_bias = true, int64_t stride = 1);
+  Convolution(const LayerMaker& make, const std::string& name, int64_t inputs, int64_t outputs,
+              int64_t kernel, bool has_bias = true, int64_t stride = 1);
   at::Tensor operator()(const at::Tensor& x, MapOrder order) const;
-  // For a 1x1 kernel that was made for the four parts of each 2x2 square: space to depth, then the kernel.
+  // For a 1x1 kernel that was made for the four parts of each 2x2 square: space to depth, then the
+  // kernel.
   at::Tensor of_squares(const at::Tensor& x, MapOrder order) const;
 };
 
@@ -65,12 +70,13 @@ struct ChannelNorm {
   ChannelNorm() = default;
   ChannelNorm(const LayerMaker& make, const std::string& name, int64_t channels);
   at::Tensor operator()(const at::Tensor& x, MapOrder order) const;
-  // silu(norm·(1 + scale) + shift), scale and shift the halves of scale_shift [B, 2C]; undefined: none.
+  // silu(norm·(1 + scale) + shift), scale and shift the halves of scale_shift [B, 2C]; undefined:
+  // none.
   at::Tensor silu(const at::Tensor& x, const at::Tensor& scale_shift, MapOrder order) const;
 };
 
-// Masks of one forward, layer after layer (philox_dropout.h); does nothing without `numbers`. Kept activations are
-// scaled by 1/(1−p). A mask depends on sample, step and element alone.
+// Masks of one forward, layer after layer (philox_dropout.h); does nothing without `numbers`. Kept
+// activations are scaled by 1/(1−p). A mask depends on sample, step and element alone.
 class Dropout {
  public:
   Dropout(double share, const at::Tensor& numbers) : share_(share), numbers_(numbers) {}
@@ -94,15 +100,17 @@ struct ResnetBlock {
   Convolution proj1, proj2, skip;  // skip.weight undefined: identity
   ChannelNorm norm1, norm2;
   ResnetBlock() = default;
-  ResnetBlock(const LayerMaker& make, const std::string& name, int64_t inputs, int64_t outputs, int64_t condition);
+  ResnetBlock(const LayerMaker& make, const std::string& name, int64_t inputs, int64_t outputs,
+              int64_t condition);
   // `condition_BT` has passed SiLU already: it is the same for all blocks.
-  at::Tensor operator()(const at::Tensor& x_BCHW, const at::Tensor& condition_BT, UnetPass& pass) const;
+  at::Tensor operator()(const at::Tensor& x_BCHW, const at::Tensor& condition_BT,
+                        UnetPass& pass) const;
 };
 
 struct AttentionShape {
   int64_t heads = 4, dim_head = 32;
-  bool memory = true;         // four learned keys and values more (`mem_kv`)
-  const char* inner = "";     // prefix of the names inside: "fn.fn." in the class-conditional network
+  bool memory = true;      // four learned keys and values more (`mem_kv`)
+  const char* inner = "";  // prefix of the names inside: "fn.fn." in the class-conditional network
   const char* norm = "norm";
 };
 
@@ -114,7 +122,8 @@ struct Attention {
   at::Tensor mem_kv;           // full [2,h,4,d], linear [2,h,d,4]
   Convolution to_qkv, to_out;
   Attention() = default;
-  Attention(const LayerMaker& make, const std::string& name, int64_t channels, bool full, const AttentionShape& shape);
+  Attention(const LayerMaker& make, const std::string& name, int64_t channels, bool full,
+            const AttentionShape& shape);
   at::Tensor operator()(const at::Tensor& x_BCHW, MapOrder order) const;
 
  private:

@@ -26,13 +26,13 @@ struct EmaFactors {
 
 // PyTorch's Adam and AdamW (torch.optim, single-tensor path), for one stretch of the arena.
 struct AdamFactors {
-  float beta1_rest = 0.1f;     // 1 − beta1
+  float beta1_rest = 0.1f;  // 1 − beta1
   float beta2 = 0.999f;
-  float beta2_rest = 0.001f;   // 1 − beta2
-  float decay = 0;             // L2: added to the gradient times w (Adam)
-  float shrink = 1;            // 1 − lr·weight_decay (AdamW)
-  float step_size = 0;         // lr / (1 − beta1^t)
-  float bias2_root = 1;        // √(1 − beta2^t)
+  float beta2_rest = 0.001f;  // 1 − beta2
+  float decay = 0;            // L2: added to the gradient times w (Adam)
+  float shrink = 1;           // 1 − lr·weight_decay (AdamW)
+  float step_size = 0;        // lr / (1 − beta1^t)
+  float bias2_root = 1;       // √(1 − beta2^t)
   float eps = 1e-8f;
 };
 
@@ -42,7 +42,7 @@ struct SgdFactors {
   float momentum = 0;
   float dampening_rest = 1;  // 1 − dampening
   bool nesterov = false;
-  bool first = false;        // the buffer starts as the gradient
+  bool first = false;  // the buffer starts as the gradient
 };
 
 // All pointers to the first element of the stretch.
@@ -60,8 +60,10 @@ struct SgdArrays {
 
 struct OptimizerKernels {
   const char* isa;
-  void (*adam)(const AdamArrays&, int64_t count, const AdamFactors&, const GradientFactors&, const EmaFactors&);
-  void (*sgd)(const SgdArrays&, int64_t count, const SgdFactors&, const GradientFactors&, const EmaFactors&);
+  void (*adam)(const AdamArrays&, int64_t count, const AdamFactors&, const GradientFactors&,
+               const EmaFactors&);
+  void (*sgd)(const SgdArrays&, int64_t count, const SgdFactors&, const GradientFactors&,
+              const EmaFactors&);
   void (*ema)(const float* weights, int64_t count, const EmaFactors&);
   // Σ (g · multiplier)² in 8 double lanes (element mod 8), lanes added pairwise (design rule 7).
   double (*sum_of_squares)(const float* gradients, int64_t count, float multiplier);

@@ -19,16 +19,17 @@ inline void move_ema(float* __restrict ema, float w, int64_t i, bool copy, float
 }
 
 template <bool kEma>
-void adam_loop(const AdamArrays& arrays, int64_t count, const AdamFactors& f, const GradientFactors& g_f,
-               const EmaFactors& e_f) {
+void adam_loop(const AdamArrays& arrays, int64_t count, const AdamFactors& f,
+               const GradientFactors& g_f, const EmaFactors& e_f) {
   float* __restrict w = arrays.weights;
   const float* __restrict g = arrays.gradients;
   float* __restrict m = arrays.exp_avg;
   float* __restrict v = arrays.exp_avg_sq;
   float* __restrict ema = e_f.ema;
-  const float multiplier = g_f.multiplier, clip = g_f.clip, beta1_rest = f.beta1_rest, beta2 = f.beta2,
-              beta2_rest = f.beta2_rest, decay = f.decay, shrink = f.shrink, step_size = f.step_size,
-              bias2_root = f.bias2_root, eps = f.eps, ema_weight = e_f.weight;
+  const float multiplier = g_f.multiplier, clip = g_f.clip, beta1_rest = f.beta1_rest,
+              beta2 = f.beta2, beta2_rest = f.beta2_rest, decay = f.decay, shrink = f.shrink,
+              step_size = f.step_size, bias2_root = f.bias2_root, eps = f.eps,
+              ema_weight = e_f.weight;
   const bool copy = e_f.copy;
   for (int64_t i = 0; i < count; ++i) {
     float weight = w[i];
@@ -48,18 +49,19 @@ void adam_loop(const AdamArrays& arrays, int64_t count, const AdamFactors& f, co
 
 void adam(const AdamArrays& arrays, int64_t count, const AdamFactors& f, const GradientFactors& g,
           const EmaFactors& e) {
-  e.ema != nullptr ? adam_loop<true>(arrays, count, f, g, e) : adam_loop<false>(arrays, count, f, g, e);
+  e.ema != nullptr ? adam_loop<true>(arrays, count, f, g, e)
+                   : adam_loop<false>(arrays, count, f, g, e);
 }
 
 template <bool kMomentum, bool kEma>
-void sgd_loop(const SgdArrays& arrays, int64_t count, const SgdFactors& f, const GradientFactors& g_f,
-              const EmaFactors& e_f) {
+void sgd_loop(const SgdArrays& arrays, int64_t count, const SgdFactors& f,
+              const GradientFactors& g_f, const EmaFactors& e_f) {
   float* __restrict w = arrays.weights;
   const float* __restrict g = arrays.gradients;
   float* __restrict buffer = arrays.momentum;
   float* __restrict ema = e_f.ema;
-  const float multiplier = g_f.multiplier, clip = g_f.clip, lr = f.lr, decay = f.decay, momentum = f.momentum,
-              dampening_rest = f.dampening_rest, ema_weight = e_f.weight;
+  const float multiplier = g_f.multiplier, clip = g_f.clip, lr = f.lr, decay = f.decay,
+              momentum = f.momentum, dampening_rest = f.dampening_rest, ema_weight = e_f.weight;
   const bool first = f.first, nesterov = f.nesterov, copy = e_f.copy;
   for (int64_t i = 0; i < count; ++i) {
     float weight = w[i];
@@ -79,11 +81,14 @@ void sgd_loop(const SgdArrays& arrays, int64_t count, const SgdFactors& f, const
   }
 }
 
-void sgd(const SgdArrays& arrays, int64_t count, const SgdFactors& f, const GradientFactors& g, const EmaFactors& e) {
+void sgd(const SgdArrays& arrays, int64_t count, const SgdFactors& f, const GradientFactors& g,
+         const EmaFactors& e) {
   if (arrays.momentum != nullptr)
-    e.ema != nullptr ? sgd_loop<true, true>(arrays, count, f, g, e) : sgd_loop<true, false>(arrays, count, f, g, e);
+    e.ema != nullptr ? sgd_loop<true, true>(arrays, count, f, g, e)
+                     : sgd_loop<true, false>(arrays, count, f, g, e);
   else
-    e.ema != nullptr ? sgd_loop<false, true>(arrays, count, f, g, e) : sgd_loop<false, false>(arrays, count, f, g, e);
+    e.ema != nullptr ? sgd_loop<false, true>(arrays, count, f, g, e)
+                     : sgd_loop<false, false>(arrays, count, f, g, e);
 }
 
 void ema(const float* __restrict weights, int64_t count, const EmaFactors& f) {
@@ -107,7 +112,8 @@ double sum_of_squares(const float* gradients, int64_t count, float multiplier) {
     const double d = gradients[i] * multiplier;
     lanes[lane] += d * d;
   }
-  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
+         ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
-// adam_update, sgd_update and move_average of update_kernels.h. Compiled without contraction: the bits of kernels_impl.h.
+// adam_update, sgd_update and move_average of update_kernels.h. Compiled without contraction: the
+// bits of kernels_impl.h.
 //
-// One block a piece; each thread takes four elements at a time, so all arrays travel in loads of 16 bytes.
+// One block a piece; each thread takes four elements at a time, so all arrays travel in loads of 16
+// bytes.
 #include "optim/kernels/update_kernels.h"
 
 #include "tensor/device_cuda.h"
@@ -24,8 +26,10 @@ __device__ void store(const float (&from)[kEach], int count, float* to) {
   for (int i = 0; i < count; ++i) to[i] = from[i];
 }
 template <class T>
-__device__ void load_gradients(const T* from, int count, const UpdateControl& control, float (&to)[kEach]) {
-  if (count == kEach) load_floats<kEach>(from, to);
+__device__ void load_gradients(const T* from, int count, const UpdateControl& control,
+                               float (&to)[kEach]) {
+  if (count == kEach)
+    load_floats<kEach>(from, to);
   else
     for (int i = 0; i < kEach; ++i) to[i] = i < count ? to_float(from[i]) : 0.0f;
 #pragma unroll
@@ -40,8 +44,8 @@ __device__ void store_low(const float (&from)[kEach], int count, void* low, int6
 
 struct Adam {
   using Factors = AdamFactors;
-  static __device__ void step(const Factors& f, const UpdateArrays& a, int64_t state, int count, const float (&g)[kEach],
-                              float (&w)[kEach]) {
+  static __device__ void step(const Factors& f, const UpdateArrays& a, int64_t state, int count,
+                              const float (&g)[kEach], float (&w)[kEach]) {
     float m[kEach], v[kEach];
     load(a.state0 + state, count, m);
     load(a.state1 + state, count, v);
@@ -61,8 +65,8 @@ struct Adam {
 
 struct Sgd {
   using Factors = SgdFactors;
-  static __device__ void step(const Factors& f, const UpdateArrays& a, int64_t state, int count, const float (&g)[kEach],
-                              float (&w)[kEach]) {
+  static __device__ void step(const Factors& f, const UpdateArrays& a, int64_t state, int count,
+                              const float (&g)[kEach], float (&w)[kEach]) {
     float b[kEach], direction[kEach];
     if (a.state0 != nullptr) load(a.state0 + state, count, b);
 #pragma unroll
@@ -82,7 +86,8 @@ struct Sgd {
 // `plain`: addresses allow packs (pieces begin at multiples of 16 elements).
 template <class Rule, class T>
 __global__ void __launch_bounds__(kThreads)
-    update_kernel(UpdateArrays a, const T* gradients, UpdatePlan plan, const typename Rule::Factors* factors, const UpdateControl* shared) {
+    update_kernel(UpdateArrays a, const T* gradients, UpdatePlan plan,
+                  const typename Rule::Factors* factors, const UpdateControl* shared) {
   const UpdateControl control = *shared;
   if (control.outcome != StepOutcome::kUpdated) return;
   const UpdatePiece piece = plan.pieces[blockIdx.x];
@@ -102,8 +107,10 @@ __global__ void __launch_bounds__(kThreads)
       Rule::step(f, a, piece.state_begin + i, count, g, w);
       store(w, count, a.weights + at);
       if (a.low != nullptr) {
-        if (a.low_type == FloatType::kBfloat16) store_low<__nv_bfloat16>(w, count, a.low, at);
-        else store_low<__half>(w, count, a.low, at);
+        if (a.low_type == FloatType::kBfloat16)
+          store_low<__nv_bfloat16>(w, count, a.low, at);
+        else
+          store_low<__half>(w, count, a.low, at);
       }
     }
     if (!moves) continue;
@@ -115,7 +122,8 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-__global__ void __launch_bounds__(kThreads) average_kernel(float* ema, const float* weights, int64_t size, UpdateRow row) {
+__global__ void __launch_bounds__(kThreads)
+    average_kernel(float* ema, const float* weights, int64_t size, UpdateRow row) {
   const int64_t stride = int64_t{gridDim.x} * kThreads * kEach;
   for (int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kEach; i < size; i += stride) {
     const int count = size - i < kEach ? static_cast<int>(size - i) : kEach;
@@ -130,12 +138,13 @@ __global__ void __launch_bounds__(kThreads) average_kernel(float* ema, const flo
 
 void check_alignment(std::initializer_list<const void*> pointers) {
   for (const void* pointer : pointers)
-    if (reinterpret_cast<uintptr_t>(pointer) % 16 != 0) throw InternalError("an arena on the GPU does not begin at 16 bytes");
+    if (reinterpret_cast<uintptr_t>(pointer) % 16 != 0)
+      throw InternalError("an arena on the GPU does not begin at 16 bytes");
 }
 
 template <class Rule>
-void update(const UpdateArrays& a, const UpdatePlan& plan, const typename Rule::Factors* factors, const UpdateControl* control,
-            void* stream) {
+void update(const UpdateArrays& a, const UpdatePlan& plan, const typename Rule::Factors* factors,
+            const UpdateControl* control, void* stream) {
   check_alignment({a.weights, a.gradients.values, a.state0, a.state1, a.ema, a.low});
   with_type(a.gradients.type, [&]<class T>() {
     launch(update_kernel<Rule, T>, static_cast<unsigned>(plan.num_pieces), kThreads, stream, a,
@@ -145,20 +154,22 @@ void update(const UpdateArrays& a, const UpdatePlan& plan, const typename Rule::
 
 }  // namespace
 
-void adam_update(const UpdateArrays& arrays, const UpdatePlan& plan, const AdamFactors* factors, const UpdateControl* control,
-                 void* stream) {
+void adam_update(const UpdateArrays& arrays, const UpdatePlan& plan, const AdamFactors* factors,
+                 const UpdateControl* control, void* stream) {
   update<Adam>(arrays, plan, factors, control, stream);
 }
 
-void sgd_update(const UpdateArrays& arrays, const UpdatePlan& plan, const SgdFactors* factors, const UpdateControl* control,
-                void* stream) {
+void sgd_update(const UpdateArrays& arrays, const UpdatePlan& plan, const SgdFactors* factors,
+                const UpdateControl* control, void* stream) {
   update<Sgd>(arrays, plan, factors, control, stream);
 }
 
-void move_average(float* ema, const float* weights, int64_t size, bool copy, float weight, void* stream) {
+void move_average(float* ema, const float* weights, int64_t size, bool copy, float weight,
+                  void* stream) {
   check_alignment({ema, weights});
   const UpdateRow row{0, copy ? 2 : 1, weight};
-  launch(average_kernel, blocks_for(size, kThreads * kEach, 132 * 32), kThreads, stream, ema, weights, size, row);
+  launch(average_kernel, blocks_for(size, kThreads * kEach, 132 * 32), kThreads, stream, ema,
+         weights, size, row);
 }
 
 }  // namespace lockstep::cuda

@@ -48,13 +48,24 @@ def read_source(path, weights="model"):
     if (path / "import.json").is_file():
         facts = read_json(path / "import.json")
         if facts.get("format") != "lockstep-import" or facts.get("version") != 1:
-            raise ConvertError("this folder was imported by another version", "import it again", path / "import.json")
+            raise ConvertError(
+                "this folder was imported by another version",
+                "import it again",
+                path / "import.json",
+            )
         return Source(
-            safetensors_file.read(path / "model.safetensors"), _optimizer(path), int(facts.get("updates", 0)), None
+            safetensors_file.read(path / "model.safetensors"),
+            _optimizer(path),
+            int(facts.get("updates", 0)),
+            None,
         )
     checkpoint = path
     if not (path / "MANIFEST.json").is_file():
-        found = sorted(entry for entry in (path / "checkpoints").glob("step-*") if (entry / "MANIFEST.json").is_file())
+        found = sorted(
+            entry
+            for entry in (path / "checkpoints").glob("step-*")
+            if (entry / "MANIFEST.json").is_file()
+        )
         if not found:
             raise ConvertError(
                 "this is no run with a checkpoint, no checkpoint and no imported folder",
@@ -66,7 +77,9 @@ def read_source(path, weights="model"):
     file = checkpoint / ("ema.safetensors" if weights == "ema" else "model.safetensors")
     if not file.is_file():
         raise ConvertError(
-            f"the checkpoint has no {file.name}", "its run keeps no moving average: use --weights model", checkpoint
+            f"the checkpoint has no {file.name}",
+            "its run keeps no moving average: use --weights model",
+            checkpoint,
         )
     run = checkpoint.parent.parent if (checkpoint.parent.parent / "config.yaml").is_file() else None
     return Source(safetensors_file.read(file), _optimizer(checkpoint), step, run)
@@ -83,22 +96,32 @@ def _optimizer(folder):
 
 def _check_manifest(checkpoint):
     manifest = read_json(checkpoint / "MANIFEST.json")
-    if manifest.get("format") != "lockstep-checkpoint" or not isinstance(manifest.get("files"), list):
+    if manifest.get("format") != "lockstep-checkpoint" or not isinstance(
+        manifest.get("files"), list
+    ):
         raise ConvertError("this is no checkpoint of Lockstep", "", checkpoint / "MANIFEST.json")
     hash_of = _hasher()
     for entry in manifest["files"]:
         name, size = str(entry.get("name")), entry.get("size")
         if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
             raise ConvertError(
-                f"the manifest names a file outside the checkpoint: '{name}'", "", checkpoint / "MANIFEST.json"
+                f"the manifest names a file outside the checkpoint: '{name}'",
+                "",
+                checkpoint / "MANIFEST.json",
             )
         file = checkpoint / name
         if not file.is_file() or file.stat().st_size != size:
             raise ConvertError(
-                "the file is missing or has another size than the manifest says", "take an older checkpoint", file
+                "the file is missing or has another size than the manifest says",
+                "take an older checkpoint",
+                file,
             )
         if hash_of and hash_of(file) != entry.get("xxh3_128"):
-            raise ConvertError("the file has changed: its hash is not the manifest's", "take an older checkpoint", file)
+            raise ConvertError(
+                "the file has changed: its hash is not the manifest's",
+                "take an older checkpoint",
+                file,
+            )
     return int(manifest.get("step", 0))
 
 
@@ -160,5 +183,9 @@ def print_facts(title, facts):
 
 
 def size_text(path):
-    size = sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else os.path.getsize(path)
+    size = (
+        sum(file.stat().st_size for file in path.iterdir())
+        if path.is_dir()
+        else os.path.getsize(path)
+    )
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"

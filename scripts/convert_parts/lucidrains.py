@@ -32,13 +32,19 @@ def to_lucidrains(arguments):
     source = lockstep_folder.read_source(arguments.source, "model")
     if source.run is None:
         raise ConvertError(
-            "the noise schedule is in the run's config", "name a run or one of its checkpoints", arguments.source, USAGE
+            "the noise schedule is in the run's config",
+            "name a run or one of its checkpoints",
+            arguments.source,
+            USAGE,
         )
     values = lockstep_folder.config_values(source.run)
     check_run(values, source)
     torch = torch_file.need_torch()
     buffers = run_tables(torch, values)
-    model = {**buffers, **{UNET + name: torch_file.from_plain(tensor) for name, tensor in source.model.items()}}
+    model = {
+        **buffers,
+        **{UNET + name: torch_file.from_plain(tensor) for name, tensor in source.model.items()},
+    }
     averaged, has_average = averages(arguments.source, source, buffers, model)
     updates = updates_of(source)
     ema = {"initted": torch.tensor(updates > 0), "step": torch.tensor(updates)}
@@ -69,7 +75,12 @@ def to_lucidrains(arguments):
 
 def check_run(values, source):
     if values.get("task.kind") != "image_diffusion":
-        raise ConvertError(f"the run's task is {values.get('task.kind')}, not image_diffusion", "", source.run, USAGE)
+        raise ConvertError(
+            f"the run's task is {values.get('task.kind')}, not image_diffusion",
+            "",
+            source.run,
+            USAGE,
+        )
     if values.get("task.model.kind") != "unet":
         raise ConvertError(
             f"the Trainer has no network like {values.get('task.model.kind')}: it gives no classes",
@@ -102,7 +113,9 @@ def run_tables(torch, values):
         number(values, d + "linear_start"),
         number(values, d + "linear_end"),
     )
-    gamma = number(values, d + "min_snr_gamma") if values[d + "min_snr_loss_weight"] == "true" else None
+    gamma = (
+        number(values, d + "min_snr_gamma") if values[d + "min_snr_loss_weight"] == "true" else None
+    )
     return gaussian_schedule.tables(torch, betas, values[d + "objective"], gamma)
 
 
@@ -114,7 +127,10 @@ def averages(path, source, buffers, model):
         if "no ema.safetensors" not in error.fact:
             raise
         return model, False
-    return {**buffers, **{UNET + name: torch_file.from_plain(averaged[name]) for name in source.model}}, True
+    return {
+        **buffers,
+        **{UNET + name: torch_file.from_plain(averaged[name]) for name in source.model},
+    }, True
 
 
 def updates_of(source):
@@ -124,11 +140,16 @@ def updates_of(source):
 
 def adam_state(torch, source, values, updates):
     """What Adam's state_dict() gives: parameters in the network's order."""
-    parameters = [torch.nn.Parameter(torch_file.from_plain(tensor)) for tensor in source.model.values()]
+    parameters = [
+        torch.nn.Parameter(torch_file.from_plain(tensor)) for tensor in source.model.values()
+    ]
     adam = torch.optim.Adam(
         parameters,
         lr=float(values["optimizer.lr"]),
-        betas=(float(values.get("optimizer.beta1", 0.9)), float(values.get("optimizer.beta2", 0.999))),
+        betas=(
+            float(values.get("optimizer.beta1", 0.9)),
+            float(values.get("optimizer.beta2", 0.999)),
+        ),
         eps=float(values.get("optimizer.eps", 1e-8)),
         weight_decay=float(values.get("optimizer.weight_decay", 0)),
     )
@@ -138,7 +159,11 @@ def adam_state(torch, source, values, updates):
             for key in ("exp_avg", "exp_avg_sq"):
                 moment = source.optimizer.get(f"{key}.{name}")
                 if moment is None or moment.shape != tensor.shape or moment.dtype not in BYTES:
-                    raise ConvertError(f"the optimizer has no {key} of '{name}' in the weights' shape", "", source.run)
+                    raise ConvertError(
+                        f"the optimizer has no {key} of '{name}' in the weights' shape",
+                        "",
+                        source.run,
+                    )
                 state[key] = torch_file.from_plain(moment)
             adam.state[parameter] = state
     return adam.state_dict()
@@ -159,7 +184,11 @@ def scaler_state(torch, values, path, source):
         ),
         None,
     )
-    scale = lockstep_folder.read_json(file)["loss_scale"] if file else {"scale": 65536.0, "good_steps": 0}
+    scale = (
+        lockstep_folder.read_json(file)["loss_scale"]
+        if file
+        else {"scale": 65536.0, "good_steps": 0}
+    )
     return {
         "scale": float(scale["scale"]),
         "growth_factor": 2.0,
@@ -197,7 +226,9 @@ def python_text(values):
             text = values.get(prefix + name, "null")
             if text != "null":
                 value = "(" + text[1:-1].rstrip(",") + ",)" if text.startswith("[") else text
-                out.append(f"{name}={re.sub('null|true|false', lambda found: words[found[0]], value)}")
+                out.append(
+                    f"{name}={re.sub('null|true|false', lambda found: words[found[0]], value)}"
+                )
         return ", ".join(out)
 
     unet = arguments_of(
@@ -236,7 +267,8 @@ def python_text(values):
 def from_arguments(parser):
     parser.add_argument("checkpoint", help="model-N.pt")
     parser.add_argument(
-        "folder", help="new folder; a config takes it by init: {from: FOLDER, parts: [model, optimizer]}"
+        "folder",
+        help="new folder; a config takes it by init: {from: FOLDER, parts: [model, optimizer]}",
     )
 
 
@@ -248,7 +280,11 @@ def from_lucidrains(arguments):
         or not isinstance(content.get("model"), dict)
         or "model.init_conv.weight" not in content["model"]
     ):
-        keys = ", ".join(map(str, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
+        keys = (
+            ", ".join(map(str, list(content)[:6]))
+            if isinstance(content, dict)
+            else type(content).__name__
+        )
         raise ConvertError(
             f"this is no checkpoint of denoising-diffusion-pytorch's Trainer: it has {keys}",
             "for a plain state dict use the command state-dict",
@@ -256,10 +292,18 @@ def from_lucidrains(arguments):
         )
     torch = torch_file.need_torch()
     state = content["model"]
-    model = plain_tensors({name[len(UNET) :]: value for name, value in state.items() if name.startswith(UNET)}, path)
-    foreign = [name for name in state if not name.startswith(UNET) and name not in gaussian_schedule.BUFFERS]
+    model = plain_tensors(
+        {name[len(UNET) :]: value for name, value in state.items() if name.startswith(UNET)}, path
+    )
+    foreign = [
+        name
+        for name in state
+        if not name.startswith(UNET) and name not in gaussian_schedule.BUFFERS
+    ]
     if foreign:
-        raise ConvertError(f"its diffusion has a table that Lockstep does not know: '{foreign[0]}'", "", path)
+        raise ConvertError(
+            f"its diffusion has a table that Lockstep does not know: '{foreign[0]}'", "", path
+        )
     optimizer, updates = moments(content.get("opt"), model, path)
     averaged = averaged_weights(content.get("ema"), model, path)
     try:
@@ -304,9 +348,12 @@ def averaged_weights(ema, model, path):
         return {}
     prefix = AVERAGED + UNET
     out = plain_tensors(
-        {name[len(prefix) :]: value for name, value in ema.items() if str(name).startswith(prefix)}, path
+        {name[len(prefix) :]: value for name, value in ema.items() if str(name).startswith(prefix)},
+        path,
     )
-    if out and (out.keys() != model.keys() or any(out[name].shape != model[name].shape for name in model)):
+    if out and (
+        out.keys() != model.keys() or any(out[name].shape != model[name].shape for name in model)
+    ):
         raise ConvertError("its averaged weights are of another network than its weights", "", path)
     return {name: out[name] for name in model} if out else {}
 
@@ -317,7 +364,10 @@ def network_of(model):
     stages = 1 + max(int(name.split(".")[1]) for name in shape if name.startswith("downs."))
     dim = shape["time_mlp.1.weight"][0] // 4
     first, out = shape["init_conv.weight"][1], shape["final_conv.weight"][0]
-    ends = [shape[f"downs.{i}.3.weight" if i + 1 == stages else f"downs.{i}.3.1.weight"][0] for i in range(stages)]
+    ends = [
+        shape[f"downs.{i}.3.weight" if i + 1 == stages else f"downs.{i}.3.1.weight"][0]
+        for i in range(stages)
+    ]
     full = [f"downs.{i}.2.to_out.0.weight" not in shape for i in range(stages)]
     heads = [shape[f"downs.{i}.2.mem_kv"][1] for i in range(stages)]
     width = [shape[f"downs.{i}.2.mem_kv"][3 if full[i] else 2] for i in range(stages)]
@@ -355,7 +405,9 @@ def diffusion_of(torch, state, path):
         or betas.shape != weight.shape
     ):
         raise ConvertError(
-            "it has no tables betas and loss_weight", "it is of an older version: save it again with 1.8 or newer", path
+            "it has no tables betas and loss_weight",
+            "it is of an older version: save it again with 1.8 or newer",
+            path,
         )
     schedule, objective, gamma = gaussian_schedule.recognise(torch, betas, weight)
     out = {"timesteps": len(betas), "beta_schedule": schedule, "objective": objective}
@@ -366,7 +418,13 @@ def yaml_of(values):
     def text(value):
         if isinstance(value, (list, tuple)):
             return "[" + ", ".join(map(text, value)) + "]"
-        return str(value).lower() if isinstance(value, bool) else "UNKNOWN" if value is None else str(value)
+        return (
+            str(value).lower()
+            if isinstance(value, bool)
+            else "UNKNOWN"
+            if value is None
+            else str(value)
+        )
 
     return "{" + ", ".join(f"{key}: {text(value)}" for key, value in values.items()) + "}"
 
@@ -390,7 +448,9 @@ def config_text(folder, network, diffusion, optimizer, content):
             "eps": group["eps"],
         }
         lines.append(f"  optimizer: {yaml_of(adam)}")
-    lines.append(f"  init: {{from: {folder}, parts: {'[model, optimizer]' if optimizer else '[model]'}}}   # or [ema]")
+    lines.append(
+        f"  init: {{from: {folder}, parts: {'[model, optimizer]' if optimizer else '[model]'}}}   # or [ema]"
+    )
     return "\n".join(lines)
 
 

@@ -88,7 +88,9 @@ def _parse(content):
     if end != len(data):
         raise ValueError("it ends early, or has bytes behind its last tensor")
     return {
-        name: Tensor(header[name]["dtype"], tuple(header[name]["shape"]), bytes(data[slice(*ranges[name])]))
+        name: Tensor(
+            header[name]["dtype"], tuple(header[name]["shape"]), bytes(data[slice(*ranges[name])])
+        )
         for name in names
     }
 
@@ -101,7 +103,13 @@ def _range_of(name, entry):
         isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
         for values in (shape, offsets)
     ]
-    if not isinstance(dtype, str) or dtype not in BYTES or not all(whole) or len(offsets) != 2 or len(shape) > 64:
+    if (
+        not isinstance(dtype, str)
+        or dtype not in BYTES
+        or not all(whole)
+        or len(offsets) != 2
+        or len(shape) > 64
+    ):
         raise ValueError(f"tensor '{name}' has a wrong dtype, shape or range")
     if offsets[1] - offsets[0] != element_count(shape) * BYTES[dtype]:
         raise ValueError(f"the bytes of tensor '{name}' do not fit its shape")
@@ -115,8 +123,15 @@ def write(path, tensors, metadata=None):
     for name in names:
         tensor = tensors[name]
         if len(tensor.data) != element_count(tensor.shape) * BYTES[tensor.dtype]:
-            raise ConvertError(f"the bytes of tensor '{name}' do not fit its shape {list(tensor.shape)}", place=path)
-        header[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [at, at + len(tensor.data)]}
+            raise ConvertError(
+                f"the bytes of tensor '{name}' do not fit its shape {list(tensor.shape)}",
+                place=path,
+            )
+        header[name] = {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [at, at + len(tensor.data)],
+        }
         at += len(tensor.data)
     text = json.dumps(header, separators=(",", ":")).encode("utf-8")
     text += b" " * (-len(text) % 8)

@@ -8,9 +8,13 @@ def state_dict_arguments(parser):
     parser.add_argument("source", help=".pt or .safetensors")
     parser.add_argument("target", help=".safetensors or .pt")
     parser.add_argument(
-        "--key", default="", help="where the state dict is in a .pt file: model_state_dict, or a.b for two levels"
+        "--key",
+        default="",
+        help="where the state dict is in a .pt file: model_state_dict, or a.b for two levels",
     )
-    parser.add_argument("--strip", default="", help="prefix to take from names: _orig_mod. or module.")
+    parser.add_argument(
+        "--strip", default="", help="prefix to take from names: _orig_mod. or module."
+    )
 
 
 def state_dict(arguments):
@@ -18,7 +22,10 @@ def state_dict(arguments):
         if arguments.key or arguments.strip:
             raise ConvertError("--key and --strip are for .pt files", code=USAGE)
         tensors = safetensors_file.read(arguments.source)
-        torch_file.save({name: torch_file.from_plain(tensor) for name, tensor in tensors.items()}, arguments.target)
+        torch_file.save(
+            {name: torch_file.from_plain(tensor) for name, tensor in tensors.items()},
+            arguments.target,
+        )
         print(f"wrote {arguments.target}: {len(tensors)} tensors")
         return
     if not arguments.target.endswith(".safetensors"):
@@ -26,7 +33,9 @@ def state_dict(arguments):
     content = torch_file.load(arguments.source)
     for key in filter(None, arguments.key.split(".")):
         if not isinstance(content, dict) or key not in content:
-            raise ConvertError(f"there is no '{key}'{_keys_of(content)}", "name another --key", arguments.source)
+            raise ConvertError(
+                f"there is no '{key}'{_keys_of(content)}", "name another --key", arguments.source
+            )
         content = content[key]
     torch = torch_file.need_torch()
     if (
@@ -44,13 +53,17 @@ def state_dict(arguments):
         short = name[len(arguments.strip) :] if name.startswith(arguments.strip) else name
         tensors[short] = torch_file.to_plain(name, tensor)
     if len(tensors) != len(content):
-        raise ConvertError("two names are the same without the prefix", "leave --strip out", arguments.source)
+        raise ConvertError(
+            "two names are the same without the prefix", "leave --strip out", arguments.source
+        )
     safetensors_file.write(arguments.target, tensors)
     print(f"wrote {arguments.target}: {len(tensors)} tensors")
 
 
 def _keys_of(content):
-    return ": there are " + ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else ""
+    return (
+        ": there are " + ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else ""
+    )
 
 
 def inspect_arguments(parser):
@@ -59,7 +72,9 @@ def inspect_arguments(parser):
 
 def inspect(arguments):
     content = torch_file.look_into(arguments.file)
-    print(f"{arguments.file}: {content.tensors} storages, {content.bytes:,} bytes; nothing in it runs code")
+    print(
+        f"{arguments.file}: {content.tensors} storages, {content.bytes:,} bytes; nothing in it runs code"
+    )
     for name in content.imports:
         print("  imports " + name.replace(" ", "."))
 
@@ -70,6 +85,10 @@ EXAMPLES = (
     "scripts/convert inspect checkpoint_latest.pt",
 )
 COMMANDS = (
-    Command("state-dict", "a plain state dict to safetensors, or back", state_dict_arguments, state_dict),
-    Command("inspect", "what a .pt file would import, without running it", inspect_arguments, inspect),
+    Command(
+        "state-dict", "a plain state dict to safetensors, or back", state_dict_arguments, state_dict
+    ),
+    Command(
+        "inspect", "what a .pt file would import, without running it", inspect_arguments, inspect
+    ),
 )

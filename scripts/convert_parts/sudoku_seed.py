@@ -15,7 +15,15 @@ from convert_parts.safetensors_file import BYTES, Tensor
 
 COMPILED = "_orig_mod."
 # The seed's modules in the order in which it makes them: its optimizer counts parameters so.
-ORDER = ("embedding_layer", "time_embed", "conv_in", "conv_blocks", "conv_out", "position_head", "value_head")
+ORDER = (
+    "embedding_layer",
+    "time_embed",
+    "conv_in",
+    "conv_blocks",
+    "conv_out",
+    "position_head",
+    "value_head",
+)
 NAME = re.compile(
     r"(embedding_layer\.weight)|(time_embed|position_head|value_head)\.[02]\.(weight|bias)|"
     r"(conv_in|conv_out)\.(weight|bias)|conv_blocks\.\d+\.[0134]\.(weight|bias)"
@@ -26,7 +34,11 @@ SEED_DEFAULTS = {"batch_size": 1024, "learning_rate": 1e-3, "weight_decay": 1e-4
 def order_key(name):
     """Sorts names as the seed's parameters() lists them."""
     parts = name.split(".")
-    return (ORDER.index(parts[0]), [int(part) for part in parts[1:] if part.isdigit()], parts[-1] != "weight")
+    return (
+        ORDER.index(parts[0]),
+        [int(part) for part in parts[1:] if part.isdigit()],
+        parts[-1] != "weight",
+    )
 
 
 def check_names(names, place):
@@ -34,12 +46,18 @@ def check_names(names, place):
     foreign = [name for name in names if not NAME.fullmatch(name)]
     missing = [
         name
-        for name in ("conv_in.weight", "conv_out.weight", "position_head.2.weight", "value_head.2.weight")
+        for name in (
+            "conv_in.weight",
+            "conv_out.weight",
+            "position_head.2.weight",
+            "value_head.2.weight",
+        )
         if name not in names
     ]
     if foreign or missing:
         raise ConvertError(
-            "this is not the seed's network: " + (f"it has '{foreign[0]}'" if foreign else f"it lacks '{missing[0]}'"),
+            "this is not the seed's network: "
+            + (f"it has '{foreign[0]}'" if foreign else f"it lacks '{missing[0]}'"),
             "for any other network use the command state-dict",
             place,
         )
@@ -65,7 +83,8 @@ def dimensions(model):
 def from_seed_arguments(parser):
     parser.add_argument("checkpoint", help="checkpoint_epoch_N.pt or checkpoint_latest.pt")
     parser.add_argument(
-        "folder", help="new folder; a config takes it by init: {from: FOLDER, parts: [model, optimizer]}"
+        "folder",
+        help="new folder; a config takes it by init: {from: FOLDER, parts: [model, optimizer]}",
     )
 
 
@@ -73,7 +92,11 @@ def from_seed(arguments):
     path = arguments.checkpoint
     content = torch_file.load(path)
     if not isinstance(content, dict) or not isinstance(content.get("model_state_dict"), dict):
-        keys = ", ".join(map(str, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
+        keys = (
+            ", ".join(map(str, list(content)[:6]))
+            if isinstance(content, dict)
+            else type(content).__name__
+        )
         raise ConvertError(
             f"this is no checkpoint of the seed: it has no model_state_dict, but {keys}",
             "for a plain state dict use the command state-dict",
@@ -114,7 +137,9 @@ def plain_tensors(state, path):
         if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
             raise ConvertError(f"'{name}' is no tensor of weights", "", path)
         if not bool(torch.isfinite(tensor).all()):
-            raise ConvertError(f"'{name}' has values that are not finite", "take an earlier checkpoint", path)
+            raise ConvertError(
+                f"'{name}' has values that are not finite", "take an earlier checkpoint", path
+            )
         out[name] = torch_file.to_plain(name, tensor.float())
     return out
 
@@ -129,14 +154,20 @@ def moments(state, model, path):
     ids = [number for group in groups for number in group["params"]]
     names = list(model)
     if len(ids) != len(names):
-        raise ConvertError(f"its optimizer has {len(ids)} parameters, its model {len(names)}", "", path)
+        raise ConvertError(
+            f"its optimizer has {len(ids)} parameters, its model {len(names)}", "", path
+        )
     if not entries:
         return {}, 0
     out, steps = {}, set()
     for number, name in zip(ids, names):
         entry = entries.get(number) or {}
         if "max_exp_avg_sq" in entry:
-            raise ConvertError("its optimizer is AMSGrad, which Lockstep does not have", "import without: --help", path)
+            raise ConvertError(
+                "its optimizer is AMSGrad, which Lockstep does not have",
+                "import without: --help",
+                path,
+            )
         for key in ("exp_avg", "exp_avg_sq"):
             if key in entry:
                 tensor = torch_file.to_plain(name, entry[key].float())
@@ -152,7 +183,11 @@ def moments(state, model, path):
         if "step" in entry:
             steps.add(int(entry["step"]))
     if len(steps) != 1:
-        raise ConvertError(f"its parameters were updated {sorted(steps)} times: Lockstep counts all together", "", path)
+        raise ConvertError(
+            f"its parameters were updated {sorted(steps)} times: Lockstep counts all together",
+            "",
+            path,
+        )
     updates = steps.pop()
     out["updates"] = Tensor("I64", (), updates.to_bytes(8, "little"))
     return out, updates
@@ -170,7 +205,10 @@ def report_import(folder, network, config, epoch, updates, has_optimizer):
             ),
             ("optimizer", f"AdamW, {updates} updates" if has_optimizer else "none in the file"),
             ("epoch", "unknown" if epoch is None else f"{epoch + 1} done"),
-            ("config", ", ".join(f"{key} {value}" for key, value in config.items()) or "none in the file"),
+            (
+                "config",
+                ", ".join(f"{key} {value}" for key, value in config.items()) or "none in the file",
+            ),
         ],
     )
     model = ", ".join(f"{key}: {value}" for key, value in network.items())
@@ -186,12 +224,20 @@ def report_import(folder, network, config, epoch, updates, has_optimizer):
 
 
 def to_seed_arguments(parser):
-    parser.add_argument("source", help="a run, one of its checkpoints, an imported folder, or a .safetensors file")
+    parser.add_argument(
+        "source", help="a run, one of its checkpoints, an imported folder, or a .safetensors file"
+    )
     parser.add_argument("checkpoint", help="the .pt file to write")
-    parser.add_argument("--weights", choices=("model", "ema"), default="model", help="ema: the averaged weights")
-    parser.add_argument("--compiled", action="store_true", help="names as torch.compile wants them (_orig_mod.)")
+    parser.add_argument(
+        "--weights", choices=("model", "ema"), default="model", help="ema: the averaged weights"
+    )
+    parser.add_argument(
+        "--compiled", action="store_true", help="names as torch.compile wants them (_orig_mod.)"
+    )
     parser.add_argument("--epoch", type=int, help="epochs done, if the source does not say")
-    parser.add_argument("--epochs", type=int, help="T_max of the seed's cosine schedule (default: the run's length)")
+    parser.add_argument(
+        "--epochs", type=int, help="T_max of the seed's cosine schedule (default: the run's length)"
+    )
 
 
 def to_seed(arguments):
@@ -205,7 +251,9 @@ def to_seed(arguments):
     prefix = COMPILED if arguments.compiled else ""
     content = {
         "epoch": facts["done"] - 1,
-        "model_state_dict": {prefix + name: parameter.data for name, parameter in zip(names, parameters)},
+        "model_state_dict": {
+            prefix + name: parameter.data for name, parameter in zip(names, parameters)
+        },
         "optimizer_state_dict": optimizer.state_dict(),
         "scheduler_state_dict": scheduler,
         **facts["curves"],
@@ -216,7 +264,10 @@ def to_seed(arguments):
         f"wrote {arguments.checkpoint} ({folders.size_text(folders.Path(arguments.checkpoint))})",
         [
             ("weights", f"{len(names)} tensors ({arguments.weights})"),
-            ("optimizer", "AdamW's moments" if source.optimizer else "fresh: the source has no moments"),
+            (
+                "optimizer",
+                "AdamW's moments" if source.optimizer else "fresh: the source has no moments",
+            ),
             ("epoch", f"{facts['done']} done of {facts['epochs']}"),
         ],
     )
@@ -225,9 +276,16 @@ def to_seed(arguments):
 def run_facts(source, arguments):
     """Epochs, hyperparameters and curves: the run's, else the seed's defaults."""
     values, plan, config = {}, {}, dict(SEED_DEFAULTS)
-    done, epochs, curves = 0, 1, {"epoch_losses": [], "epoch_accuracies": [], "val_losses": [], "val_accuracies": []}
+    done, epochs, curves = (
+        0,
+        1,
+        {"epoch_losses": [], "epoch_accuracies": [], "val_losses": [], "val_accuracies": []},
+    )
     if source.run:
-        values, plan = folders.config_values(source.run), folders.read_json(source.run / "plan.json")
+        values, plan = (
+            folders.config_values(source.run),
+            folders.read_json(source.run / "plan.json"),
+        )
         if values.get("optimizer.kind", "adamw") != "adamw" and source.optimizer:
             raise ConvertError(
                 f"the run's optimizer is {values['optimizer.kind']}, the seed's AdamW",
@@ -292,7 +350,10 @@ def torch_optimizer(torch, parameters, names, source, facts):
         parameters,
         lr=lr,
         weight_decay=facts["config"]["weight_decay"],
-        betas=(float(values.get("optimizer.beta1", 0.9)), float(values.get("optimizer.beta2", 0.999))),
+        betas=(
+            float(values.get("optimizer.beta1", 0.9)),
+            float(values.get("optimizer.beta2", 0.999)),
+        ),
         eps=float(values.get("optimizer.eps", 1e-8)),
     )
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=facts["epochs"])
@@ -301,13 +362,19 @@ def torch_optimizer(torch, parameters, names, source, facts):
         group["lr"] = now
     if source.optimizer:
         updates = (
-            int.from_bytes(source.optimizer["updates"].data, "little") if "updates" in source.optimizer else source.step
+            int.from_bytes(source.optimizer["updates"].data, "little")
+            if "updates" in source.optimizer
+            else source.step
         )
         for parameter, name in zip(parameters, names):
             state = {"step": torch.tensor(float(updates))}
             for key in ("exp_avg", "exp_avg_sq"):
                 tensor = source.optimizer.get(f"{key}.{name}")
-                if tensor is None or tensor.shape != source.model[name].shape or tensor.dtype not in BYTES:
+                if (
+                    tensor is None
+                    or tensor.shape != source.model[name].shape
+                    or tensor.dtype not in BYTES
+                ):
                     raise ConvertError(
                         f"the optimizer has no {key} of '{name}' in the weights' shape",
                         "export the weights alone: name the model.safetensors",
@@ -326,6 +393,16 @@ EXAMPLES = (
     "scripts/convert to-seed runs/seed_k3/20260101-120000 checkpoint_latest.pt --weights ema --compiled",
 )
 COMMANDS = (
-    Command("from-seed", "a checkpoint of the Sudoku seed to a folder for init.from", from_seed_arguments, from_seed),
-    Command("to-seed", "a run or checkpoint to a .pt that the seed's code resumes from", to_seed_arguments, to_seed),
+    Command(
+        "from-seed",
+        "a checkpoint of the Sudoku seed to a folder for init.from",
+        from_seed_arguments,
+        from_seed,
+    ),
+    Command(
+        "to-seed",
+        "a run or checkpoint to a .pt that the seed's code resumes from",
+        to_seed_arguments,
+        to_seed,
+    ),
 )

@@ -67,29 +67,44 @@ def look_into(path):
         with zipfile.ZipFile(path) as archive:
             return _look_at(archive, path)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ConvertError(f"the archive is damaged: {error}", "copy the file again", path) from None
+        raise ConvertError(
+            f"the archive is damaged: {error}", "copy the file again", path
+        ) from None
 
 
 def _look_at(archive, path):
     entries = archive.infolist()
-    pickles = [entry for entry in entries if entry.filename.endswith("/data.pkl") or entry.filename == "data.pkl"]
+    pickles = [
+        entry
+        for entry in entries
+        if entry.filename.endswith("/data.pkl") or entry.filename == "data.pkl"
+    ]
     if len(pickles) != 1:
         what = (
             "TorchScript, or another program"
             if any("constants.pkl" in entry.filename for entry in entries)
             else "another program"
         )
-        raise ConvertError(f"the archive has {len(pickles)} files data.pkl: it is of {what}", "", path)
-    if any(entry.filename.endswith("constants.pkl") or "/code/" in entry.filename for entry in entries):
+        raise ConvertError(
+            f"the archive has {len(pickles)} files data.pkl: it is of {what}", "", path
+        )
+    if any(
+        entry.filename.endswith("constants.pkl") or "/code/" in entry.filename for entry in entries
+    ):
         raise ConvertError(
             "this is a TorchScript program, not a checkpoint",
             "save the state dict: torch.save(model.state_dict(), FILE)",
             path,
         )
-    if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
+    if any(
+        entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size
+        for entry in entries
+    ):
         raise ConvertError("the archive is compressed: torch.save does not do that", "", path)
     if pickles[0].file_size > MAX_PICKLE:
-        raise ConvertError(f"its pickle has {pickles[0].file_size} bytes, more than {MAX_PICKLE}", "", path)
+        raise ConvertError(
+            f"its pickle has {pickles[0].file_size} bytes, more than {MAX_PICKLE}", "", path
+        )
     imports = _imports(archive.read(pickles[0]), path)
     foreign = [name for name in imports if not HARMLESS.fullmatch(name)]
     if foreign:
@@ -110,8 +125,18 @@ def _imports(pickle, path):
         for opcode, argument, _ in pickletools.genops(pickle):
             if opcode.name == "GLOBAL":
                 names.append(argument)
-            elif opcode.name in ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ_EX"):
-                raise ConvertError(f"its pickle uses {opcode.name}, which torch.save never writes", "", path)
+            elif opcode.name in (
+                "STACK_GLOBAL",
+                "INST",
+                "OBJ",
+                "EXT1",
+                "EXT2",
+                "EXT4",
+                "NEWOBJ_EX",
+            ):
+                raise ConvertError(
+                    f"its pickle uses {opcode.name}, which torch.save never writes", "", path
+                )
     except (ValueError, IndexError, UnicodeDecodeError) as error:
         raise ConvertError(f"its pickle is damaged: {error}", "copy the file again", path) from None
     return sorted(set(names))
@@ -141,7 +166,9 @@ def load(path):
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds, with pages of advice
-        raise ConvertError("torch cannot load it: " + str(error).strip().splitlines()[0], "", path) from None
+        raise ConvertError(
+            "torch cannot load it: " + str(error).strip().splitlines()[0], "", path
+        ) from None
 
 
 def save(content, path):
@@ -154,11 +181,21 @@ def to_plain(name, tensor):
     """A torch tensor as safetensors_file.Tensor."""
     torch = need_torch()
     names = {getattr(torch, theirs): ours for ours, theirs in DTYPES.items()}
-    if not isinstance(tensor, torch.Tensor) or tensor.dtype not in names or tensor.layout != torch.strided:
-        raise ConvertError(f"'{name}' is no plain tensor: {getattr(tensor, 'dtype', type(tensor).__name__)}")
+    if (
+        not isinstance(tensor, torch.Tensor)
+        or tensor.dtype not in names
+        or tensor.layout != torch.strided
+    ):
+        raise ConvertError(
+            f"'{name}' is no plain tensor: {getattr(tensor, 'dtype', type(tensor).__name__)}"
+        )
     tensor = tensor.detach().contiguous()
     size = tensor.numel() * tensor.element_size()
-    return Tensor(names[tensor.dtype], tuple(tensor.shape), ctypes.string_at(tensor.data_ptr(), size) if size else b"")
+    return Tensor(
+        names[tensor.dtype],
+        tuple(tensor.shape),
+        ctypes.string_at(tensor.data_ptr(), size) if size else b"",
+    )
 
 
 def from_plain(tensor):

@@ -5,6 +5,7 @@ written them to NAME_test.xml, so its cases count instead, among them those that
 themselves because the machine has no GPU. Prints the closing line; exits 1 if something failed
 or nothing ran.
 """
+
 import pathlib
 import sys
 import xml.etree.ElementTree as xml
@@ -18,7 +19,10 @@ def googletest_cases(results, name):
         except (OSError, xml.ParseError):  # not GoogleTest, or it crashed
             continue
         failed = sum(case.find("failure") is not None for case in cases)
-        skipped = sum(case.get("result") in ("skipped", "suppressed") or case.get("status") == "notrun" for case in cases)
+        skipped = sum(
+            case.get("result") in ("skipped", "suppressed") or case.get("status") == "notrun"
+            for case in cases
+        )
         return len(cases) - failed - skipped, failed, skipped
     return None
 
@@ -26,8 +30,9 @@ def googletest_cases(results, name):
 def was_skipped(program):
     """CTest also writes <skipped> for a program that is not there; that is a failure."""
     reason = program.find("skipped")
-    return program.get("status") == "disabled" or \
-        (reason is not None and reason.get("message", "").startswith("SKIP_"))
+    return program.get("status") == "disabled" or (
+        reason is not None and reason.get("message", "").startswith("SKIP_")
+    )
 
 
 def count(results, ctest_status):

@@ -3,6 +3,7 @@
 What is needed is found out by looking for a file or a command, not for a package, so that
 a compiler from elsewhere counts and nothing is asked of the network when all is there.
 """
+
 import os
 import pathlib
 import re
@@ -14,8 +15,10 @@ from progress import SetupError, Step
 INCOMPLETE = ".incomplete"  # there while packages are being unpacked
 
 # Never unpacked beside the system's own: a second C library cannot serve the first one's programs.
-SYSTEM_ONLY = re.compile(r"^(libc6|libc-|libc\d|libcrypt|libgcc|libstdc\+\+|gcc|g\+\+|cpp|binutils|linux-libc|"
-                         r"gfortran|libgfortran-|base-|dpkg|apt|debconf|perl|python3|systemd|libsystemd|libudev|manpages)")
+SYSTEM_ONLY = re.compile(
+    r"^(libc6|libc-|libc\d|libcrypt|libgcc|libstdc\+\+|gcc|g\+\+|cpp|binutils|linux-libc|"
+    r"gfortran|libgfortran-|base-|dpkg|apt|debconf|perl|python3|systemd|libsystemd|libudev|manpages)"
+)
 
 
 def missing(packages, unpacked, environment=os.environ):
@@ -29,7 +32,9 @@ def missing(packages, unpacked, environment=os.environ):
             name = package["command"]
             return bool(shutil.which(name)) or (unpacked / "usr/bin" / name).exists()
         files = package["file"].format(arch=triple).split("|")
-        return any((root / file).exists() for root in (pathlib.Path("/"), unpacked) for file in files)
+        return any(
+            (root / file).exists() for root in (pathlib.Path("/"), unpacked) for file in files
+        )
 
     return [package for package in packages if not is_there(package)]
 
@@ -41,7 +46,10 @@ def root_command(environment=os.environ):
     if os.geteuid() == 0:
         return []
     sudo = shutil.which("sudo")
-    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0:
+    if (
+        sudo
+        and subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0
+    ):
         return [sudo, "-n"]
     return None
 
@@ -55,8 +63,10 @@ def bring(packages, unpacked, cache, log):
         return False
     names = [package["package"] for package in wanted]
     if not shutil.which("apt-get"):
-        raise SetupError("this is neither Debian nor Ubuntu. Please install what these Debian packages hold:\n  "
-                         + "\n  ".join(f"{package['package']} ({package['why']})" for package in wanted))
+        raise SetupError(
+            "this is neither Debian nor Ubuntu. Please install what these Debian packages hold:\n  "
+            + "\n  ".join(f"{package['package']} ({package['why']})" for package in wanted)
+        )
     prefix = root_command()
     apt = Apt(prefix, log)
     listed = names[0] if len(names) == 1 else f"{len(names)} packages"
@@ -65,13 +75,17 @@ def bring(packages, unpacked, cache, log):
             apt.install(names)
     else:
         if "g++" in names:
-            raise SetupError("there is no C++ compiler, and without root none can be unpacked.\n"
-                             "Please ask for the package g++ to be installed, or set CXX and PATH to another compiler.")
+            raise SetupError(
+                "there is no C++ compiler, and without root none can be unpacked.\n"
+                "Please ask for the package g++ to be installed, or set CXX and PATH to another compiler."
+            )
         with Step(f"Debian: unpacking {listed} into .deps (no root)") as step:
             step.note = apt.unpack(names, unpacked, cache)
     left = [package["package"] for package in missing(packages, unpacked)]
     if left:
-        raise SetupError(f"apt-get brought everything, but not what {', '.join(left)} should hold; see {log}")
+        raise SetupError(
+            f"apt-get brought everything, but not what {', '.join(left)} should hold; see {log}"
+        )
     return True
 
 
@@ -85,11 +99,22 @@ class Apt:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
         command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *self.options, *arguments]
         if self.prefix:
-            kept = [f"{name}={value}" for name, value in environment.items()
-                    if name in ("DEBIAN_FRONTEND", "LC_ALL") or name.lower().endswith("_proxy")]
+            kept = [
+                f"{name}={value}"
+                for name, value in environment.items()
+                if name in ("DEBIAN_FRONTEND", "LC_ALL") or name.lower().endswith("_proxy")
+            ]
             command = [*self.prefix, "env", *kept, *command]  # sudo drops the environment
-        result = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        result = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
         with open(self.log, "a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(command)}\n{result.stdout}\n")
         if result.returncode:
@@ -116,8 +141,14 @@ class Apt:
             lists = unpacked.parent / "apt"
             (lists / "lists/partial").mkdir(parents=True, exist_ok=True)
             (lists / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
-            self.options = ["-o", f"Dir::State::Lists={lists}/lists", "-o", f"Dir::Cache={lists}/cache",
-                            "-o", "APT::Sandbox::User="]
+            self.options = [
+                "-o",
+                f"Dir::State::Lists={lists}/lists",
+                "-o",
+                f"Dir::Cache={lists}/cache",
+                "-o",
+                "APT::Sandbox::User=",
+            ]
             self.run(["update"])
             closure = self._download(names, cache)
         for folder in ("bin", "sbin", "lib", "lib64"):  # as on a Debian of today: /lib is /usr/lib
@@ -136,19 +167,29 @@ class Apt:
 
     def _download(self, names, cache):
         """apt-get itself works out the dependencies, in a simulation that needs no root."""
-        plan = self.run(["install", "--simulate", "--no-install-recommends", "-o", "Debug::NoLocking=1", *names])
-        closure = [(name, version) for name, version in
-                   re.findall(r"^Inst (\S+) (?:\[[^\]]*\] )?\((\S+) ", plan, re.MULTILINE)
-                   if not SYSTEM_ONLY.match(name)]
+        plan = self.run(
+            ["install", "--simulate", "--no-install-recommends", "-o", "Debug::NoLocking=1", *names]
+        )
+        closure = [
+            (name, version)
+            for name, version in re.findall(
+                r"^Inst (\S+) (?:\[[^\]]*\] )?\((\S+) ", plan, re.MULTILINE
+            )
+            if not SYSTEM_ONLY.match(name)
+        ]
         if closure:
-            self.run(["download", *(f"{name}={version}" for name, version in closure)], folder=cache)
+            self.run(
+                ["download", *(f"{name}={version}" for name, version in closure)], folder=cache
+            )
         return closure
 
 
 def unpack_archive(archive, folder):
     """Like `dpkg -x`, but a link such as /lib -> usr/lib stays one."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as files:
-        subprocess.run(["tar", "-x", "--keep-directory-symlink", "-C", folder], stdin=files.stdout, check=True)
+        subprocess.run(
+            ["tar", "-x", "--keep-directory-symlink", "-C", folder], stdin=files.stdout, check=True
+        )
     if files.returncode:
         raise SetupError(f"{archive} is damaged; remove it and run scripts/setup again")
 

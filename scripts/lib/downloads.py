@@ -4,6 +4,7 @@ A file is written as NAME.part, checked against its SHA-256 and only then rename
 with its final name was whole once. It is checked again whenever it is used; a damaged one is
 fetched anew. If the plain way fails and pip is there, pip gets one try.
 """
+
 import fcntl
 import hashlib
 import http.client
@@ -39,7 +40,9 @@ def is_permanent(error):
     """Trying again would not help: the index says no, or is not whom it claims to be."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code in (401, 403, 404)
-    return isinstance(error, NotListed) or isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
+    return isinstance(error, NotListed) or isinstance(
+        getattr(error, "reason", None), ssl.SSLCertVerificationError
+    )
 
 
 class Downloads:
@@ -71,8 +74,10 @@ class Downloads:
                 step.note = "fetched by pip"
                 part.unlink(missing_ok=True)
             else:
-                raise SetupError(f"cannot download {wheel['file']}: {problem}.\n"
-                                 f"Run scripts/setup again to go on from here, or put the file into {self.folder}.")
+                raise SetupError(
+                    f"cannot download {wheel['file']}: {problem}.\n"
+                    f"Run scripts/setup again to go on from here, or put the file into {self.folder}."
+                )
         return path
 
     def _download(self, wheel, part, step):
@@ -81,7 +86,7 @@ class Downloads:
         for attempt in range(ATTEMPTS):
             if attempt:
                 step.update(f"{problem}; trying again")
-                time.sleep(self.retry_seconds * min(2 ** attempt, 20))
+                time.sleep(self.retry_seconds * min(2**attempt, 20))
             try:
                 self._receive(self.index.address(wheel["project"], wheel["file"]), part, step)
                 if sha256(part) == wheel["sha256"]:
@@ -100,7 +105,9 @@ class Downloads:
         try:
             reply = self.index.open(url, {"Range": f"bytes={have}-"} if have else {})
         except urllib.error.HTTPError as error:
-            if have and error.code == 416:  # nothing is missing, or the part is too long: the hash decides
+            if (
+                have and error.code == 416
+            ):  # nothing is missing, or the part is too long: the hash decides
                 return
             raise
         with reply:
@@ -122,10 +129,23 @@ class Downloads:
         """Lets pip try, with whatever of its settings the plain way does not know."""
         if os.environ.get("LOCKSTEP_PIP") == "0":
             return False
-        platform = wheel["file"][:-len(".whl")].rpartition("-")[2].partition(".")[0]
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-                   "--platform", platform, "--python-version", "311", "--dest", str(self.folder),
-                   f"{wheel['project']}=={wheel['version']}"]
+        platform = wheel["file"][: -len(".whl")].rpartition("-")[2].partition(".")[0]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--platform",
+            platform,
+            "--python-version",
+            "311",
+            "--dest",
+            str(self.folder),
+            f"{wheel['project']}=={wheel['version']}",
+        ]
         if subprocess.run(command, capture_output=True, check=False).returncode:
             return False
         return path.exists() and sha256(path) == wheel["sha256"]

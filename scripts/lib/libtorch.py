@@ -14,6 +14,7 @@ libraries that the CUDA toolkit does not have (1.4 GB). The larger set is for bu
 plug-in: on a machine with a toolkit where it is of use (cuda_wanted in common.sh). It is laid
 beside the smaller one, whose files stay as they are, so nothing compiled becomes out of date.
 """
+
 import importlib.util
 import os
 import pathlib
@@ -26,10 +27,14 @@ import zipfile
 from progress import SetupError, Step
 
 KEEP_LIBRARIES = {
-    "cpu": re.compile(r"torch/lib/(libtorch_cpu|libc10|libgomp)[.-]|nvidia/.*/lib/(libcudart|libcupti)\.so"),
+    "cpu": re.compile(
+        r"torch/lib/(libtorch_cpu|libc10|libgomp)[.-]|nvidia/.*/lib/(libcudart|libcupti)\.so"
+    ),
     "cuda": re.compile(r"torch/lib/(?!libtorch_python|libshm).*\.so|nvidia/.*/lib/.*\.so"),
 }
-KEEP_OTHERS = re.compile(r"torch/(include/|version\.py$)|nvidia/(nccl|cudnn)/include/|.*/licenses?/|.*LICENSE")
+KEEP_OTHERS = re.compile(
+    r"torch/(include/|version\.py$)|nvidia/(nccl|cudnn)/include/|.*/licenses?/|.*LICENSE"
+)
 
 
 def version_of(folder):
@@ -37,16 +42,30 @@ def version_of(folder):
     header = pathlib.Path(folder) / "include/torch/headeronly/version.h"
     if not header.is_file() or not (pathlib.Path(folder) / "lib/libtorch_cpu.so").exists():
         return None
-    numbers = dict(re.findall(r"define TORCH_VERSION_(MAJOR|MINOR|PATCH) (\d+)", header.read_text(encoding="utf-8")))
+    numbers = dict(
+        re.findall(
+            r"define TORCH_VERSION_(MAJOR|MINOR|PATCH) (\d+)", header.read_text(encoding="utf-8")
+        )
+    )
     return ".".join(numbers.get(part, "?") for part in ("MAJOR", "MINOR", "PATCH"))
 
 
 def load_problem(folder):
     """None if the libraries load on this machine, else what the loader says."""
-    code = "import ctypes, sys\ntry: ctypes.CDLL(sys.argv[1])\nexcept OSError as e: sys.exit(str(e))"
-    result = subprocess.run([sys.executable, "-c", code, str(pathlib.Path(folder) / "lib/libtorch_cpu.so")],
-                            capture_output=True, text=True, check=False)
-    return None if result.returncode == 0 else result.stderr.strip() or f"the loader died ({result.returncode})"
+    code = (
+        "import ctypes, sys\ntry: ctypes.CDLL(sys.argv[1])\nexcept OSError as e: sys.exit(str(e))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(pathlib.Path(folder) / "lib/libtorch_cpu.so")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (
+        None
+        if result.returncode == 0
+        else result.stderr.strip() or f"the loader died ({result.returncode})"
+    )
 
 
 def fits(version, wanted):
@@ -67,8 +86,12 @@ def find_toolkit(environment=os.environ):
     if environment.get("LOCKSTEP_CUDA") == "0":
         return None
     nvcc = shutil.which("nvcc")
-    homes = [environment.get("CUDA_HOME"), environment.get("CUDA_PATH"), "/usr/local/cuda",
-             nvcc and os.path.dirname(os.path.dirname(os.path.realpath(nvcc)))]
+    homes = [
+        environment.get("CUDA_HOME"),
+        environment.get("CUDA_PATH"),
+        "/usr/local/cuda",
+        nvcc and os.path.dirname(os.path.dirname(os.path.realpath(nvcc))),
+    ]
     for home in filter(None, homes):
         for library in ("lib64", "lib"):
             if (pathlib.Path(home) / library / "libcudart.so.13").exists():
@@ -83,9 +106,13 @@ def choose(wanted, environment=os.environ):
         folder = pathlib.Path(asked).expanduser().absolute()
         version = version_of(folder)
         if version is None:
-            raise SetupError(f"LOCKSTEP_TORCH={asked}: no LibTorch there (include/ and lib/libtorch_cpu.so).")
+            raise SetupError(
+                f"LOCKSTEP_TORCH={asked}: no LibTorch there (include/ and lib/libtorch_cpu.so)."
+            )
         if not fits(version, wanted):
-            raise SetupError(f"LOCKSTEP_TORCH={asked}: LibTorch {version}, but Lockstep needs {wanted}.")
+            raise SetupError(
+                f"LOCKSTEP_TORCH={asked}: LibTorch {version}, but Lockstep needs {wanted}."
+            )
         if problem := load_problem(folder):
             raise SetupError(f"LOCKSTEP_TORCH={asked} cannot be loaded: {problem}")
         return folder, f"torch {version} from LOCKSTEP_TORCH"
@@ -100,17 +127,25 @@ def choose(wanted, environment=os.environ):
 
 def wheels_needed(wheels, chosen_set, toolkit):
     """The wheels of a set; for "cuda" only those whose library the toolkit does not have."""
+
     def has(wheel):
-        return chosen_set == "cuda" and "provides" in wheel and (toolkit / wheel["provides"]).exists()
+        return (
+            chosen_set == "cuda" and "provides" in wheel and (toolkit / wheel["provides"]).exists()
+        )
+
     return [wheel for wheel in wheels if chosen_set in wheel["sets"] and not has(wheel)]
 
 
 def unpack(archive, folder, chosen_set, step, beside=None):
     """The C++ files of a wheel; only those that the folder `beside` lacks. zipfile checks each file's CRC."""
     with zipfile.ZipFile(archive) as wheel:
-        names = [name for name in wheel.namelist() if not name.endswith("/")
-                 and (KEEP_LIBRARIES[chosen_set].match(name) or KEEP_OTHERS.match(name))
-                 and not (beside and (beside / name).exists())]
+        names = [
+            name
+            for name in wheel.namelist()
+            if not name.endswith("/")
+            and (KEEP_LIBRARIES[chosen_set].match(name) or KEEP_OTHERS.match(name))
+            and not (beside and (beside / name).exists())
+        ]
         for number, name in enumerate(names):
             step.update(f"unpacking {100 * number // len(names)} %")
             wheel.extract(name, folder)
@@ -147,27 +182,42 @@ def bring(table, deps, downloads, wants_cuda, environment=os.environ):
         return description
 
     if os.uname().machine != table["machine"]:
-        raise SetupError(f"no LibTorch is pinned for {os.uname().machine}. Set LOCKSTEP_TORCH to a folder with "
-                         f"LibTorch {table['version']}, or make a Python with that torch importable.")
+        raise SetupError(
+            f"no LibTorch is pinned for {os.uname().machine}. Set LOCKSTEP_TORCH to a folder with "
+            f"LibTorch {table['version']}, or make a Python with that torch importable."
+        )
     toolkit = find_toolkit(environment)
     chosen_set = "cuda" if toolkit and wants_cuda else "cpu"
     wheels = wheels_needed(table["wheels"], chosen_set, toolkit)
 
     def describe(of_set, of_wheels):
-        return f"{of_set}: " + " ".join(f"{wheel['project']}-{wheel['version']}" for wheel in of_wheels)
+        return f"{of_set}: " + " ".join(
+            f"{wheel['project']}-{wheel['version']}" for wheel in of_wheels
+        )
 
     # A larger set than needed stays: hiding the toolkit for one run unpacks nothing.
     torch_wheel = f"{wheels[0]['project']}-{wheels[0]['version']}"
     present = note.read_text(encoding="utf-8").strip() if note.exists() else ""
-    good = present == describe(chosen_set, wheels) or (chosen_set == "cpu" and present.startswith(f"cuda: {torch_wheel} "))
+    good = present == describe(chosen_set, wheels) or (
+        chosen_set == "cpu" and present.startswith(f"cuda: {torch_wheel} ")
+    )
     if good and not torch.is_symlink() and version_of(torch):
         return present
     fresh = deps / "unpacking"
     remove(fresh)
-    adds = chosen_set == "cuda" and present.startswith(f"cpu: {torch_wheel} ") and not torch.is_symlink() and version_of(torch)
+    adds = (
+        chosen_set == "cuda"
+        and present.startswith(f"cpu: {torch_wheel} ")
+        and not torch.is_symlink()
+        and version_of(torch)
+    )
     for wheel in wheels:
-        with Step(f"{wheel['project']} {wheel['version']} (wheel, {wheel['megabytes']} MB)") as step:
-            unpack(downloads.fetch(wheel, step), fresh, chosen_set, step, beside=deps if adds else None)
+        with Step(
+            f"{wheel['project']} {wheel['version']} (wheel, {wheel['megabytes']} MB)"
+        ) as step:
+            unpack(
+                downloads.fetch(wheel, step), fresh, chosen_set, step, beside=deps if adds else None
+            )
     if adds:
         note.unlink()  # from here on a set-up that is cut short starts over
         merge(fresh, deps)

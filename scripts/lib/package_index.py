@@ -3,6 +3,7 @@
 A bare Debian has Python without pip; a company's machine has pip set up for its own index. Both
 work: the index, extra indexes, certificate and login are read where pip reads them.
 """
+
 import base64
 import configparser
 import html
@@ -25,8 +26,14 @@ def pip_setting(name):
         return value
     parser = configparser.RawConfigParser(strict=False)
     config_home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    files = ["/etc/xdg/pip/pip.conf", "/etc/pip.conf", "~/.pip/pip.conf", f"{config_home}/pip/pip.conf",
-             f"{sys.prefix}/pip.conf", os.environ.get("PIP_CONFIG_FILE", "")]
+    files = [
+        "/etc/xdg/pip/pip.conf",
+        "/etc/pip.conf",
+        "~/.pip/pip.conf",
+        f"{config_home}/pip/pip.conf",
+        f"{sys.prefix}/pip.conf",
+        os.environ.get("PIP_CONFIG_FILE", ""),
+    ]
     try:
         parser.read([os.path.expanduser(file) for file in files if file], encoding="utf-8")
     except (configparser.Error, UnicodeError):
@@ -38,13 +45,17 @@ def pip_setting(name):
 
 
 def index_urls():
-    return [pip_setting("index-url") or DEFAULT_INDEX] + (pip_setting("extra-index-url") or "").split()
+    return [pip_setting("index-url") or DEFAULT_INDEX] + (
+        pip_setting("extra-index-url") or ""
+    ).split()
 
 
 def certificates(unpacked_debian):
     """An SSL context with pip's certificate, the system's, or those unpacked without root."""
     chosen = pip_setting("cert") or os.environ.get("REQUESTS_CA_BUNDLE")
-    context = ssl.create_default_context(cafile=chosen if chosen and os.path.exists(chosen) else None)
+    context = ssl.create_default_context(
+        cafile=chosen if chosen and os.path.exists(chosen) else None
+    )
     if not context.cert_store_stats()["x509_ca"]:
         for file in sorted((unpacked_debian / "usr/share/ca-certificates/mozilla").glob("*.crt")):
             context.load_verify_locations(cafile=file)
@@ -72,7 +83,9 @@ class PackageIndex:
             headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
             url = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         context = self.context if parts.scheme == "https" else None
-        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60, context=context)
+        return urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=60, context=context
+        )
 
     def address(self, project, file):
         """Where `file` of `project` lies."""
@@ -86,7 +99,9 @@ class PackageIndex:
             for link in links:
                 path = urllib.parse.unquote(urllib.parse.urlsplit(link).path)
                 if path.rpartition("/")[2] == file:
-                    return with_login(urllib.parse.urldefrag(urllib.parse.urljoin(page, link)).url, index)
+                    return with_login(
+                        urllib.parse.urldefrag(urllib.parse.urljoin(page, link)).url, index
+                    )
         raise problem or NotListed(f"the package index does not list {file}")
 
     def _links(self, index, project):
@@ -96,11 +111,17 @@ class PackageIndex:
             text = reply.read().decode()
             if "json" in reply.headers.get_content_type():
                 return reply.url, [file["url"] for file in json.loads(text)["files"]]
-            return reply.url, [html.unescape(link) for link in re.findall(r'href\s*=\s*["\']([^"\']+)', text)]
+            return reply.url, [
+                html.unescape(link) for link in re.findall(r'href\s*=\s*["\']([^"\']+)', text)
+            ]
 
 
 def with_login(url, index):
     """Files on the index's own host need the index's login too."""
     login, at, host = urllib.parse.urlsplit(index).netloc.rpartition("@")
     parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit(parts._replace(netloc=login + at + host)) if parts.netloc == host else url
+    return (
+        urllib.parse.urlunsplit(parts._replace(netloc=login + at + host))
+        if parts.netloc == host
+        else url
+    )

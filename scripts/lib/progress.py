@@ -2,6 +2,7 @@
 
 Everything goes to standard error, so that `scripts/lockstep config show > file` stays clean.
 """
+
 import sys
 import time
 
@@ -32,7 +33,9 @@ class Step:
         if now - self.shown < (0.1 if self.live else self.HEARTBEAT_SECONDS):
             return
         self.shown = now
-        self._write(f"\r\033[K  {self.title} ... {text}" if self.live else f"  {self.title} ... {text}\n")
+        self._write(
+            f"\r\033[K  {self.title} ... {text}" if self.live else f"  {self.title} ... {text}\n"
+        )
 
     def __exit__(self, kind, error, traceback):
         seconds = time.monotonic() - self.start

@@ -26,7 +26,11 @@ def unfit(table):
     if python != table["python"]:
         return f"they are for Python {table['python']}, and this is {python}"
     machine = os.uname().machine
-    return "" if machine == table["machine"] else f"they are for {table['machine']}, and this is {machine}"
+    return (
+        ""
+        if machine == table["machine"]
+        else f"they are for {table['machine']}, and this is {machine}"
+    )
 
 
 def bring(table, deps, downloads):
@@ -62,4 +66,7 @@ if __name__ == "__main__":
             Downloads(cache_folder(), ROOT / ".deps/debian", retry_seconds=0.2),
         )
     except (SetupError, OSError, zipfile.BadZipFile) as error:
-        print(f"  packages for tests are not there, so tests against them skip: {error}", file=sys.stderr)
+        print(
+            f"  packages for tests are not there, so tests against them skip: {error}",
+            file=sys.stderr,
+        )

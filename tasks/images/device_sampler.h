@@ -1,10 +1,11 @@
-// A sampler that runs where its network lies: state, table of coefficients, noise and the count of steps stay on the
-// device, and one step (the network's pass and the sampler's update) is recorded as a graph once and replayed for every
-// step of every batch of that shape.
+// A sampler that runs where its network lies: state, table of coefficients, noise and the count of
+// steps stay on the device, and one step (the network's pass and the sampler's update) is recorded
+// as a graph once and replayed for every step of every batch of that shape.
 //
-// The host only queues: it waits for nothing before the last step is done. Noise of numbered pictures is drawn on the
-// device from the counters of core/philox.h, so pictures are those of a CPU but for the rounding of the network and of
-// logarithms. One thread at a time. Runs on the CPU too (tests).
+// The host only queues: it waits for nothing before the last step is done. Noise of numbered
+// pictures is drawn on the device from the counters of core/philox.h, so pictures are those of a
+// CPU but for the rounding of the network and of logarithms. One thread at a time. Runs on the CPU
+// too (tests).
 #pragma once
 
 #include <functional>
@@ -16,9 +17,9 @@
 #include <vector>
 
 #include "core/philox.h"
-#include "models/unet/class_unet.h"
 #include "models/denoiser.h"
 #include "models/diffusion/samplers.h"
+#include "models/unet/class_unet.h"
 #include "tensor/device.h"
 
 namespace lockstep {
@@ -31,33 +32,41 @@ struct SamplerDraw {
   // … or given ones: f32 [B, C, H, W], and the noise of the k-th step for steps that need some.
   at::Tensor start;
   std::function<at::Tensor(int64_t k)> noise;
-  at::Tensor classes;                  // i64 [B]; networks with classes need it
-  std::function<void()> after_step;    // called as steps are done, from this thread; may throw to give up
-  std::function<void(int64_t k, const at::Tensor& x)> look;  // x on the host; who looks waits for every step
+  at::Tensor classes;  // i64 [B]; networks with classes need it
+  std::function<void()>
+      after_step;  // called as steps are done, from this thread; may throw to give up
+  std::function<void(int64_t k, const at::Tensor& x)>
+      look;  // x on the host; who looks waits for every step
 };
 
 class DeviceSampler {
  public:
   static constexpr int64_t kWarmUp = 2;  // steps operation by operation before the recording
 
-  // For states of `sizes` [B, C, H, W]. The model and `plan` outlive this. `with_graph` false: never records.
-  DeviceSampler(std::unique_ptr<Device> device, Denoiser& model, const SamplerPlan& plan, const GuidanceOptions& guidance,
-                std::vector<int64_t> sizes, bool with_graph = true);
+  // For states of `sizes` [B, C, H, W]. The model and `plan` outlive this. `with_graph` false:
+  // never records.
+  DeviceSampler(std::unique_ptr<Device> device, Denoiser& model, const SamplerPlan& plan,
+                const GuidanceOptions& guidance, std::vector<int64_t> sizes,
+                bool with_graph = true);
   ~DeviceSampler();
   DeviceSampler(const DeviceSampler&) = delete;
   DeviceSampler& operator=(const DeviceSampler&) = delete;
 
-  // The pictures, f32 around [-1, 1] on the device: valid until the next draw. Under the caller's autocast.
+  // The pictures, f32 around [-1, 1] on the device: valid until the next draw. Under the caller's
+  // autocast.
   const at::Tensor& draw(const SamplerDraw& draw);
 
   bool is_recorded() const { return graph_ != nullptr; }
-  const std::string& obstacle() const { return obstacle_; }  // why there is no graph; "" = there is one, or none was tried
+  const std::string& obstacle() const {
+    return obstacle_;
+  }  // why there is no graph; "" = there is one, or none was tried
 
  private:
   void begin(const SamplerDraw& draw);
   void bring_noise(const at::Tensor& noise);
-  // Gives the parameters, for the recording, the memory that a pass would convert them to: low precision under autocast,
-  // on a GPU convolutions channels last. `moved`: whose memory it took away, and that memory.
+  // Gives the parameters, for the recording, the memory that a pass would convert them to: low
+  // precision under autocast, on a GPU convolutions channels last. `moved`: whose memory it took
+  // away, and that memory.
   using Parameters = std::vector<std::pair<at::Tensor, at::Tensor>>;
   void place_weights(Parameters& moved);
   void step();     // what is recorded
@@ -75,15 +84,16 @@ class DeviceSampler {
   std::unique_ptr<DeviceQueue> queue_;
   // At fixed places. now_: steps begun, i64 [1]; row and time 0 stand for the start.
   at::Tensor x_, start_, noise_, table_, times_, now_, ids_, classes_;
-  Parameters copies_;  // the weights and what was recorded reads in their place: each draw writes it anew
+  Parameters
+      copies_;  // the weights and what was recorded reads in their place: each draw writes it anew
   std::unique_ptr<DeviceGraph> graph_;  // destroyed first
 };
 
 // Samplers that were recorded, by network and shape. Any thread.
 class DeviceSamplers {
  public:
-  DeviceSampler& of(Denoiser& model, const SamplerPlan& plan, const GuidanceOptions& guidance, const std::vector<int64_t>& sizes,
-                    bool with_graph);
+  DeviceSampler& of(Denoiser& model, const SamplerPlan& plan, const GuidanceOptions& guidance,
+                    const std::vector<int64_t>& sizes, bool with_graph);
 
  private:
   std::mutex mutex_;

@@ -1,9 +1,9 @@
 // Gaussian diffusion on tensors: noising pictures, what the network should predict, losses.
 //
 // Arithmetic of denoising-diffusion-pytorch 2.3.4 with its float32 buffers; objectives: Ho et al.,
-// arXiv:2006.11239 (noise), Salimans and Ho, arXiv:2202.00512 (velocity); learned variance: Nichol and
-// Dhariwal, arXiv:2102.09672. Upstream's immiscible option changes the noise but not the target; here
-// both are paired before noising (immiscible.h).
+// arXiv:2006.11239 (noise), Salimans and Ho, arXiv:2202.00512 (velocity); learned variance: Nichol
+// and Dhariwal, arXiv:2102.09672. Upstream's immiscible option changes the noise but not the
+// target; here both are paired before noising (immiscible.h).
 #pragma once
 
 #include <memory>
@@ -36,7 +36,8 @@ class GaussianDiffusion {
   // The picture that `output` means, not clipped: what self-conditioning feeds back.
   at::Tensor estimate(const at::Tensor& output, const NoisedBatch& batch) const;
   // f32 [B] with a graph: loss_weight[t] · mean over C, H, W of the squared error; with a learned
-  // variance (twice the channels in `output`) plus variational_weight · bits of the variational bound.
+  // variance (twice the channels in `output`) plus variational_weight · bits of the variational
+  // bound.
   at::Tensor losses(const at::Tensor& output, const NoisedBatch& batch) const;
 
  private:
@@ -45,7 +46,8 @@ class GaussianDiffusion {
   // Buffer `name` where t lies; copied there at the first use.
   at::Tensor buffer(const char* name, const at::Tensor& t) const;
   at::Tensor target(const NoisedBatch& batch) const;
-  at::Tensor variational_bits(const at::Tensor& output, const at::Tensor& word, const NoisedBatch& batch) const;
+  at::Tensor variational_bits(const at::Tensor& output, const at::Tensor& word,
+                              const NoisedBatch& batch) const;
 
   DiffusionOptions options_;
   DiffusionSchedule schedule_;

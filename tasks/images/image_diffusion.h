@@ -5,9 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "models/unet/class_unet.h"
-#include "models/models.h"
 #include "models/diffusion/samplers.h"
+#include "models/models.h"
+#include "models/unet/class_unet.h"
 #include "tasks/images/gaussian_diffusion.h"
 
 namespace lockstep {
@@ -24,8 +24,10 @@ struct ImageDiffusionOptions {
     visit("image_size", image_size, Range{1, 65536}, "height and width of the pictures");
     visit("model", model, "the network");
     visit("diffusion", diffusion, "noise, and what is predicted");
-    visit("augment_horizontal_flip", augment_horizontal_flip, "mirror half of the pictures in training");
-    visit("vb_loss_weight", vb_loss_weight, at_least(0), "weight of the variational bound with learned_variance");
+    visit("augment_horizontal_flip", augment_horizontal_flip,
+          "mirror half of the pictures in training");
+    visit("vb_loss_weight", vb_loss_weight, at_least(0),
+          "weight of the variational bound with learned_variance");
     visit("guidance", guidance, "how sampling follows classes (class_unet)");
   }
 };

@@ -21,7 +21,9 @@ at::Tensor run_sampler(Denoiser& model, const at::Tensor& start, const SamplerRu
     draw.classes = run.classes;
     draw.after_step = run.after_step;
     draw.look = run.look;
-    return samplers.of(model, *run.plan, *run.guidance, start.sizes().vec(), /*with_graph=*/true).draw(draw).cpu();
+    return samplers.of(model, *run.plan, *run.guidance, start.sizes().vec(), /*with_graph=*/true)
+        .draw(draw)
+        .cpu();
   }
   SamplerState state{start.contiguous().clone(), {}};
   DenoiserInput input;
@@ -43,7 +45,8 @@ at::Tensor run_sampler(Denoiser& model, const at::Tensor& start, const SamplerRu
 PictureDrawer::PictureDrawer(const ImageDiffusion& images, const Choice& sampler, uint64_t seed)
     : PictureDrawer(images, sampler_kinds().make(sampler, images.diffusion.schedule()), seed) {}
 
-PictureDrawer::PictureDrawer(const ImageDiffusion& images, std::unique_ptr<SamplerPlan> plan, uint64_t seed)
+PictureDrawer::PictureDrawer(const ImageDiffusion& images, std::unique_ptr<SamplerPlan> plan,
+                             uint64_t seed)
     : images_(images), plan_(std::move(plan)), seed_(seed) {}
 
 at::Tensor PictureDrawer::draw(Model& model, int64_t first, int64_t count, int64_t batch,
@@ -55,7 +58,8 @@ at::Tensor PictureDrawer::draw(Model& model, int64_t first, int64_t count, int64
   const Stream stream(seed_, Purpose::kSampling);
   at::Tensor classes;
   if (denoiser.facts().num_classes > 0) {
-    classes = at::tensor(ids).remainder(classes_.empty() ? denoiser.facts().num_classes : static_cast<int64_t>(classes_.size()));
+    classes = at::tensor(ids).remainder(classes_.empty() ? denoiser.facts().num_classes
+                                                         : static_cast<int64_t>(classes_.size()));
     if (!classes_.empty()) classes = at::tensor(classes_).index_select(0, classes);
   }
   if (!model.device().is_cpu()) {
@@ -66,7 +70,9 @@ at::Tensor PictureDrawer::draw(Model& model, int64_t first, int64_t count, int64
     draw.ids = ids;
     return on_device(denoiser, static_cast<int64_t>(ids.size())).draw(draw).narrow(0, 0, count);
   }
-  const auto noise = [&](uint32_t step) { return random_normal(stream, ids, step, {denoiser.facts().channels, size, size}); };
+  const auto noise = [&](uint32_t step) {
+    return random_normal(stream, ids, step, {denoiser.facts().channels, size, size});
+  };
   SamplerRun run;
   run.plan = plan_.get();
   run.guidance = &images_.options.guidance;
@@ -78,13 +84,16 @@ at::Tensor PictureDrawer::draw(Model& model, int64_t first, int64_t count, int64
 
 DeviceSampler& PictureDrawer::on_device(Denoiser& denoiser, int64_t rows) const {
   const int64_t size = images_.options.image_size;
-  return recorded_.of(denoiser, *plan_, images_.options.guidance, {rows, denoiser.facts().channels, size, size}, graphs_);
+  return recorded_.of(denoiser, *plan_, images_.options.guidance,
+                      {rows, denoiser.facts().channels, size, size}, graphs_);
 }
 
 std::string PictureDrawer::why_no_graph(Model& model, int64_t batch) const {
   if (model.device().is_cpu()) return "a CPU has no graphs";
   const DeviceSampler& sampler = on_device(as_denoiser(model), batch);
-  return sampler.is_recorded() ? "" : sampler.obstacle().empty() ? "too few steps were drawn to record one" : sampler.obstacle();
+  return sampler.is_recorded()        ? ""
+         : sampler.obstacle().empty() ? "too few steps were drawn to record one"
+                                      : sampler.obstacle();
 }
 
 }  // namespace lockstep

@@ -17,7 +17,10 @@ namespace {
 class ImageValidationLoss : public Evaluation {
  public:
   ImageValidationLoss(const ValidationLossOptions& options, const ImageEvaluationInput& input)
-      : images_(input.images), data_(*input.data.validation), seed_(input.context.seed), batch_(options.batch),
+      : images_(input.images),
+        data_(*input.data.validation),
+        seed_(input.context.seed),
+        batch_(options.batch),
         samples_(std::min(options.samples, data_.size())) {}
 
   int64_t num_chunks() const override { return (samples_ + batch_ - 1) / batch_; }
@@ -25,7 +28,8 @@ class ImageValidationLoss : public Evaluation {
   // Sums: losses, samples. The last chunk is filled up with padding, which counts nothing.
   EvaluationChunk chunk(Model& model, int64_t index) const override {
     std::vector<int64_t> ids;
-    for (int64_t i = index * batch_; i < (index + 1) * batch_; ++i) ids.push_back(i < samples_ ? i : -1);
+    for (int64_t i = index * batch_; i < (index + 1) * batch_; ++i)
+      ids.push_back(i < samples_ ? i : -1);
     Batch batch = data_.read(ids);
     batch.ids = ids;
     const at::Tensor start = pictures_to_signal(batch.array("images"));
@@ -33,11 +37,13 @@ class ImageValidationLoss : public Evaluation {
     at::Tensor t = at::empty({batch_}, at::kLong);
     const auto timesteps = static_cast<uint32_t>(images_->diffusion.schedule().timesteps);
     for (int64_t row = 0; row < batch_; ++row)
-      t.mutable_data_ptr<int64_t>()[row] = stream.below(static_cast<uint64_t>(ids[static_cast<size_t>(row)]), 0, 0, timesteps);
+      t.mutable_data_ptr<int64_t>()[row] =
+          stream.below(static_cast<uint64_t>(ids[static_cast<size_t>(row)]), 0, 0, timesteps);
     const at::Tensor noise = random_normal(stream, ids, 1, start.sizes().slice(1).vec());
     const NoisedBatch noised = images_->diffusion.noised(start, t, noise);
     DenoiserInput input{noised.x, noised.t, {}, {}, {}};
-    if (as_denoiser(model).facts().num_classes > 0) input.classes = labels_of(batch, as_denoiser(model).facts());
+    if (as_denoiser(model).facts().num_classes > 0)
+      input.classes = labels_of(batch, as_denoiser(model).facts());
     const at::Tensor output = as_denoiser(model).predict(input);
     const at::Tensor losses = images_->diffusion.losses(output, noised).to(at::kDouble);
     EvaluationChunk result{{0, 0}, {}, {}};
@@ -49,7 +55,9 @@ class ImageValidationLoss : public Evaluation {
   }
 
   std::vector<std::string> score_names() const override { return {"validation_loss"}; }
-  Scores scores(const std::vector<double>& sums) const override { return {{"validation_loss", sums.at(0) / sums.at(1)}}; }
+  Scores scores(const std::vector<double>& sums) const override {
+    return {{"validation_loss", sums.at(0) / sums.at(1)}};
+  }
 
  private:
   std::shared_ptr<const ImageDiffusion> images_;
@@ -61,14 +69,17 @@ class ImageValidationLoss : public Evaluation {
 class ImageGrid : public Evaluation {
  public:
   ImageGrid(const GridOptions& options, const ImageEvaluationInput& input)
-      : images_(input.images), batch_(std::min(options.batch, options.images)), count_(options.images),
+      : images_(input.images),
+        batch_(std::min(options.batch, options.images)),
+        count_(options.images),
         drawer_(*images_, options.sampler, input.context.seed) {}
 
   int64_t num_chunks() const override { return (count_ + batch_ - 1) / batch_; }
 
   EvaluationChunk chunk(Model& model, int64_t index) const override {
     const int64_t first = index * batch_;
-    const at::Tensor x = drawer_.draw(model, first, std::min(batch_, count_ - first), batch_, [this] { piece_done(); });
+    const at::Tensor x = drawer_.draw(model, first, std::min(batch_, count_ - first), batch_,
+                                      [this] { piece_done(); });
     return {{}, {signal_to_pictures(x)}, {}};
   }
 
@@ -76,7 +87,8 @@ class ImageGrid : public Evaluation {
   std::vector<std::string> score_names() const override { return {}; }
   Scores scores(const std::vector<double>&) const override { return {}; }
 
-  bool draw(const std::vector<EvaluationChunk>& chunks, const std::string& png_path) const override {
+  bool draw(const std::vector<EvaluationChunk>& chunks,
+            const std::string& png_path) const override {
     std::vector<at::Tensor> parts;
     for (const EvaluationChunk& chunk : chunks) parts.push_back(chunk.tensors.at(0));
     write_png(png_path, image_grid(at::cat(parts)));
@@ -99,22 +111,26 @@ void check_network(const ImageEvaluationInput& input) {
 const ImageEvaluationTable& image_evaluations() {
   static const ImageEvaluationTable table = [] {
     ImageEvaluationTable rows("evaluation");
-    rows.add<ValidationLossOptions>("validation_loss", "loss on held-out samples", make_image_validation_loss);
+    rows.add<ValidationLossOptions>("validation_loss", "loss on held-out samples",
+                                    make_image_validation_loss);
     rows.add<GridOptions>("grid", "pictures drawn from the model", make_image_grid);
-    rows.add<NearestOptions>("nearest", "distance of drawn pictures to the data", [](const NearestOptions& options, const ImageEvaluationInput& input) {
-      check_network(input);
-      return make_image_nearest(options, input);
-    });
-    rows.add<FidOptions>("fid", "FID and KID of drawn pictures", [](const FidOptions& options, const ImageEvaluationInput& input) {
-      check_network(input);
-      return make_image_fid(options, input);
-    });
+    rows.add<NearestOptions>("nearest", "distance of drawn pictures to the data",
+                             [](const NearestOptions& options, const ImageEvaluationInput& input) {
+                               check_network(input);
+                               return make_image_nearest(options, input);
+                             });
+    rows.add<FidOptions>("fid", "FID and KID of drawn pictures",
+                         [](const FidOptions& options, const ImageEvaluationInput& input) {
+                           check_network(input);
+                           return make_image_fid(options, input);
+                         });
     return rows;
   }();
   return table;
 }
 
-std::unique_ptr<Evaluation> make_image_validation_loss(const ValidationLossOptions& options, const ImageEvaluationInput& input) {
+std::unique_ptr<Evaluation> make_image_validation_loss(const ValidationLossOptions& options,
+                                                       const ImageEvaluationInput& input) {
   if (input.data.validation == nullptr)
     throw ConfigError("evaluation validation_loss needs validation data", "set data.validation");
   const DenoiserFacts facts = denoisers().make(input.images->options.model, 0)->facts();
@@ -123,7 +139,8 @@ std::unique_ptr<Evaluation> make_image_validation_loss(const ValidationLossOptio
   return std::make_unique<ImageValidationLoss>(options, input);
 }
 
-std::unique_ptr<Evaluation> make_image_grid(const GridOptions& options, const ImageEvaluationInput& input) {
+std::unique_ptr<Evaluation> make_image_grid(const GridOptions& options,
+                                            const ImageEvaluationInput& input) {
   check_network(input);
   return std::make_unique<ImageGrid>(options, input);
 }

@@ -36,7 +36,9 @@ using ImageEvaluationTable = Table<Evaluation, const ImageEvaluationInput&>;
 const ImageEvaluationTable& image_evaluations();
 
 // Throw ConfigError without validation data, or for a sampler that does not fit.
-std::unique_ptr<Evaluation> make_image_validation_loss(const ValidationLossOptions& options, const ImageEvaluationInput& input);
-std::unique_ptr<Evaluation> make_image_grid(const GridOptions& options, const ImageEvaluationInput& input);
+std::unique_ptr<Evaluation> make_image_validation_loss(const ValidationLossOptions& options,
+                                                       const ImageEvaluationInput& input);
+std::unique_ptr<Evaluation> make_image_grid(const GridOptions& options,
+                                            const ImageEvaluationInput& input);
 
 }  // namespace lockstep

@@ -1,7 +1,7 @@
 // Between two pictures: both are noised, mixed, and brought back by DDPM.
 //
-// Ho et al., arXiv:2006.11239, section 4.3, as denoising-diffusion-pytorch 2.3.4 does it, except that
-// what comes out is (x+1)/2 like all pictures here.
+// Ho et al., arXiv:2006.11239, section 4.3, as denoising-diffusion-pytorch 2.3.4 does it, except
+// that what comes out is (x+1)/2 like all pictures here.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -18,7 +18,8 @@ namespace lockstep {
 namespace {
 
 // The tensor of that name, or Philox numbers: kSampling, the ids from `first` on, `step`.
-at::Tensor noise_of(const NamedTensors& inputs, const char* name, const at::Tensor& like, uint64_t seed, int64_t first) {
+at::Tensor noise_of(const NamedTensors& inputs, const char* name, const at::Tensor& like,
+                    uint64_t seed, int64_t first) {
   if (find_tensor(inputs, name) != nullptr) return expect_float(inputs, name, like.sizes().vec());
   std::vector<int64_t> ids;
   for (int64_t i = 0; i < like.size(0); ++i) ids.push_back(first + i);
@@ -27,8 +28,10 @@ at::Tensor noise_of(const NamedTensors& inputs, const char* name, const at::Tens
 
 }  // namespace
 
-at::Tensor interpolate_images(const ImageDiffusion& images, Denoiser& model, const SampleRequest& request,
-                              const std::function<void(int64_t)>& total, const std::function<void()>& after_step) {
+at::Tensor interpolate_images(const ImageDiffusion& images, Denoiser& model,
+                              const SampleRequest& request,
+                              const std::function<void(int64_t)>& total,
+                              const std::function<void()>& after_step) {
   const DenoiserFacts& facts = model.facts();
   const int64_t last = images.diffusion.schedule().timesteps - 1;
   const int64_t t = whole_flag(request, "--time", 1, last, last);
@@ -54,14 +57,16 @@ at::Tensor interpolate_images(const ImageDiffusion& images, Denoiser& model, con
   const bool given = find_tensor(inputs, "step_noise") != nullptr;
   const at::Tensor steps = given ? expect_float(inputs, "step_noise", shape) : at::Tensor();
   std::vector<int64_t> ids;
-  for (int64_t i = 0; i < rows; ++i) ids.push_back(i % pairs);  // all mixes of a pair share their noise
+  for (int64_t i = 0; i < rows; ++i)
+    ids.push_back(i % pairs);  // all mixes of a pair share their noise
   SamplerRun run;
   run.plan = plan.get();
   run.guidance = &images.options.guidance;
   if (facts.num_classes > 0) run.classes = at::full({rows}, -1, at::kLong);
   run.noise = [&](int64_t k) {
     return given ? steps[k].repeat({static_cast<int64_t>(mixes.size()), 1, 1, 1})
-                 : random_normal(Stream(request.seed, Purpose::kSampling), ids, static_cast<uint32_t>(k + 1), x1.sizes().slice(1).vec());
+                 : random_normal(Stream(request.seed, Purpose::kSampling), ids,
+                                 static_cast<uint32_t>(k + 1), x1.sizes().slice(1).vec());
   };
   run.after_step = after_step;
   return run_sampler(model, at::cat(starts), run);

@@ -17,13 +17,19 @@ namespace {
 class ImageNearest : public Evaluation {
  public:
   ImageNearest(const NearestOptions& options, const ImageEvaluationInput& input)
-      : options_(options), images_(input.images), train_(input.data.train()), held_out_(*input.data.validation),
-        batch_(std::min(options.batch, options.images)), drawer_(*images_, options.sampler, input.context.seed),
+      : options_(options),
+        images_(input.images),
+        train_(input.data.train()),
+        held_out_(*input.data.validation),
+        batch_(std::min(options.batch, options.images)),
+        drawer_(*images_, options.sampler, input.context.seed),
         reference_(options.reference_images == 0 ? train_.size() : options.reference_images),
         num_held_out_(std::min(options.images, held_out_.size())) {}
 
   // Drawn pictures first, then held-out ones.
-  int64_t num_chunks() const override { return drawn_chunks() + (num_held_out_ + batch_ - 1) / batch_; }
+  int64_t num_chunks() const override {
+    return drawn_chunks() + (num_held_out_ + batch_ - 1) / batch_;
+  }
   int64_t pieces() const override { return drawer_.steps(); }
 
   // Sums: distances of drawn pictures, their number; the same of held-out ones.
@@ -33,7 +39,9 @@ class ImageNearest : public Evaluation {
     const int64_t count = std::min(batch_, (drawn ? options_.images : num_held_out_) - first);
     at::Tensor pictures;
     if (drawn) {
-      pictures = signal_to_pictures(drawer_.draw(model, first, count, batch_, [this] { piece_done(); })).cpu();
+      pictures = signal_to_pictures(drawer_.draw(model, first, count, batch_, [this] {
+                   piece_done();
+                 })).cpu();
     } else {
       std::vector<int64_t> ids(static_cast<size_t>(count));
       std::iota(ids.begin(), ids.end(), first);
@@ -42,14 +50,20 @@ class ImageNearest : public Evaluation {
     const std::vector<double> distances = nearest_distances(pictures, train_, reference_);
     const double sum = std::accumulate(distances.begin(), distances.end(), 0.0);
     const auto number = static_cast<double>(count);
-    return {drawn ? std::vector<double>{sum, number, 0, 0} : std::vector<double>{0, 0, sum, number}, {}, {}};
+    return {drawn ? std::vector<double>{sum, number, 0, 0} : std::vector<double>{0, 0, sum, number},
+            {},
+            {}};
   }
 
-  std::vector<std::string> score_names() const override { return {"nearest", "nearest_held_out", "nearest_ratio"}; }
+  std::vector<std::string> score_names() const override {
+    return {"nearest", "nearest_held_out", "nearest_ratio"};
+  }
 
   Scores scores(const std::vector<double>& sums) const override {
     const double nearest = sums.at(0) / sums.at(1), held_out = sums.at(2) / sums.at(3);
-    return {{"nearest", nearest}, {"nearest_held_out", held_out}, {"nearest_ratio", nearest / held_out}};
+    return {{"nearest", nearest},
+            {"nearest_held_out", held_out},
+            {"nearest_ratio", nearest / held_out}};
   }
 
   std::map<std::string, std::string> record() const override {
@@ -72,17 +86,21 @@ class ImageNearest : public Evaluation {
 
 }  // namespace
 
-std::unique_ptr<Evaluation> make_image_nearest(const NearestOptions& options, const ImageEvaluationInput& input) {
+std::unique_ptr<Evaluation> make_image_nearest(const NearestOptions& options,
+                                               const ImageEvaluationInput& input) {
   if (!input.data.train)
-    throw ConfigError("evaluation nearest compares with data.train, which is not there", "set data.train");
+    throw ConfigError("evaluation nearest compares with data.train, which is not there",
+                      "set data.train");
   if (input.data.validation == nullptr)
-    throw ConfigError("evaluation nearest needs held-out pictures for its scale", "set data.validation");
+    throw ConfigError("evaluation nearest needs held-out pictures for its scale",
+                      "set data.validation");
   const DenoiserFacts facts = denoisers().make(input.images->options.model, 0)->facts();
   const Dataset& train = input.data.train();
   check_pictures(train, input.images->options, facts);
   check_pictures(*input.data.validation, input.images->options, facts);
   if (options.reference_images > train.size())
-    throw ConfigError(fmt::format("evaluation nearest wants {} reference pictures, there are {}", options.reference_images, train.size()),
+    throw ConfigError(fmt::format("evaluation nearest wants {} reference pictures, there are {}",
+                                  options.reference_images, train.size()),
                       "change reference_images; 0 takes all");
   return std::make_unique<ImageNearest>(options, input);
 }

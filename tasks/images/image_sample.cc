@@ -26,16 +26,21 @@ constexpr int64_t kDefaultBatch = 16;
 enum class Form { kTensors, kGrid, kFolder };
 
 Form form_of(const std::string& output) {
-  if (output.empty()) throw ConfigError("sample needs --output", "a .safetensors or .png file, or a folder for single pictures");
+  if (output.empty())
+    throw ConfigError("sample needs --output",
+                      "a .safetensors or .png file, or a folder for single pictures");
   const std::string extension = std::filesystem::path(output).extension().string();
   if (extension == ".safetensors") return Form::kTensors;
   if (extension == ".png") return Form::kGrid;
   if (extension.empty()) return Form::kFolder;
-  throw ConfigError("--output ends in " + extension, "use .safetensors, .png, or the name of a folder",
+  throw ConfigError("--output ends in " + extension,
+                    "use .safetensors, .png, or the name of a folder",
                     on_command_line("--output " + output));
 }
 
-int64_t batch_of(const SampleRequest& request) { return whole_flag(request, "--batch", 1, 999'999, kDefaultBatch); }
+int64_t batch_of(const SampleRequest& request) {
+  return whole_flag(request, "--batch", 1, 999'999, kDefaultBatch);
+}
 
 // Counts network passes of several threads on one bar.
 class Passes {
@@ -64,22 +69,28 @@ struct GivenNoise {
   at::Tensor classes;       // i64 [B]; undefined for networks without classes
 };
 
-GivenNoise read_noise(const std::string& path, const DenoiserFacts& facts, const SamplerPlan& plan) {
+GivenNoise read_noise(const std::string& path, const DenoiserFacts& facts,
+                      const SamplerPlan& plan) {
   return with_context("reading " + path, [&] {
     const NamedTensors inputs = load_safetensors(path);
-    refuse_unknown(inputs, facts.num_classes > 0 ? std::vector<std::string>{"noise", "step_noise", "classes"}
-                                                 : std::vector<std::string>{"noise", "step_noise"});
+    refuse_unknown(inputs, facts.num_classes > 0
+                               ? std::vector<std::string>{"noise", "step_noise", "classes"}
+                               : std::vector<std::string>{"noise", "step_noise"});
     GivenNoise given{expect_float(inputs, "noise", {-1, facts.channels, -1, -1}), {}, {}};
     const at::Tensor& start = given.start;
-    if (start.numel() == 0 || start.size(2) % facts.divisor != 0 || start.size(3) % facts.divisor != 0)
-      throw DataError(fmt::format("the input tensor 'noise' has shape {}, and its height and width must be multiples of {}",
-                                  c10::str(start.sizes()), facts.divisor));
+    if (start.numel() == 0 || start.size(2) % facts.divisor != 0 ||
+        start.size(3) % facts.divisor != 0)
+      throw DataError(fmt::format(
+          "the input tensor 'noise' has shape {}, and its height and width must be multiples of {}",
+          c10::str(start.sizes()), facts.divisor));
     if (facts.num_classes > 0) given.classes = classes_input(inputs, start.size(0), facts);
     std::vector<int64_t> shape = start.sizes().vec();
     shape.insert(shape.begin(), static_cast<int64_t>(plan.steps.size()));
-    if (find_tensor(inputs, "step_noise") != nullptr) given.steps = expect_float(inputs, "step_noise", shape);
+    if (find_tensor(inputs, "step_noise") != nullptr)
+      given.steps = expect_float(inputs, "step_noise", shape);
     const bool needed = std::any_of(plan.steps.begin(), plan.steps.end(), needs_noise);
-    if (needed && !given.steps.defined()) expect_float(inputs, "step_noise", shape);  // says what is missing
+    if (needed && !given.steps.defined())
+      expect_float(inputs, "step_noise", shape);  // says what is missing
     return given;
   });
 }
@@ -104,10 +115,13 @@ Drawn draw_given(const ImageDiffusion& images, const GivenNoise& given, const Sa
     if (given.classes.defined()) run.classes = given.classes.narrow(0, first, count);
     run.noise = [&](int64_t k) { return given.steps[k].narrow(0, first, count).contiguous(); };
     if (drawn.trajectory.defined())
-      run.look = [&](int64_t k, const at::Tensor& x) { drawn.trajectory.select(1, k + 1).narrow(0, first, count).copy_(x); };
+      run.look = [&](int64_t k, const at::Tensor& x) {
+        drawn.trajectory.select(1, k + 1).narrow(0, first, count).copy_(x);
+      };
     run.after_step = [&] { passes.add(); };
     run.recorded = &recorded;
-    drawn.x.narrow(0, first, count).copy_(run_sampler(as_denoiser(model), given.start.narrow(0, first, count), run));
+    drawn.x.narrow(0, first, count)
+        .copy_(run_sampler(as_denoiser(model), given.start.narrow(0, first, count), run));
   });
   return drawn;
 }
@@ -117,18 +131,23 @@ at::Tensor room_for(int64_t count, int64_t channels, int64_t size) {
   try {
     return at::empty({count, channels, size, size}, at::kFloat);
   } catch (const c10::Error&) {
-    throw EnvironmentError(fmt::format("{} pictures of {} x {} x {} floats do not fit into memory", count, channels, size, size),
-                           "draw them in several calls with another --seed each", on_command_line("--count " + std::to_string(count)));
+    throw EnvironmentError(fmt::format("{} pictures of {} x {} x {} floats do not fit into memory",
+                                       count, channels, size, size),
+                           "draw them in several calls with another --seed each",
+                           on_command_line("--count " + std::to_string(count)));
   }
 }
 
-Drawn draw_numbered(const ImageDiffusion& images, const PictureDrawer& drawer, const DenoiserFacts& facts,
-                    const SampleRequest& request, Passes& passes) {
-  const int64_t batch = std::min(batch_of(request), request.count), size = images.options.image_size;
+Drawn draw_numbered(const ImageDiffusion& images, const PictureDrawer& drawer,
+                    const DenoiserFacts& facts, const SampleRequest& request, Passes& passes) {
+  const int64_t batch = std::min(batch_of(request), request.count),
+                size = images.options.image_size;
   Drawn drawn{room_for(request.count, facts.channels, size), {}};
   request.for_each((request.count + batch - 1) / batch, [&](Model& model, int64_t chunk) {
     const int64_t first = chunk * batch, count = std::min(batch, request.count - first);
-    drawn.x.narrow(0, first, count).copy_(drawer.draw(model, first, count, batch, [&] { passes.add(); }));
+    drawn.x.narrow(0, first, count).copy_(drawer.draw(model, first, count, batch, [&] {
+      passes.add();
+    }));
   });
   return drawn;
 }
@@ -138,7 +157,8 @@ void check_folder_of(const std::string& output, Form form) {
   const fs::path folder = fs::path(output).parent_path();
   std::error_code code;
   if (form != Form::kFolder && !folder.empty() && !fs::is_directory(folder, code))
-    throw EnvironmentError("there is no folder '" + folder.string() + "'", "make it first, or write elsewhere",
+    throw EnvironmentError("there is no folder '" + folder.string() + "'",
+                           "make it first, or write elsewhere",
                            on_command_line("--output " + output));
 }
 
@@ -153,15 +173,20 @@ void check_flags(const SampleRequest& request, Form form, const DenoiserFacts& f
   for (const char* flag : {"--classes", "--guidance"})
     if (request.has(flag) && facts.num_classes == 0)
       throw ConfigError(std::string(flag) + " needs a network with classes, and this one has none",
-                        "train one with task.model={kind: class_unet, num_classes: N}", on_command_line(flag));
+                        "train one with task.model={kind: class_unet, num_classes: N}",
+                        on_command_line(flag));
   if (request.has("--interpolate") && request.has("--noise"))
-    throw ConfigError("--interpolate and --noise exclude each other", "the pair's own noise goes into its file: noise1, noise2",
+    throw ConfigError("--interpolate and --noise exclude each other",
+                      "the pair's own noise goes into its file: noise1, noise2",
                       on_command_line("--noise"));
   if (request.has("--classes") && (request.has("--noise") || request.has("--interpolate")))
     throw ConfigError("--classes is for pictures drawn from nothing",
-                      request.has("--noise") ? "put a tensor `classes` i64 [B] into the file of --noise" : "leave it out with --interpolate",
+                      request.has("--noise")
+                          ? "put a tensor `classes` i64 [B] into the file of --noise"
+                          : "leave it out with --interpolate",
                       on_command_line("--classes"));
-  if (request.count < 1) throw ConfigError("--count needs at least one sample", "", on_command_line("--count"));
+  if (request.count < 1)
+    throw ConfigError("--count needs at least one sample", "", on_command_line("--count"));
 }
 
 void write(const Drawn& drawn, Form form, const std::string& output) {
@@ -173,7 +198,8 @@ void write(const Drawn& drawn, Form form, const std::string& output) {
   }
   const at::Tensor pictures = signal_to_pictures(drawn.x);
   if (form == Form::kGrid) {
-    write_atomic(output, [&](const fs::path& path) { write_png(path.string(), image_grid(pictures)); });
+    write_atomic(output,
+                 [&](const fs::path& path) { write_png(path.string(), image_grid(pictures)); });
     return;
   }
   make_folders(output);
@@ -184,31 +210,35 @@ void write(const Drawn& drawn, Form form, const std::string& output) {
 }  // namespace
 
 std::vector<SampleFlag> image_sample_flags() {
-  return {{"--noise", true}, {"--trajectory", false}, {"--batch", true},
-          {"--interpolate", true}, {"--time", true}, {"--mix", true}, {"--classes", true}, {"--guidance", true}};
+  return {{"--noise", true}, {"--trajectory", false}, {"--batch", true},   {"--interpolate", true},
+          {"--time", true},  {"--mix", true},         {"--classes", true}, {"--guidance", true}};
 }
 
-void sample_images(const ImageDiffusion& configured, Denoiser& model, const SampleRequest& request) {
+void sample_images(const ImageDiffusion& configured, Denoiser& model,
+                   const SampleRequest& request) {
   const Form form = form_of(request.output);
   const DenoiserFacts& facts = model.facts();
   check_flags(request, form, facts);
   check_folder_of(request.output, form);
   configured.diffusion.check(facts);
   ImageDiffusion images = configured;
-  images.options.guidance.scale = number_flag(request, "--guidance", 0, 1e6, images.options.guidance.scale);
+  images.options.guidance.scale =
+      number_flag(request, "--guidance", 0, 1e6, images.options.guidance.scale);
   Drawn drawn;
   if (request.has("--interpolate")) {
     std::optional<Passes> passes;
     request.for_each(1, [&](Model& replica, int64_t) {
-      drawn.x = interpolate_images(images, as_denoiser(replica), request, [&](int64_t total) { passes.emplace(total); },
-                                   [&] { passes->add(); });
+      drawn.x = interpolate_images(
+          images, as_denoiser(replica), request, [&](int64_t total) { passes.emplace(total); },
+          [&] { passes->add(); });
     });
     passes->finish();
   } else if (request.has("--noise")) {
     const auto plan = sampler_kinds().make(request.sampler, images.diffusion.schedule());
     const GivenNoise given = read_noise(request.value("--noise"), facts, *plan);
     const int64_t batch = batch_of(request);
-    Passes passes((given.start.size(0) + batch - 1) / batch * static_cast<int64_t>(plan->steps.size()));
+    Passes passes((given.start.size(0) + batch - 1) / batch *
+                  static_cast<int64_t>(plan->steps.size()));
     drawn = draw_given(images, given, *plan, request, passes);
     passes.finish();
   } else {

@@ -30,8 +30,10 @@ std::vector<int64_t> least_cost_assignment(const std::vector<double>& costs, int
         if (least[j] < delta) delta = least[j], next = j;
       }
       for (size_t j = 0; j <= n; ++j) {
-        if (done[j]) row_price[row_of[j]] += delta, column_price[j] -= delta;
-        else least[j] -= delta;
+        if (done[j])
+          row_price[row_of[j]] += delta, column_price[j] -= delta;
+        else
+          least[j] -= delta;
       }
       column = next;
     } while (row_of[column] != 0);
@@ -45,11 +47,14 @@ std::vector<int64_t> least_cost_assignment(const std::vector<double>& costs, int
 at::Tensor paired_noise(const at::Tensor& start, const at::Tensor& noise) {
   const int64_t rows = start.size(0);
   if (rows < 2) return noise;
-  const at::Tensor a = start.reshape({rows, -1}).to(at::kDouble), b = noise.reshape({rows, -1}).to(at::kDouble);
-  const at::Tensor squared = a.square().sum(1, true) + b.square().sum(1).unsqueeze(0) - 2 * at::mm(a, b.t());
+  const at::Tensor a = start.reshape({rows, -1}).to(at::kDouble),
+                   b = noise.reshape({rows, -1}).to(at::kDouble);
+  const at::Tensor squared =
+      a.square().sum(1, true) + b.square().sum(1).unsqueeze(0) - 2 * at::mm(a, b.t());
   const at::Tensor distance = squared.clamp_min(0).sqrt().contiguous();
   const auto* first = distance.const_data_ptr<double>();
-  return noise.index_select(0, at::tensor(least_cost_assignment({first, first + rows * rows}, rows)));
+  return noise.index_select(0,
+                            at::tensor(least_cost_assignment({first, first + rows * rows}, rows)));
 }
 
 }  // namespace lockstep

@@ -1,7 +1,8 @@
 // Pairs pictures with noise so that the sum of distances is least, before noising.
 //
 // Li et al., "Immiscible Diffusion", NeurIPS 2024, arXiv:2406.12303. The pairing is exact (shortest
-// augmenting paths, Jonker and Volgenant, Computing 38, 1987; O(B³) on at most a micro-batch of rows).
+// augmenting paths, Jonker and Volgenant, Computing 38, 1987; O(B³) on at most a micro-batch of
+// rows).
 #pragma once
 
 #include <cstdint>

@@ -22,7 +22,8 @@ std::string digits(const SudokuBoard& board) {
   return line;
 }
 
-void write_picture(const std::string& path, const std::string& heading, std::vector<DrawnBoard> boards) {
+void write_picture(const std::string& path, const std::string& heading,
+                   std::vector<DrawnBoard> boards) {
   if (boards.size() > kMostDrawn) {
     log_info(fmt::format("the picture shows the first {} of {} boards", kMostDrawn, boards.size()));
     boards.resize(kMostDrawn);
@@ -34,32 +35,41 @@ void write_picture(const std::string& path, const std::string& heading, std::vec
 
 bool asks_for_puzzles(const SampleRequest& request) {
   if (!request.output.empty() && !request.output.ends_with(".png"))
-    throw ConfigError("--output must end in .png", "", {"command line", 1, 1, "--output " + request.output});
+    throw ConfigError("--output must end in .png", "",
+                      {"command line", 1, 1, "--output " + request.output});
   if (!request.has("--puzzle")) return false;
-  if (request.value("--puzzle").empty()) throw DataError("--puzzle is empty", "give 81 characters, or a file");
+  if (request.value("--puzzle").empty())
+    throw DataError("--puzzle is empty", "give 81 characters, or a file");
   return true;
 }
 
 void solve_puzzles(const SudokuPredict& predict, const SampleRequest& request) {
   const std::vector<SudokuBoard> puzzles = read_sudoku_puzzles(request.value("--puzzle"));
-  const std::vector<SudokuSolution> solutions = solve_sudokus(predict, puzzles, request.seed, 0, {});
+  const std::vector<SudokuSolution> solutions =
+      solve_sudokus(predict, puzzles, request.seed, 0, {});
   std::vector<DrawnBoard> boards;
   for (size_t i = 0; i < puzzles.size(); ++i) {
     const SudokuSolution& solution = solutions[i];
     request.result(digits(solution.board));
-    if (request.has("--board")) std::fprintf(stderr, "%s\n", draw_grid(solution.board.data()).c_str());
+    if (request.has("--board"))
+      std::fprintf(stderr, "%s\n", draw_grid(solution.board.data()).c_str());
     const bool valid = is_solved_grid(solution.board.data());
-    const std::string outcome = fmt::format("{} passes, confidence {:.3f}", solution.passes, solution.confidence);
+    const std::string outcome =
+        fmt::format("{} passes, confidence {:.3f}", solution.passes, solution.confidence);
     if (!valid) {
-      log_warning(fmt::format("puzzle {} is not solved: the network's grid breaks the rules ({})", i + 1, outcome));
+      log_warning(fmt::format("puzzle {} is not solved: the network's grid breaks the rules ({})",
+                              i + 1, outcome));
     } else if (!solution.accepted) {
-      log_warning(fmt::format("puzzle {}: a valid grid, but the network's own check did not accept it ({})", i + 1, outcome));
+      log_warning(
+          fmt::format("puzzle {}: a valid grid, but the network's own check did not accept it ({})",
+                      i + 1, outcome));
     } else {
       log_info(fmt::format("puzzle {} solved: {}", i + 1, outcome));
     }
     boards.push_back({outcome, puzzles[i], solution.board, sudoku_conflicts(solution.board)});
   }
-  if (!request.output.empty()) write_picture(request.output, "solved by the network", std::move(boards));
+  if (!request.output.empty())
+    write_picture(request.output, "solved by the network", std::move(boards));
 }
 
 void sample_grids(const SudokuPredict& predict, const SampleRequest& request) {
@@ -76,7 +86,8 @@ void sample_grids(const SudokuPredict& predict, const SampleRequest& request) {
     boards.push_back({fine ? "valid" : "breaks the rules", {}, grid, sudoku_conflicts(grid)});
   }
   log_info(fmt::format("{} of {} grids keep all rules of Sudoku", valid, grids.size()));
-  if (!request.output.empty()) write_picture(request.output, "drawn from nothing", std::move(boards));
+  if (!request.output.empty())
+    write_picture(request.output, "drawn from nothing", std::move(boards));
 }
 
 }  // namespace lockstep

@@ -8,9 +8,12 @@ namespace lockstep {
 
 // --puzzle P|FILE: what to complete; without it grids are drawn from nothing. --board: boards as
 // text on stderr as well.
-inline std::vector<SampleFlag> sudoku_sample_flags() { return {{"--puzzle", true}, {"--board", false}}; }
+inline std::vector<SampleFlag> sudoku_sample_flags() {
+  return {{"--puzzle", true}, {"--board", false}};
+}
 
-// Whether --puzzle is given. Throws DataError if it is empty, ConfigError for an --output that is no .png.
+// Whether --puzzle is given. Throws DataError if it is empty, ConfigError for an --output that is
+// no .png.
 bool asks_for_puzzles(const SampleRequest& request);
 
 // One solved line of 81 digits a puzzle, in order; a picture and boards as text if asked. What the

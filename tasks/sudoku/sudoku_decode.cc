@@ -60,7 +60,8 @@ int most_doubtful_cell(const SudokuBoard& board, const float* probabilities, dou
   return chosen < 0 ? most_confident_cell(board, probabilities) : chosen;
 }
 
-SudokuDecoder::SudokuDecoder(const SudokuBoard& puzzle, uint64_t seed, uint64_t id, const SudokuDecodeOptions& options)
+SudokuDecoder::SudokuDecoder(const SudokuBoard& puzzle, uint64_t seed, uint64_t id,
+                             const SudokuDecodeOptions& options)
     : options_(options), puzzle_(puzzle), board_(puzzle), seed_(seed), id_(id) {
   if (complete()) {
     finish(board_, 1, true);
@@ -88,10 +89,12 @@ void SudokuDecoder::ask_check() {
     for (size_t cell = 0; cell < puzzle_.size(); ++cell)
       if (puzzle_[cell] == 0) order.push_back(cell);
     const Stream stream(seed_, Purpose::kVerification);
-    const auto step = static_cast<uint32_t>(attempts_.size() * static_cast<size_t>(options_.splits)) +
-                      static_cast<uint32_t>(split_);
+    const auto step =
+        static_cast<uint32_t>(attempts_.size() * static_cast<size_t>(options_.splits)) +
+        static_cast<uint32_t>(split_);
     for (size_t i = 0; i + 1 < order.size(); ++i)
-      std::swap(order[i], order[i + stream.below(id_, step, i, static_cast<uint32_t>(order.size() - i))]);
+      std::swap(order[i],
+                order[i + stream.below(id_, step, i, static_cast<uint32_t>(order.size() - i))]);
     first_half_.fill(false);
     for (size_t i = 0; i < (order.size() + 1) / 2; ++i) first_half_[order[i]] = true;
   }
@@ -114,7 +117,8 @@ std::vector<int> SudokuDecoder::cells_to_fill(const float* probabilities) const 
   std::vector<int> sure;
   for (int cell = 0; cell < kCells; ++cell) {
     const float* p = probabilities + cell * 9;
-    if (board_[size_t(cell)] == 0 && p[best_two(p).first] > options_.fill_above) sure.push_back(cell);
+    if (board_[size_t(cell)] == 0 && p[best_two(p).first] > options_.fill_above)
+      sure.push_back(cell);
   }
   if (!sure.empty()) return sure;
   return {options_.guess_and_check ? most_doubtful_cell(board_, probabilities, options_.two_above)
@@ -150,8 +154,9 @@ void SudokuDecoder::fill(const float* probabilities) {
     return give_up();
   }
   if (!options_.guess_and_check || options_.splits == 0) return finish(board_, smallest_p_, false);
-  const bool tried = std::any_of(attempts_.begin(), attempts_.end(),
-                                 [this](const Attempt& attempt) { return attempt.board == board_; });
+  const bool tried =
+      std::any_of(attempts_.begin(), attempts_.end(),
+                  [this](const Attempt& attempt) { return attempt.board == board_; });
   if (tried) return reject();
   if (last) return give_up();
   split_ = half_ = 0;
@@ -193,9 +198,9 @@ void SudokuDecoder::take_branch() {
 
 // The attempt that the verification disliked least, or what there is.
 void SudokuDecoder::give_up() {
-  const auto best = std::max_element(attempts_.begin(), attempts_.end(), [](const Attempt& a, const Attempt& b) {
-    return a.smallest_p < b.smallest_p;
-  });
+  const auto best = std::max_element(
+      attempts_.begin(), attempts_.end(),
+      [](const Attempt& a, const Attempt& b) { return a.smallest_p < b.smallest_p; });
   if (best == attempts_.end()) return finish(board_, 0, false);
   finish(best->board, best->smallest_p, false);
 }
@@ -207,8 +212,9 @@ void SudokuDecoder::finish(const SudokuBoard& board, double confidence, bool acc
   done_ = true;
 }
 
-std::vector<SudokuSolution> solve_sudokus(const SudokuPredict& predict, std::span<const SudokuBoard> puzzles,
-                                          uint64_t seed, uint64_t first_id, const SudokuDecodeOptions& options,
+std::vector<SudokuSolution> solve_sudokus(const SudokuPredict& predict,
+                                          std::span<const SudokuBoard> puzzles, uint64_t seed,
+                                          uint64_t first_id, const SudokuDecodeOptions& options,
                                           int64_t batch) {
   std::vector<SudokuSolution> solutions(puzzles.size());
   std::vector<std::pair<size_t, SudokuDecoder>> live;

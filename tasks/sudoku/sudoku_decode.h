@@ -6,12 +6,12 @@
 // Plain: each pass fills every blank cell whose best digit has p > fill_above, else the single
 // most confident cell.
 //
-// Guess and check: a best-first search. Each pass fills the sure cells as above, else guesses in the
-// most doubtful of the cells that have only two digits left in the network's opinion: either
+// Guess and check: a best-first search. Each pass fills the sure cells as above, else guesses in
+// the most doubtful of the cells that have only two digits left in the network's opinion: either
 // answer then settles much, whereas a chain of nearly sure guesses hides the one that was wrong.
 // Each fill below `sure_above` queues the state before that pass with its second choice; a state's
-// rank is the sum of log p of all its choices, and a pass that leaves it behind the best queued state
-// puts it back into the queue. A complete grid is verified: the cells that were not given are
+// rank is the sum of log p of all its choices, and a pass that leaves it behind the best queued
+// state puts it back into the queue. A complete grid is verified: the cells that were not given are
 // split at random into two halves, each re-predicted from the other; it is accepted if every
 // re-predicted digit has p ≥ accept_above in all splits, otherwise the best queued state is next.
 //
@@ -40,14 +40,16 @@ struct SudokuDecodeOptions {
 };
 
 struct SudokuSolution {
-  SudokuBoard board;      // complete unless the network gave no numbers
+  SudokuBoard board;  // complete unless the network gave no numbers
   int passes = 0;
-  double confidence = 0;  // guess and check: smallest p among the re-predicted digits; plain: among the fills
+  double confidence =
+      0;  // guess and check: smallest p among the re-predicted digits; plain: among the fills
   bool accepted = false;  // guess and check: the verification passed
 };
 
 // probabilities[board][81][9] for every board.
-using SudokuPredict = std::function<void(std::span<const SudokuBoard> boards, float* probabilities)>;
+using SudokuPredict =
+    std::function<void(std::span<const SudokuBoard> boards, float* probabilities)>;
 
 // Among the blank cells of `board` (at least one): the one with the largest probability of a digit;
 // and the one whose best digit has the smallest among those whose best two add up to more than
@@ -58,7 +60,8 @@ int most_doubtful_cell(const SudokuBoard& board, const float* probabilities, dou
 class SudokuDecoder {
  public:
   // `id` keys the random splits, together with `seed`.
-  SudokuDecoder(const SudokuBoard& puzzle, uint64_t seed, uint64_t id, const SudokuDecodeOptions& options);
+  SudokuDecoder(const SudokuBoard& puzzle, uint64_t seed, uint64_t id,
+                const SudokuDecodeOptions& options);
   bool done() const { return done_; }
   // The board whose prediction is wanted next.
   const SudokuBoard& question() const { return question_; }
@@ -106,8 +109,9 @@ class SudokuDecoder {
 };
 
 // Solves all puzzles, up to `batch` of them in one forward pass; puzzle i has id first_id + i.
-std::vector<SudokuSolution> solve_sudokus(const SudokuPredict& predict, std::span<const SudokuBoard> puzzles,
-                                          uint64_t seed, uint64_t first_id, const SudokuDecodeOptions& options,
+std::vector<SudokuSolution> solve_sudokus(const SudokuPredict& predict,
+                                          std::span<const SudokuBoard> puzzles, uint64_t seed,
+                                          uint64_t first_id, const SudokuDecodeOptions& options,
                                           int64_t batch = 64);
 
 }  // namespace lockstep

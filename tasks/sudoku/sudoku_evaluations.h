@@ -24,8 +24,10 @@ struct SudokuSolveOptions {
 
   void fields(FieldVisitor& visit) {
     visit("every_steps", every_steps, at_least(0), "steps between evaluations, 0 = at the end");
-    visit("puzzles", puzzles, at_least(1), "puzzles a level: the first ones of the validation data");
-    visit("levels", levels, OneOf{{"easy", "medium", "hard", "minimal", "extreme"}}, "which levels, by number of givens");
+    visit("puzzles", puzzles, at_least(1),
+          "puzzles a level: the first ones of the validation data");
+    visit("levels", levels, OneOf{{"easy", "medium", "hard", "minimal", "extreme"}},
+          "which levels, by number of givens");
     visit("decoder", decoder, OneOf{{"guess_and_check", "plain", "both"}}, "how blanks are filled");
     visit("max_passes", max_passes, Range{1, 10000}, "network passes a puzzle at most");
     visit("batch", batch, Range{1, 4096}, "puzzles that share forward passes");
@@ -64,7 +66,9 @@ const SudokuEvaluationTable& sudoku_evaluations();
 // throw ConfigError without validation data or with too few puzzles of a level.
 std::unique_ptr<Evaluation> make_sudoku_validation_loss(const ValidationLossOptions& options,
                                                         const SudokuEvaluationInput& input);
-std::unique_ptr<Evaluation> make_sudoku_solve(const SudokuSolveOptions& options, const SudokuEvaluationInput& input);
-std::unique_ptr<Evaluation> make_sudoku_samples(const SudokuSamplesOptions& options, const SudokuEvaluationInput& input);
+std::unique_ptr<Evaluation> make_sudoku_solve(const SudokuSolveOptions& options,
+                                              const SudokuEvaluationInput& input);
+std::unique_ptr<Evaluation> make_sudoku_samples(const SudokuSamplesOptions& options,
+                                                const SudokuEvaluationInput& input);
 
 }  // namespace lockstep

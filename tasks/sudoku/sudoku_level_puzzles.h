@@ -16,7 +16,8 @@ struct LevelPuzzle {
 
 // The first `puzzles` puzzles of each of `levels` (names of kSudokuLevels), level by level. Throws
 // ConfigError if the data have fewer or no puzzles at all.
-std::vector<LevelPuzzle> puzzles_by_level(const Dataset& data, const std::vector<std::string>& levels, int64_t puzzles);
+std::vector<LevelPuzzle> puzzles_by_level(const Dataset& data,
+                                          const std::vector<std::string>& levels, int64_t puzzles);
 
 // Index into kSudokuLevels. Throws ConfigError for an unknown name.
 int sudoku_level(const std::string& name);

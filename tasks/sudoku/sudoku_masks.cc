@@ -28,11 +28,13 @@ SudokuBoard with_random_hidden(const SudokuBoard& solution, int hidden, Draws& d
   return shown;
 }
 
-SudokuBoard with_hints(const SudokuBoard& puzzle, const SudokuBoard& solution, double amount, Draws& draws) {
+SudokuBoard with_hints(const SudokuBoard& puzzle, const SudokuBoard& solution, double amount,
+                       Draws& draws) {
   std::vector<size_t> blank;
   for (size_t cell = 0; cell < puzzle.size(); ++cell)
     if (puzzle[cell] == 0) blank.push_back(cell);
-  const auto hints = static_cast<size_t>(std::floor(amount * draws.uniform() * double(blank.size())));
+  const auto hints =
+      static_cast<size_t>(std::floor(amount * draws.uniform() * double(blank.size())));
   draws.shuffle(blank.begin(), blank.end());
   SudokuBoard shown = puzzle;
   for (size_t i = 0; i < hints; ++i) shown[blank[i]] = solution[blank[i]];
@@ -41,8 +43,8 @@ SudokuBoard with_hints(const SudokuBoard& puzzle, const SudokuBoard& solution, d
 
 }  // namespace
 
-SudokuExample sudoku_example(const SudokuBoard& solution, const SudokuBoard& puzzle, uint64_t seed, int64_t id,
-                             int64_t step, const SudokuMaskOptions& options) {
+SudokuExample sudoku_example(const SudokuBoard& solution, const SudokuBoard& puzzle, uint64_t seed,
+                             int64_t id, int64_t step, const SudokuMaskOptions& options) {
   const Stream masks(seed, Purpose::kMask), symmetries(seed, Purpose::kSymmetry);
   SudokuBoard whole = solution, shown = puzzle;
   if (options.symmetry) {
@@ -54,11 +56,13 @@ SudokuExample sudoku_example(const SudokuBoard& solution, const SudokuBoard& puz
     const auto fewest = static_cast<int>(options.uniform_fewest);
     return hide(whole, with_random_hidden(whole, fewest + draws.below(kCells + 1 - fewest), draws));
   }
-  if (draws.uniform() < options.hint_share) shown = with_hints(shown, whole, options.hint_amount, draws);
+  if (draws.uniform() < options.hint_share)
+    shown = with_hints(shown, whole, options.hint_amount, draws);
   return hide(whole, shown);
 }
 
-SudokuExample sudoku_evaluation_example(const SudokuBoard& solution, int hidden, uint64_t seed, int64_t id) {
+SudokuExample sudoku_evaluation_example(const SudokuBoard& solution, int hidden, uint64_t seed,
+                                        int64_t id) {
   const Stream stream(seed, Purpose::kEvaluation);
   Draws draws(stream, uint64_t(id), 0);
   return hide(solution, with_random_hidden(solution, hidden, draws));

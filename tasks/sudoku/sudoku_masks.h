@@ -27,10 +27,14 @@ struct SudokuMaskOptions {
   bool symmetry = true;
 
   void fields(FieldVisitor& visit) {
-    visit("uniform_share", uniform_share, Range{0, 1}, "share of samples with m ~ U{uniform_fewest..81} hidden cells; the rest are puzzles");
-    visit("uniform_fewest", uniform_fewest, Range{1, 81}, "fewest hidden cells of those; with less than 30 there is little to learn");
-    visit("hint_share", hint_share, Range{0, 1}, "share of puzzles that get solution cells added back");
-    visit("hint_amount", hint_amount, Range{0, 1}, "at most this share of the hidden cells is added back");
+    visit("uniform_share", uniform_share, Range{0, 1},
+          "share of samples with m ~ U{uniform_fewest..81} hidden cells; the rest are puzzles");
+    visit("uniform_fewest", uniform_fewest, Range{1, 81},
+          "fewest hidden cells of those; with less than 30 there is little to learn");
+    visit("hint_share", hint_share, Range{0, 1},
+          "share of puzzles that get solution cells added back");
+    visit("hint_amount", hint_amount, Range{0, 1},
+          "at most this share of the hidden cells is added back");
     visit("symmetry", symmetry, "apply a random symmetry of Sudoku at each use");
   }
 };
@@ -41,10 +45,11 @@ struct SudokuExample {
 };
 
 // The example that sample `id` gives at `step`. `puzzle` is a part of `solution` (0 = blank).
-SudokuExample sudoku_example(const SudokuBoard& solution, const SudokuBoard& puzzle, uint64_t seed, int64_t id,
-                             int64_t step, const SudokuMaskOptions& options);
+SudokuExample sudoku_example(const SudokuBoard& solution, const SudokuBoard& puzzle, uint64_t seed,
+                             int64_t id, int64_t step, const SudokuMaskOptions& options);
 
 // Hides `hidden` cells of `solution`, chosen by (seed, id): the same at every evaluation.
-SudokuExample sudoku_evaluation_example(const SudokuBoard& solution, int hidden, uint64_t seed, int64_t id);
+SudokuExample sudoku_evaluation_example(const SudokuBoard& solution, int hidden, uint64_t seed,
+                                        int64_t id);
 
 }  // namespace lockstep

@@ -26,19 +26,24 @@ double fingerprint(const SudokuBoard& grid) {
 
 class SudokuSamples : public Evaluation {
  public:
-  SudokuSamples(const SudokuSamplesOptions& options, uint64_t seed) : options_(options), seed_(seed) {}
+  SudokuSamples(const SudokuSamplesOptions& options, uint64_t seed)
+      : options_(options), seed_(seed) {}
 
   std::vector<std::string> score_names() const override { return {"distinct", "validity"}; }
-  int64_t num_chunks() const override { return (options_.count + options_.batch - 1) / options_.batch; }
+  int64_t num_chunks() const override {
+    return (options_.count + options_.batch - 1) / options_.batch;
+  }
 
   // Sums: how many are valid, then one fingerprint a grid (other chunks have 0 there).
   EvaluationChunk chunk(Model& model, int64_t index) const override {
-    const int64_t first = index * options_.batch, count = std::min(options_.batch, options_.count - first);
+    const int64_t first = index * options_.batch,
+                  count = std::min(options_.batch, options_.count - first);
     const auto order = options_.order == "random"      ? SudokuSamplingOrder::kRandom
                        : options_.order == "confident" ? SudokuSamplingOrder::kConfident
                                                        : SudokuSamplingOrder::kDoubtful;
-    const std::vector<SudokuBoard> grids = sample_sudokus(predict_with(as_masked_grid(model)), count, seed_,
-                                                          static_cast<uint64_t>(first), order, options_.batch);
+    const std::vector<SudokuBoard> grids =
+        sample_sudokus(predict_with(as_masked_grid(model)), count, seed_,
+                       static_cast<uint64_t>(first), order, options_.batch);
     EvaluationChunk result;
     result.sums.assign(static_cast<size_t>(1 + options_.count), 0);
     for (size_t i = 0; i < grids.size(); ++i) {
@@ -48,7 +53,8 @@ class SudokuSamples : public Evaluation {
     const int64_t drawn = std::clamp<int64_t>(options_.boards - first, 0, count);
     if (drawn > 0) {
       at::Tensor boards = at::empty({drawn, kCells}, at::kByte);
-      std::memcpy(boards.mutable_data_ptr(), grids.data(), static_cast<size_t>(drawn) * sizeof(SudokuBoard));
+      std::memcpy(boards.mutable_data_ptr(), grids.data(),
+                  static_cast<size_t>(drawn) * sizeof(SudokuBoard));
       result.tensors = {boards};
     }
     return result;
@@ -57,10 +63,12 @@ class SudokuSamples : public Evaluation {
   Scores scores(const std::vector<double>& sums) const override {
     const std::set<double> different(sums.begin() + 1, sums.end());
     const auto count = static_cast<double>(options_.count);
-    return {{"validity", sums.at(0) / count}, {"distinct", static_cast<double>(different.size()) / count}};
+    return {{"validity", sums.at(0) / count},
+            {"distinct", static_cast<double>(different.size()) / count}};
   }
 
-  bool draw(const std::vector<EvaluationChunk>& chunks, const std::string& png_path) const override {
+  bool draw(const std::vector<EvaluationChunk>& chunks,
+            const std::string& png_path) const override {
     BoardGroup group{"drawn from nothing", {}};
     for (const EvaluationChunk& chunk : chunks)
       for (const at::Tensor& boards : chunk.tensors)
@@ -83,7 +91,8 @@ class SudokuSamples : public Evaluation {
 
 }  // namespace
 
-std::unique_ptr<Evaluation> make_sudoku_samples(const SudokuSamplesOptions& options, const SudokuEvaluationInput& input) {
+std::unique_ptr<Evaluation> make_sudoku_samples(const SudokuSamplesOptions& options,
+                                                const SudokuEvaluationInput& input) {
   return std::make_unique<SudokuSamples>(options, input.context.seed);
 }
 

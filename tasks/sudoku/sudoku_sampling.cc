@@ -31,22 +31,27 @@ uint8_t draw_digit(const float* p, float u) {
 }
 
 // The cells that this pass draws.
-std::vector<int> cells_to_draw(const SudokuBoard& board, const float* p, SudokuSamplingOrder order, uint32_t random) {
+std::vector<int> cells_to_draw(const SudokuBoard& board, const float* p, SudokuSamplingOrder order,
+                               uint32_t random) {
   if (order == SudokuSamplingOrder::kRandom) return {nth_blank(board, random)};
   if (order == SudokuSamplingOrder::kConfident) return {most_confident_cell(board, p)};
   std::vector<int> certain;
   for (int cell = 0; cell < kCells; ++cell)
-    if (board[size_t(cell)] == 0 && *std::max_element(p + cell * 9, p + cell * 9 + 9) > kCertain) certain.push_back(cell);
+    if (board[size_t(cell)] == 0 && *std::max_element(p + cell * 9, p + cell * 9 + 9) > kCertain)
+      certain.push_back(cell);
   if (!certain.empty()) return certain;
   return {most_doubtful_cell(board, p, kTwoLeft)};
 }
 
-uint32_t blanks(const SudokuBoard& board) { return static_cast<uint32_t>(std::count(board.begin(), board.end(), 0)); }
+uint32_t blanks(const SudokuBoard& board) {
+  return static_cast<uint32_t>(std::count(board.begin(), board.end(), 0));
+}
 
 }  // namespace
 
-std::vector<SudokuBoard> sample_sudokus(const SudokuPredict& predict, int64_t count, uint64_t seed, uint64_t first_id,
-                                        SudokuSamplingOrder order, int64_t batch) {
+std::vector<SudokuBoard> sample_sudokus(const SudokuPredict& predict, int64_t count, uint64_t seed,
+                                        uint64_t first_id, SudokuSamplingOrder order,
+                                        int64_t batch) {
   const Stream stream(seed, Purpose::kSampling);
   std::vector<SudokuBoard> boards(static_cast<size_t>(count), SudokuBoard{});
   const auto group_size = static_cast<size_t>(batch);
@@ -70,7 +75,8 @@ std::vector<SudokuBoard> sample_sudokus(const SudokuPredict& predict, int64_t co
         const uint64_t id = first_id + live[k];
         const uint32_t random = stream.below(id, pass, kCell, blanks(questions[k]));
         for (int cell : cells_to_draw(questions[k], p, order, random))
-          boards[live[k]][size_t(cell)] = draw_digit(p + cell * 9, stream.uniform(id, pass, kDigit + uint64_t(cell)));
+          boards[live[k]][size_t(cell)] =
+              draw_digit(p + cell * 9, stream.uniform(id, pass, kDigit + uint64_t(cell)));
       }
     }
   return boards;

@@ -19,7 +19,9 @@ namespace {
 class SudokuSolve : public Evaluation {
  public:
   SudokuSolve(const SudokuSolveOptions& options, const Dataset& data, uint64_t seed)
-      : options_(options), seed_(seed), items_(puzzles_by_level(data, options.levels, options.puzzles)) {}
+      : options_(options),
+        seed_(seed),
+        items_(puzzles_by_level(data, options.levels, options.puzzles)) {}
 
   std::vector<std::string> score_names() const override {
     return names_of(scores(std::vector<double>(options_.levels.size() * kSums * 2)));
@@ -46,7 +48,8 @@ class SudokuSolve : public Evaluation {
       SudokuDecodeOptions decode;
       decode.guess_and_check = guess;
       decode.max_passes = options_.max_passes;
-      const std::vector<SudokuSolution> solutions = solve_sudokus(predict, puzzles, seed_, first, decode, options_.batch);
+      const std::vector<SudokuSolution> solutions =
+          solve_sudokus(predict, puzzles, seed_, first, decode, options_.batch);
       for (size_t i = 0; i < count; ++i) {
         double* sums = result.sums.data() + (items_[first + i].level * 2 + (guess ? 0 : 1)) * kSums;
         sums[0] += 1;
@@ -72,7 +75,8 @@ class SudokuSolve : public Evaluation {
     return scores;
   }
 
-  bool draw(const std::vector<EvaluationChunk>& chunks, const std::string& png_path) const override {
+  bool draw(const std::vector<EvaluationChunk>& chunks,
+            const std::string& png_path) const override {
     if (options_.boards == 0) return false;
     std::vector<BoardGroup> groups;
     for (const std::string& level : options_.levels)
@@ -83,11 +87,13 @@ class SudokuSolve : public Evaluation {
       for (int64_t i = 0; i < boards.size(0); ++i) {
         DrawnBoard board{"", board_at(boards, 3 * i), board_at(boards, 3 * i + 1), {}};
         const SudokuBoard solution = board_at(boards, 3 * i + 2);
-        for (size_t cell = 0; cell < solution.size(); ++cell) board.wrong[cell] = board.shown[cell] != solution[cell];
+        for (size_t cell = 0; cell < solution.size(); ++cell)
+          board.wrong[cell] = board.shown[cell] != solution[cell];
         const auto wrong = std::count(board.wrong.begin(), board.wrong.end(), true);
         board.caption = fmt::format("{} givens: {}", count_givens(board.given.data()),
                                     wrong == 0 ? "solved" : fmt::format("{} wrong", wrong));
-        groups.at(static_cast<size_t>(levels[i].item<int64_t>())).boards.push_back(std::move(board));
+        groups.at(static_cast<size_t>(levels[i].item<int64_t>()))
+            .boards.push_back(std::move(board));
       }
     }
     write_png(png_path, draw_sudoku_boards(groups));
@@ -97,19 +103,23 @@ class SudokuSolve : public Evaluation {
  private:
   static constexpr size_t kSums = 3;
 
-  bool runs(bool guess) const { return options_.decoder == "both" || (options_.decoder == "guess_and_check") == guess; }
+  bool runs(bool guess) const {
+    return options_.decoder == "both" || (options_.decoder == "guess_and_check") == guess;
+  }
 
   static std::string givens_text(const std::string& name) {
     const SudokuLevel& level = kSudokuLevels[sudoku_level(name)];
     return fmt::format("{}-{}", level.fewest, level.most);
   }
 
-  void keep_boards(size_t first, const std::vector<SudokuSolution>& shown, EvaluationChunk& result) const {
+  void keep_boards(size_t first, const std::vector<SudokuSolution>& shown,
+                   EvaluationChunk& result) const {
     std::vector<SudokuBoard> boards;
     std::vector<int64_t> levels;
     for (size_t i = 0; i < shown.size(); ++i) {
       const LevelPuzzle& item = items_[first + i];
-      const auto place_in_level = static_cast<int64_t>(first + i) - static_cast<int64_t>(item.level) * options_.puzzles;
+      const auto place_in_level =
+          static_cast<int64_t>(first + i) - static_cast<int64_t>(item.level) * options_.puzzles;
       if (place_in_level >= options_.boards) continue;
       boards.insert(boards.end(), {item.puzzle, shown[i].board, item.solution});
       levels.push_back(static_cast<int64_t>(item.level));
@@ -127,8 +137,10 @@ class SudokuSolve : public Evaluation {
 
 }  // namespace
 
-std::unique_ptr<Evaluation> make_sudoku_solve(const SudokuSolveOptions& options, const SudokuEvaluationInput& input) {
-  if (input.validation == nullptr) throw ConfigError("evaluation solve needs validation data", "set data.validation");
+std::unique_ptr<Evaluation> make_sudoku_solve(const SudokuSolveOptions& options,
+                                              const SudokuEvaluationInput& input) {
+  if (input.validation == nullptr)
+    throw ConfigError("evaluation solve needs validation data", "set data.validation");
   for (const std::string& level : options.levels) sudoku_level(level);
   return std::make_unique<SudokuSolve>(options, *input.validation, input.context.seed);
 }

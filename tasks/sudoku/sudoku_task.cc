@@ -7,10 +7,10 @@
 
 #include "core/errors.h"
 #include "models/sudoku/sudoku_net.h"
-#include "tasks/sudoku_seed/seed_task.h"
 #include "tasks/sudoku/sudoku_commands.h"
 #include "tasks/sudoku/sudoku_evaluations.h"
 #include "tasks/sudoku/sudoku_predict.h"
+#include "tasks/sudoku_seed/seed_task.h"
 #include "tensor/safetensors.h"
 
 namespace lockstep {
@@ -30,14 +30,17 @@ void check_grid_array(const Dataset& dataset, const std::string& name) {
   for (const ArrayInfo& array : dataset.arrays()) {
     if (array.name != name) continue;
     if (array.dtype == at::kByte && array.shape == std::vector<int64_t>{kCells}) return;
-    throw DataError("the dataset's array '" + name + "' is not u8 [81]", "the sudoku task needs data of kind grids");
+    throw DataError("the dataset's array '" + name + "' is not u8 [81]",
+                    "the sudoku task needs data of kind grids");
   }
   throw DataError("the dataset has no array '" + name + "'",
-                  "the sudoku task needs data of kind grids; only with task.masks.uniform_share=1 it needs no puzzles");
+                  "the sudoku task needs data of kind grids; only with task.masks.uniform_share=1 "
+                  "it needs no puzzles");
 }
 
 // i64 [B,81] between low and 9, as u8.
-at::Tensor grid_input(const NamedTensors& inputs, const std::string& name, int64_t batch, int64_t low) {
+at::Tensor grid_input(const NamedTensors& inputs, const std::string& name, int64_t batch,
+                      int64_t low) {
   const at::Tensor grid = expect_integer(inputs, name, {batch, kCells});
   if (grid.numel() > 0 && (grid.min().item<int64_t>() < low || grid.max().item<int64_t>() > 9))
     throw DataError(fmt::format("the input tensor '{}' has values outside {}..9", name, low));
@@ -51,7 +54,8 @@ class SudokuTask : public Task {
   std::unique_ptr<Model> make_model(uint64_t seed) const override {
     auto model = sudoku_models().make(options_.model, seed);
     if (dynamic_cast<MaskedGridModel*>(model.get()) == nullptr)
-      throw ConfigError("task.objective is masked, and task.model.kind " + options_.model.kind + " gives no digit for each cell",
+      throw ConfigError("task.objective is masked, and task.model.kind " + options_.model.kind +
+                            " gives no digit for each cell",
                         "use task.model.kind: sudoku_net, or task.objective: seed");
     return model;
   }
@@ -64,13 +68,14 @@ class SudokuTask : public Task {
   LossInputs loss_inputs(const Batch& batch, const StepContext& context) const override {
     const at::Tensor& solutions = batch.array("solution");
     const at::Tensor& puzzles = needs_puzzles() ? batch.array("puzzle") : solutions;
-    at::Tensor cells = at::zeros({batch.rows(), kCells}, at::kByte), targets = at::zeros_like(cells);
+    at::Tensor cells = at::zeros({batch.rows(), kCells}, at::kByte),
+               targets = at::zeros_like(cells);
     LossInputs inputs;
     for (int64_t row = 0; row < batch.rows(); ++row) {
       const int64_t id = batch.ids[static_cast<size_t>(row)];
       if (id < 0) continue;  // padding: no targets, so no loss and no gradient
-      const SudokuExample example = sudoku_example(board_at(solutions, row), board_at(puzzles, row), context.seed, id,
-                                                   context.step, options_.masks);
+      const SudokuExample example = sudoku_example(board_at(solutions, row), board_at(puzzles, row),
+                                                   context.seed, id, context.step, options_.masks);
       put_board(cells, row, example.cells);
       put_board(targets, row, example.targets);
       inputs.count += 1;

@@ -1,8 +1,8 @@
 // Sudoku by one of two objectives.
 //
 // `masked`, masked diffusion: the network sees a grid with hidden cells and predicts a digit
-// distribution for each of them. `seed`: it is asked which cell is revealed next, and with which digit
-// (seed_task.h).
+// distribution for each of them. `seed`: it is asked which cell is revealed next, and with which
+// digit (seed_task.h).
 //
 // Masked (absorbing-state) discrete diffusion: Austin et al., NeurIPS 2021, arXiv:2107.03006; the
 // loss over uniformly many hidden cells is the any-order likelihood, Sahoo et al., NeurIPS 2024,
@@ -12,8 +12,8 @@
 #include <memory>
 
 #include "models/models.h"
-#include "tasks/sudoku_seed/seed_states.h"
 #include "tasks/sudoku/sudoku_masks.h"
+#include "tasks/sudoku_seed/seed_states.h"
 #include "tasks/task.h"
 
 namespace lockstep {
@@ -26,7 +26,8 @@ struct SudokuTaskOptions {
   SeedSequenceOptions sequence;
 
   void fields(FieldVisitor& visit) {
-    visit("objective", objective, OneOf{{"masked", "seed"}}, "masked: a digit for each hidden cell; seed: the next cell and its digit");
+    visit("objective", objective, OneOf{{"masked", "seed"}},
+          "masked: a digit for each hidden cell; seed: the next cell and its digit");
     visit("model", model, "the network");
     visit("masks", masks, "objective masked: what training hides");
     visit("k_max", k_max, Range{1, kCells}, "objective seed: most steps a sample is trained on");

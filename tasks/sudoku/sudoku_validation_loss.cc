@@ -15,7 +15,10 @@ namespace {
 class SudokuValidationLoss : public Evaluation {
  public:
   SudokuValidationLoss(const ValidationLossOptions& options, const Dataset& data, uint64_t seed)
-      : data_(data), seed_(seed), batch_(options.batch), samples_(std::min(options.samples, data.size())) {}
+      : data_(data),
+        seed_(seed),
+        batch_(options.batch),
+        samples_(std::min(options.samples, data.size())) {}
 
   std::vector<std::string> score_names() const override { return {"validation_loss"}; }
   int64_t num_chunks() const override { return (samples_ + batch_ - 1) / batch_; }
@@ -30,15 +33,20 @@ class SudokuValidationLoss : public Evaluation {
       SudokuBoard solution;
       std::memcpy(solution.data(), solutions.const_data_ptr<uint8_t>() + row * kCells, kCells);
       const int64_t id = ids[static_cast<size_t>(row)];
-      const SudokuExample example = sudoku_evaluation_example(solution, static_cast<int>(1 + id % kCells), seed_, id);
+      const SudokuExample example =
+          sudoku_evaluation_example(solution, static_cast<int>(1 + id % kCells), seed_, id);
       std::memcpy(cells.mutable_data_ptr<uint8_t>() + row * kCells, example.cells.data(), kCells);
-      std::memcpy(targets.mutable_data_ptr<uint8_t>() + row * kCells, example.targets.data(), kCells);
+      std::memcpy(targets.mutable_data_ptr<uint8_t>() + row * kCells, example.targets.data(),
+                  kCells);
     }
     const at::Tensor logits = as_masked_grid(model).logits(cells).to(at::kDouble);
-    return {{sudoku_reference_loss({logits}, targets).item<double>(), static_cast<double>(count)}, {}};
+    return {{sudoku_reference_loss({logits}, targets).item<double>(), static_cast<double>(count)},
+            {}};
   }
 
-  Scores scores(const std::vector<double>& sums) const override { return {{"validation_loss", sums.at(0) / sums.at(1)}}; }
+  Scores scores(const std::vector<double>& sums) const override {
+    return {{"validation_loss", sums.at(0) / sums.at(1)}};
+  }
 
  private:
   const Dataset& data_;

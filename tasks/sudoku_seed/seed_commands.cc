@@ -7,8 +7,8 @@
 #include "core/errors.h"
 #include "core/log.h"
 #include "eval/sudoku_boards.h"
-#include "tasks/sudoku_seed/seed_sampling.h"
 #include "tasks/sudoku/sudoku_puzzles_text.h"
+#include "tasks/sudoku_seed/seed_sampling.h"
 
 namespace lockstep {
 namespace {
@@ -16,7 +16,8 @@ namespace {
 constexpr size_t kMostSeedBoards = 64;  // boards in a picture
 
 // Prints lines and boards, logs both checks, draws the picture.
-void hand_out(const std::vector<Grid>& grids, const std::vector<Grid>& starts, const SampleRequest& request) {
+void hand_out(const std::vector<Grid>& grids, const std::vector<Grid>& starts,
+              const SampleRequest& request) {
   std::vector<DrawnBoard> boards;
   size_t valid = 0, passing = 0;
   for (size_t i = 0; i < grids.size(); ++i) {
@@ -29,10 +30,13 @@ void hand_out(const std::vector<Grid>& grids, const std::vector<Grid>& starts, c
     valid += fine;
     passing += passes_seed_check(grid);
     if (boards.size() < kMostSeedBoards)
-      boards.push_back({fine ? "valid" : "breaks the rules", starts[i], grid, sudoku_conflicts(grid)});
+      boards.push_back(
+          {fine ? "valid" : "breaks the rules", starts[i], grid, sudoku_conflicts(grid)});
   }
-  log_info(fmt::format("{} of {} grids keep all rules of Sudoku; {} have no digit twice in a unit", valid, grids.size(), passing));
-  if (!request.output.empty()) write_png(request.output, draw_sudoku_boards({{"drawn step by step", boards}}));
+  log_info(fmt::format("{} of {} grids keep all rules of Sudoku; {} have no digit twice in a unit",
+                       valid, grids.size(), passing));
+  if (!request.output.empty())
+    write_png(request.output, draw_sudoku_boards({{"drawn step by step", boards}}));
 }
 
 }  // namespace

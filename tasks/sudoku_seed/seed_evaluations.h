@@ -10,10 +10,11 @@
 
 namespace lockstep {
 
-// Loss and accuracies on held-out sequences with windows fixed by sample id (seed_states.h), where the
-// seed drew them anew at each validation. Scores: validation_loss, position_accuracy, value_accuracy,
-// validation_accuracy (both mixed, the seed's figure), and validation_floor: the loss of the best
-// possible predictor on the same states, below which no network that did not see them can come.
+// Loss and accuracies on held-out sequences with windows fixed by sample id (seed_states.h), where
+// the seed drew them anew at each validation. Scores: validation_loss, position_accuracy,
+// value_accuracy, validation_accuracy (both mixed, the seed's figure), and validation_floor: the
+// loss of the best possible predictor on the same states, below which no network that did not see
+// them can come.
 struct SeedValidationOptions {
   int64_t every_steps = 0;
   int64_t samples = 1000;
@@ -21,13 +22,15 @@ struct SeedValidationOptions {
 
   void fields(FieldVisitor& visit) {
     visit("every_steps", every_steps, at_least(0), "steps between evaluations, 0 = at the end");
-    visit("samples", samples, at_least(1), "held-out sequences, at most; (81 - k_max) k_max hold each window once");
+    visit("samples", samples, at_least(1),
+          "held-out sequences, at most; (81 - k_max) k_max hold each window once");
     visit("batch", batch, Range{1, 65536}, "sequences a forward pass");
   }
 };
 
 // Grids drawn step by step from nothing. Scores: validity (all rules kept, no cell masked) and
-// validity_seed (no digit twice in a unit; masked cells pass, as in the seed's check). Draws boards.
+// validity_seed (no digit twice in a unit; masked cells pass, as in the seed's check). Draws
+// boards.
 struct SeedSamplesOptions {
   int64_t every_steps = 0;
   int64_t count = 100;
@@ -51,8 +54,10 @@ struct SeedSolveOptions {
 
   void fields(FieldVisitor& visit) {
     visit("every_steps", every_steps, at_least(0), "steps between evaluations, 0 = at the end");
-    visit("puzzles", puzzles, at_least(1), "puzzles a level: the first ones of the validation data");
-    visit("levels", levels, OneOf{{"easy", "medium", "hard", "minimal", "extreme"}}, "which levels, by number of givens");
+    visit("puzzles", puzzles, at_least(1),
+          "puzzles a level: the first ones of the validation data");
+    visit("levels", levels, OneOf{{"easy", "medium", "hard", "minimal", "extreme"}},
+          "which levels, by number of givens");
     visit("batch", batch, Range{1, 65536}, "puzzles that share forward passes");
   }
 };
@@ -69,8 +74,11 @@ using SeedEvaluationTable = Table<Evaluation, const SeedEvaluationInput&>;
 const SeedEvaluationTable& seed_evaluations();
 
 // Throw ConfigError without the validation data they need.
-std::unique_ptr<Evaluation> make_seed_validation(const SeedValidationOptions& options, const SeedEvaluationInput& input);
-std::unique_ptr<Evaluation> make_seed_samples(const SeedSamplesOptions& options, const SeedEvaluationInput& input);
-std::unique_ptr<Evaluation> make_seed_solve(const SeedSolveOptions& options, const SeedEvaluationInput& input);
+std::unique_ptr<Evaluation> make_seed_validation(const SeedValidationOptions& options,
+                                                 const SeedEvaluationInput& input);
+std::unique_ptr<Evaluation> make_seed_samples(const SeedSamplesOptions& options,
+                                              const SeedEvaluationInput& input);
+std::unique_ptr<Evaluation> make_seed_solve(const SeedSolveOptions& options,
+                                            const SeedEvaluationInput& input);
 
 }  // namespace lockstep

@@ -10,7 +10,8 @@ namespace lockstep {
 namespace {
 
 // `counts`: 0 where a row is padding; undefined: none is.
-at::Tensor cross_entropy_sum(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& counts) {
+at::Tensor cross_entropy_sum(const at::Tensor& logits, const at::Tensor& target,
+                             const at::Tensor& counts) {
   const at::Tensor log_p = at::log_softmax(logits, -1).gather(-1, target.unsqueeze(-1));
   return counts.defined() ? -(log_p.squeeze(-1) * counts).sum() : -log_p.sum();
 }
@@ -29,7 +30,8 @@ at::Tensor masked_positions(const at::Tensor& position_logits, const at::Tensor&
 SeedLoss seed_loss(const SeedLogits& logits, const SeedStates& states) {
   const at::Tensor position = masked_positions(logits.position, states.cells);
   return {cross_entropy_sum(position, states.position, states.counts),
-          cross_entropy_sum(logits.value, states.value, states.counts), hits(position, states.position, states.counts),
+          cross_entropy_sum(logits.value, states.value, states.counts),
+          hits(position, states.position, states.counts),
           hits(logits.value, states.value, states.counts)};
 }
 
@@ -41,11 +43,14 @@ SeedLogits best_seed_logits(const at::Tensor& cells) {
 }
 
 double missing_digit_entropy(int64_t m) {
-  const auto log_choose = [](double n, double k) { return std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1); };
+  const auto log_choose = [](double n, double k) {
+    return std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1);
+  };
   double entropy = 0;
   for (int64_t n = std::max<int64_t>(1, m - 72); n <= std::min<int64_t>(9, m); ++n) {
     const double share = static_cast<double>(n) / static_cast<double>(m);
-    const double p = std::exp(log_choose(9, double(n)) + log_choose(72, double(m - n)) - log_choose(81, double(m)));
+    const double p = std::exp(log_choose(9, double(n)) + log_choose(72, double(m - n)) -
+                              log_choose(81, double(m)));
     entropy -= 9 * p * share * std::log(share);
   }
   return entropy;

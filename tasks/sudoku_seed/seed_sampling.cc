@@ -6,8 +6,8 @@
 #include <ATen/ATen.h>
 
 #include "core/philox.h"
-#include "tasks/sudoku_seed/seed_loss.h"
 #include "tasks/sudoku/sudoku_puzzles_text.h"
+#include "tasks/sudoku_seed/seed_loss.h"
 
 namespace lockstep {
 namespace {
@@ -40,11 +40,13 @@ bool take_step(const SeedConv& model, std::vector<Drawing>& drawings, const Stre
   const auto count = static_cast<int64_t>(live.size());
   at::Tensor cells = at::empty({count, kCells}, at::kByte), times = at::empty({count}, at::kFloat);
   for (int64_t i = 0; i < count; ++i) {
-    std::memcpy(cells.mutable_data_ptr<uint8_t>() + i * kCells, live[size_t(i)]->grid.data(), kCells);
+    std::memcpy(cells.mutable_data_ptr<uint8_t>() + i * kCells, live[size_t(i)]->grid.data(),
+                kCells);
     times.mutable_data_ptr<float>()[i] = static_cast<float>(live[size_t(i)]->step);
   }
   const SeedLogits logits = model.logits(cells, times);
-  const at::Tensor positions = at::softmax(masked_positions(logits.position, cells), -1).contiguous();
+  const at::Tensor positions =
+      at::softmax(masked_positions(logits.position, cells), -1).contiguous();
   const at::Tensor values = logits.value.argmax(-1).contiguous();
   for (int64_t i = 0; i < count; ++i) {
     Drawing& drawing = *live[size_t(i)];
@@ -58,14 +60,15 @@ bool take_step(const SeedConv& model, std::vector<Drawing>& drawings, const Stre
 
 }  // namespace
 
-std::vector<Grid> sample_seed(const SeedConv& model, std::vector<Grid> starts, uint64_t seed, uint64_t first_id,
-                              int64_t batch) {
+std::vector<Grid> sample_seed(const SeedConv& model, std::vector<Grid> starts, uint64_t seed,
+                              uint64_t first_id, int64_t batch) {
   const at::NoGradGuard no_grad;
   const Stream stream(seed, Purpose::kSampling);
   for (size_t first = 0; first < starts.size(); first += static_cast<size_t>(batch)) {
     const size_t end = std::min(starts.size(), first + static_cast<size_t>(batch));
     std::vector<Drawing> drawings;
-    for (size_t i = first; i < end; ++i) drawings.push_back({starts[i], count_givens(starts[i].data()), first_id + i});
+    for (size_t i = first; i < end; ++i)
+      drawings.push_back({starts[i], count_givens(starts[i].data()), first_id + i});
     while (take_step(model, drawings, stream)) {
     }
     for (size_t i = first; i < end; ++i) starts[i] = drawings[i - first].grid;

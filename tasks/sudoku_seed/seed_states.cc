@@ -18,7 +18,8 @@ enum Element : uint64_t { kStart = 0, kCount = 1 };
 template <class T>
 at::Tensor copied(const std::vector<T>& values, at::ScalarType dtype) {
   at::Tensor out = at::empty({static_cast<int64_t>(values.size())}, dtype);
-  if (!values.empty()) std::memcpy(out.mutable_data_ptr(), values.data(), values.size() * sizeof(T));
+  if (!values.empty())
+    std::memcpy(out.mutable_data_ptr(), values.data(), values.size() * sizeof(T));
   return out;
 }
 
@@ -31,9 +32,11 @@ void SeedStatesBuilder::add(const uint8_t* cells, int64_t time, int64_t position
   values_.push_back(value);
 }
 
-void SeedStatesBuilder::add_sequence(const Grid& solution, const CellOrder& order, int64_t start, int64_t count) {
+void SeedStatesBuilder::add_sequence(const Grid& solution, const CellOrder& order, int64_t start,
+                                     int64_t count) {
   Grid state{};
-  for (int64_t t = 0; t < std::min(start, kCells); ++t) state[order[size_t(t)]] = solution[order[size_t(t)]];
+  for (int64_t t = 0; t < std::min(start, kCells); ++t)
+    state[order[size_t(t)]] = solution[order[size_t(t)]];
   for (int64_t t = start; t < std::min(start + count, kCells); ++t) {
     const size_t cell = order[size_t(t)];
     add(state.data(), t, static_cast<int64_t>(cell), solution[cell]);
@@ -53,16 +56,19 @@ SeedStates SeedStatesBuilder::finish() const {
 }
 
 SeedStates padded(const SeedStates& states, int64_t most, int64_t lengths) {
-  const int64_t have = states.times.numel(), stride = std::max<int64_t>(1, (most + lengths - 1) / lengths);
+  const int64_t have = states.times.numel(),
+                stride = std::max<int64_t>(1, (most + lengths - 1) / lengths);
   const int64_t want = std::max(stride, (have + stride - 1) / stride * stride);
   // Copies of a true state: its logits are finite wherever its own are.
   const auto filled = [&](const at::Tensor& values) {
     std::vector<int64_t> sizes = values.sizes().vec();
     sizes[0] = want - have;
-    at::Tensor rest = have > 0 ? values.narrow(0, 0, 1).expand(sizes) : at::zeros(sizes, values.options());
+    at::Tensor rest =
+        have > 0 ? values.narrow(0, 0, 1).expand(sizes) : at::zeros(sizes, values.options());
     return at::cat({values, rest}, 0);
   };
-  SeedStates out{filled(states.cells), filled(states.times), filled(states.position), filled(states.value)};
+  SeedStates out{filled(states.cells), filled(states.times), filled(states.position),
+                 filled(states.value)};
   out.counts = at::cat({at::ones({have}), at::zeros({want - have})}, 0);
   out.steps = states.steps;
   return out;
@@ -91,9 +97,12 @@ CellOrder seed_order(uint64_t seed, int64_t id, int64_t step) {
   return order;
 }
 
-SeedStates states_of_sequences(const at::Tensor& sequences, const std::vector<SeedWindow>& windows) {
+SeedStates states_of_sequences(const at::Tensor& sequences,
+                               const std::vector<SeedWindow>& windows) {
   const auto* all = sequences.const_data_ptr<uint8_t>();
-  const auto state = [&](size_t row, int64_t t) { return all + (int64_t(row) * (kCells + 1) + std::min(t, kCells)) * kCells; };
+  const auto state = [&](size_t row, int64_t t) {
+    return all + (int64_t(row) * (kCells + 1) + std::min(t, kCells)) * kCells;
+  };
   SeedStatesBuilder builder;
   int64_t longest = 0;
   for (const SeedWindow& window : windows) {

@@ -23,7 +23,8 @@ struct Rows {
 };
 
 // `targets` different cells of each grid that is no padding, by (stream, id, step).
-Rows make_rows(const at::Tensor& solutions, const std::vector<int64_t>& ids, int64_t targets, const Stream& stream, int64_t step) {
+Rows make_rows(const at::Tensor& solutions, const std::vector<int64_t>& ids, int64_t targets,
+               const Stream& stream, int64_t step) {
   std::vector<int64_t> row_of, target;
   for (size_t row = 0; row < ids.size(); ++row) {
     if (ids[row] < 0) continue;
@@ -61,11 +62,17 @@ Sudoku2Vec& as_sudoku2vec(Model& model) {
 
 class Sudoku2VecValidation : public Evaluation {
  public:
-  Sudoku2VecValidation(const Sudoku2VecValidationOptions& options, const Sudoku2VecEvaluationInput& input)
-      : data_(*input.validation), seed_(input.context.seed), targets_(input.targets), batch_(options.batch),
+  Sudoku2VecValidation(const Sudoku2VecValidationOptions& options,
+                       const Sudoku2VecEvaluationInput& input)
+      : data_(*input.validation),
+        seed_(input.context.seed),
+        targets_(input.targets),
+        batch_(options.batch),
         samples_(std::min(options.samples, data_.size())) {}
 
-  std::vector<std::string> score_names() const override { return {"validation_accuracy", "validation_loss"}; }
+  std::vector<std::string> score_names() const override {
+    return {"validation_accuracy", "validation_loss"};
+  }
   int64_t num_chunks() const override { return (samples_ + batch_ - 1) / batch_; }
 
   // Sums: masked cells, loss, right answers.
@@ -78,11 +85,13 @@ class Sudoku2VecValidation : public Evaluation {
     const Sudoku2Vec& net = as_sudoku2vec(model);
     const Sums sums = sums_of(net.similarity(net.predict(rows.cells, rows.target)), rows.digit);
     return {{static_cast<double>(rows.count()), sums.loss.to(at::kDouble).item<double>(),
-             static_cast<double>(sums.correct.item<int64_t>())}, {}};
+             static_cast<double>(sums.correct.item<int64_t>())},
+            {}};
   }
 
   Scores scores(const std::vector<double>& sums) const override {
-    return {{"validation_loss", sums.at(1) / sums.at(0)}, {"validation_accuracy", sums.at(2) / sums.at(0)}};
+    return {{"validation_loss", sums.at(1) / sums.at(0)},
+            {"validation_accuracy", sums.at(2) / sums.at(0)}};
   }
 
  private:
@@ -101,13 +110,17 @@ class Sudoku2VecTask : public Task {
 
   void check(const Dataset& dataset) const override {
     for (const ArrayInfo& array : dataset.arrays())
-      if (array.name == "solution" && array.dtype == at::kByte && array.shape == std::vector<int64_t>{kCells}) return;
-    throw DataError("the dataset has no array 'solution' u8 [81]", "the sudoku2vec task needs data of kind grids");
+      if (array.name == "solution" && array.dtype == at::kByte &&
+          array.shape == std::vector<int64_t>{kCells})
+        return;
+    throw DataError("the dataset has no array 'solution' u8 [81]",
+                    "the sudoku2vec task needs data of kind grids");
   }
 
   LossInputs loss_inputs(const Batch& batch, const StepContext& context) const override {
     const Stream stream(context.seed, Purpose::kMask);
-    const Rows rows = make_rows(batch.array("solution"), batch.ids, options_.targets, stream, context.step);
+    const Rows rows =
+        make_rows(batch.array("solution"), batch.ids, options_.targets, stream, context.step);
     LossInputs inputs;
     inputs.count = inputs.guesses = static_cast<double>(rows.count());
     inputs.tensors = {{"cells", rows.cells}, {"target", rows.target}, {"digit", rows.digit}};
@@ -117,19 +130,26 @@ class Sudoku2VecTask : public Task {
   LossTensors loss_tensors(Model& model, const LossInputs& inputs) const override {
     if (inputs.at("target").numel() == 0) return {at::zeros({}), {}};
     const Sudoku2Vec& net = as_sudoku2vec(model);
-    const Sums sums = sums_of(net.similarity(net.predict(inputs.at("cells"), inputs.at("target"))), inputs.at("digit"));
+    const Sums sums = sums_of(net.similarity(net.predict(inputs.at("cells"), inputs.at("target"))),
+                              inputs.at("digit"));
     return {sums.loss, sums.correct};
   }
 
-  double nominal_count(int64_t rows) const override { return static_cast<double>(rows * options_.targets); }
+  double nominal_count(int64_t rows) const override {
+    return static_cast<double>(rows * options_.targets);
+  }
 
   std::unique_ptr<Evaluation> evaluation(const Choice& choice, const EvaluationData& data,
                                          const StepContext& context) const override {
     if (sudoku2vec_evaluations().find(choice.kind) == nullptr)
-      throw ConfigError("evaluation " + choice.kind + " does not belong to task.kind: sudoku2vec", "it has sudoku2vec_validation");
-    if (data.validation == nullptr) throw ConfigError("evaluation " + choice.kind + " needs validation data", "set data.validation");
+      throw ConfigError("evaluation " + choice.kind + " does not belong to task.kind: sudoku2vec",
+                        "it has sudoku2vec_validation");
+    if (data.validation == nullptr)
+      throw ConfigError("evaluation " + choice.kind + " needs validation data",
+                        "set data.validation");
     check(*data.validation);
-    return sudoku2vec_evaluations().make(choice, Sudoku2VecEvaluationInput{data.validation, context, options_.targets});
+    return sudoku2vec_evaluations().make(
+        choice, Sudoku2VecEvaluationInput{data.validation, context, options_.targets});
   }
 
   NamedTensors forward(Model& model, const NamedTensors& inputs) const override {
@@ -138,7 +158,8 @@ class Sudoku2VecTask : public Task {
     const at::Tensor target = expect_integer(inputs, "target", {cells.size(0)});
     if (cells.numel() > 0 && (cells.min().item<int64_t>() < 1 || cells.max().item<int64_t>() > 9))
       throw DataError("the input tensor 'cells' has values outside 1..9");
-    if (target.numel() > 0 && (target.min().item<int64_t>() < 0 || target.max().item<int64_t>() >= kCells))
+    if (target.numel() > 0 &&
+        (target.min().item<int64_t>() < 0 || target.max().item<int64_t>() >= kCells))
       throw DataError("the input tensor 'target' has values outside 0..80");
     const Sudoku2Vec& net = as_sudoku2vec(model);
     const at::Tensor similarity = net.similarity(net.predict(cells.to(at::kByte), target));
@@ -148,7 +169,8 @@ class Sudoku2VecTask : public Task {
   }
 
   void sample(Model&, const SampleRequest&) const override {
-    throw ConfigError("task.kind sudoku2vec draws no samples", "give the run to a seed_conv: task.model.embedding=RUN");
+    throw ConfigError("task.kind sudoku2vec draws no samples",
+                      "give the run to a seed_conv: task.model.embedding=RUN");
   }
 
  private:
@@ -160,10 +182,11 @@ class Sudoku2VecTask : public Task {
 const Sudoku2VecEvaluationTable& sudoku2vec_evaluations() {
   static const Sudoku2VecEvaluationTable table = [] {
     Sudoku2VecEvaluationTable rows("evaluation");
-    rows.add<Sudoku2VecValidationOptions>("sudoku2vec_validation", "task sudoku2vec: loss and accuracy on held-out grids",
-                                          [](const Sudoku2VecValidationOptions& options, const Sudoku2VecEvaluationInput& input) {
-                                            return std::make_unique<Sudoku2VecValidation>(options, input);
-                                          });
+    rows.add<Sudoku2VecValidationOptions>(
+        "sudoku2vec_validation", "task sudoku2vec: loss and accuracy on held-out grids",
+        [](const Sudoku2VecValidationOptions& options, const Sudoku2VecEvaluationInput& input) {
+          return std::make_unique<Sudoku2VecValidation>(options, input);
+        });
     return rows;
   }();
   return table;

@@ -43,8 +43,14 @@ TEST(CudaDriver, RefusesMoreRanksThanGpus) {
 
 TEST(CudaDriver, FindsTheLocalRankThatALauncherGave) {
   EXPECT_EQ(local_rank([](const char*) -> const char* { return nullptr; }), 0);
-  EXPECT_EQ(local_rank([](const char* name) -> const char* { return std::string(name) == "LOCAL_RANK" ? "3" : nullptr; }), 3);
-  EXPECT_EQ(local_rank([](const char* name) -> const char* { return std::string(name) == "SLURM_LOCALID" ? "5" : nullptr; }), 5);
+  EXPECT_EQ(local_rank([](const char* name) -> const char* {
+              return std::string(name) == "LOCAL_RANK" ? "3" : nullptr;
+            }),
+            3);
+  EXPECT_EQ(local_rank([](const char* name) -> const char* {
+              return std::string(name) == "SLURM_LOCALID" ? "5" : nullptr;
+            }),
+            5);
 }
 
 TEST(CudaDriver, ReadsListsOfCores) {

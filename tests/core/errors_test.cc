@@ -8,7 +8,8 @@ namespace {
 TEST(Error, PrintsFactPlaceCaretAndHelp) {
   const ConfigError error("unknown key 'lrr'", "did you mean 'lr'?", {"a.yaml", 12, 3, "  lrr: 1"});
   EXPECT_EQ(error.message(),
-            "error: unknown key 'lrr'\n  --> a.yaml:12:3\n12 |   lrr: 1\n   |   ^\nhelp: did you mean 'lr'?");
+            "error: unknown key 'lrr'\n  --> a.yaml:12:3\n12 |   lrr: 1\n   |   ^\nhelp: did you "
+            "mean 'lr'?");
 }
 
 TEST(Error, KeepsTheCaretUnderTheColumnOfAClippedLine) {
@@ -23,7 +24,8 @@ TEST(Error, AddsContextInnermostFirst) {
     });
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "the chunk is damaged (while reading train-003.h5, while loading the data)");
+    EXPECT_STREQ(error.what(),
+                 "the chunk is damaged (while reading train-003.h5, while loading the data)");
     EXPECT_EQ(error.code(), ExitCode::kData);
   }
 }
@@ -36,7 +38,8 @@ TEST(Error, KeepsItsClassThroughContext) {
 TEST(Error, NeverSendsControlCharactersToTheTerminal) {
   const DataError error("tensor '\x1b[2J\xc2\x9b\x7f'", "first\nsecond", {"f\x07", 1, 1, "a\tb"});
   const std::string message = error.message();
-  for (const char c : message) EXPECT_TRUE(c == '\n' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f));
+  for (const char c : message)
+    EXPECT_TRUE(c == '\n' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f));
   EXPECT_NE(message.find("help: first\nsecond"), std::string::npos);
   EXPECT_EQ(message.find('\xc2'), std::string::npos);
 }

@@ -40,7 +40,8 @@ TEST(Stream, GivesTheNumbersOfTheIndependentProgram) {
   const nlohmann::json rows = golden().at("rows");
   ASSERT_EQ(rows.size(), 15u);
   for (const auto& row : rows) {
-    const Stream stream(row["seed"].get<uint64_t>(), static_cast<Purpose>(row["purpose"].get<uint64_t>()));
+    const Stream stream(row["seed"].get<uint64_t>(),
+                        static_cast<Purpose>(row["purpose"].get<uint64_t>()));
     const auto id = row["id"].get<uint64_t>(), element = row["element"].get<uint64_t>();
     const auto step = row["step"].get<uint32_t>();
     EXPECT_EQ(stream.bits(id, step, element), row["bits"].get<uint32_t>());
@@ -135,7 +136,8 @@ TEST(Stream, DrawsIntegersBelowNWithEqualShares) {
     ++counts[drawn];
   }
   double chi_squared = 0;
-  for (const int count : counts) chi_squared += std::pow(count - kDraws / kKinds, 2) / (kDraws / kKinds);
+  for (const int count : counts)
+    chi_squared += std::pow(count - kDraws / kKinds, 2) / (kDraws / kKinds);
   EXPECT_LT(chi_squared, 26.1);  // 0.1 % of the distribution with 8 degrees of freedom lies above
   EXPECT_EQ(stream.below(2, 0, 0, 1), 0u);
 }
@@ -143,7 +145,8 @@ TEST(Stream, DrawsIntegersBelowNWithEqualShares) {
 TEST(Philox, RowsAreTheNumbersOfTheirElements) {
   const Stream stream(11, Purpose::kNoise);
   for (const int64_t count : {1, 3, 255, 256, 257, 1003}) {
-    std::vector<float> uniform(static_cast<size_t>(count) + 1, -7), normal(static_cast<size_t>(count) + 1, -7);
+    std::vector<float> uniform(static_cast<size_t>(count) + 1, -7),
+        normal(static_cast<size_t>(count) + 1, -7);
     const uint64_t id = (uint64_t{5} << 32) + 77;
     uniform_row(stream, id, 9, uniform.data(), count);
     normal_row(stream, id, 9, normal.data(), count);
@@ -164,10 +167,12 @@ TEST(BoxMuller, LogarithmAndTurnAreThoseOfLongDouble) {
   for (int32_t k = 5; k < 1 << 24; k += 4099) shares.push_back(k);
   double worst_log = 0, worst_turn = 0;
   for (const int32_t k : shares) {
-    const long double share = static_cast<long double>(k) / (1 << 24), log = std::log(share), angle = 2 * std::numbers::pi_v<long double> * share;
+    const long double share = static_cast<long double>(k) / (1 << 24), log = std::log(share),
+                      angle = 2 * std::numbers::pi_v<long double> * share;
     worst_log = std::max(worst_log, static_cast<double>(std::fabs((log_of_share(k) - log) / log)));
     const TwoDoubles turn = cos_sin_of_share(k);
-    worst_turn = std::max({worst_turn, static_cast<double>(std::fabs(turn.first - std::cos(angle))), static_cast<double>(std::fabs(turn.second - std::sin(angle)))});
+    worst_turn = std::max({worst_turn, static_cast<double>(std::fabs(turn.first - std::cos(angle))),
+                           static_cast<double>(std::fabs(turn.second - std::sin(angle)))});
   }
   EXPECT_LT(worst_log, 5e-16);
   EXPECT_LT(worst_turn, 4e-16);

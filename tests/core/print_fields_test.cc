@@ -43,9 +43,16 @@ class RandomOptions {
 
   std::string text() {
     static const std::vector<std::string> kTraps = {
-        "", "null", "~", "true", "No", "on", "1", "010", "1e3", "-", "- a", "a: b", "a #b", "#", "'", "\"", "\\", "[", "{}",
-        "*x", "&x", "!t", "|", ">", "%", "@", "`", "a\nb", "\n", "tab\there", " lead", "trail ", "é€😀", "\x7f", "auto", "---",
-        "...", ".inf", "<<", "include", "?", ": ", ",", "a,b", "/usr/x-1.h5", "data/*.h5", "0x1", "1_0", "y", std::string("\0", 1)};
+        "",          "null",   "~",    "true", "No",
+        "on",        "1",      "010",  "1e3",  "-",
+        "- a",       "a: b",   "a #b", "#",    "'",
+        "\"",        "\\",     "[",    "{}",   "*x",
+        "&x",        "!t",     "|",    ">",    "%",
+        "@",         "`",      "a\nb", "\n",   "tab\there",
+        " lead",     "trail ", "é€😀", "\x7f", "auto",
+        "---",       "...",    ".inf", "<<",   "include",
+        "?",         ": ",     ",",    "a,b",  "/usr/x-1.h5",
+        "data/*.h5", "0x1",    "1_0",  "y",    std::string("\0", 1)};
     std::string out = kTraps[below(kTraps.size())];
     if (flip()) out += kTraps[below(kTraps.size())];
     return out;
@@ -53,7 +60,8 @@ class RandomOptions {
 
   double number() {
     if (below(4) == 0) return static_cast<double>(below(100)) - 50;
-    const uint64_t bits = (uint64_t{static_cast<uint32_t>(random_())} << 32) | static_cast<uint32_t>(random_());
+    const uint64_t bits =
+        (uint64_t{static_cast<uint32_t>(random_())} << 32) | static_cast<uint32_t>(random_());
     double value;
     std::memcpy(&value, &bits, sizeof value);
     return std::isfinite(value) ? value : 0.1;
@@ -62,8 +70,10 @@ class RandomOptions {
   Choice choice() {
     Choice out(part_table(), flip() ? "adam" : "sgd");
     const double lr = std::abs(number()) + 1e-300;
-    if (out.kind == "adam") dynamic_cast<OptionsOf<AdamOptions>&>(*out.options).value.lr = lr;
-    else dynamic_cast<OptionsOf<SgdOptions>&>(*out.options).value.lr = lr;
+    if (out.kind == "adam")
+      dynamic_cast<OptionsOf<AdamOptions>&>(*out.options).value.lr = lr;
+    else
+      dynamic_cast<OptionsOf<SgdOptions>&>(*out.options).value.lr = lr;
     return out;
   }
 
@@ -74,7 +84,8 @@ TEST(PrintYaml, ReadsBackToTheSameValues) {
   RandomOptions random(1);
   for (int round = 0; round < 500; ++round) {
     SampleOptions options = random.make();
-    const std::string yaml = print_yaml(visitor_of(options)), json = print_json(visitor_of(options));
+    const std::string yaml = print_yaml(visitor_of(options)),
+                      json = print_json(visitor_of(options));
     SampleOptions again = read_sample(yaml);
     ASSERT_EQ(print_json(visitor_of(again)), json) << yaml;
     ASSERT_EQ(print_yaml(visitor_of(again)), yaml);
@@ -121,7 +132,8 @@ TEST(PrintYaml, SaysWhereEachValueCameFrom) {
 TEST(PrintYaml, BreaksLongListsIntoLines) {
   SampleOptions options;
   for (int i = 0; i < 50; ++i) options.files.push_back("train-" + std::to_string(i) + ".h5");
-  EXPECT_THAT(print_yaml(visitor_of(options)), HasSubstr("files:\n  - train-0.h5\n  - train-1.h5\n"));
+  EXPECT_THAT(print_yaml(visitor_of(options)),
+              HasSubstr("files:\n  - train-0.h5\n  - train-1.h5\n"));
 }
 
 TEST(FormatDouble, IsTheShortestTextThatReadsBack) {
@@ -138,7 +150,8 @@ TEST(FormatDouble, IsTheShortestTextThatReadsBack) {
 TEST(PrintKeys, ListsEveryKeyOfEveryKindWithLimits) {
   SampleOptions options;
   const std::string keys = print_keys(visitor_of(options));
-  EXPECT_THAT(keys, testing::ContainsRegex("train\\.steps +integer +100 +between 1 and 1000000 +# updates in all"));
+  EXPECT_THAT(keys, testing::ContainsRegex(
+                        "train\\.steps +integer +100 +between 1 and 1000000 +# updates in all"));
   EXPECT_THAT(keys, testing::ContainsRegex("optimizer\\.kind +choice +adam +adam \\| sgd"));
   EXPECT_THAT(keys, testing::ContainsRegex("optimizer\\.momentum +number .*\\(sgd\\)"));
   EXPECT_THAT(keys, HasSubstr("evaluate.N.momentum"));

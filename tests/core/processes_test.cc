@@ -57,9 +57,11 @@ TEST_F(Pages, HaveTheDocumentedBytes) {
 TEST_F(Pages, NeverShowHalfAWrite) {
   HeartbeatPage rank(folder_ / "p", true);
   const HeartbeatPage supervisor(folder_ / "p", false);
-  const std::jthread writer([&](const std::stop_token& stop) {  // ends with its scope, also after a failure
-    for (int64_t step = 0; !stop.stop_requested(); ++step) rank.write(step, static_cast<Phase>(step % 7));
-  });
+  const std::jthread writer(
+      [&](const std::stop_token& stop) {  // ends with its scope, also after a failure
+        for (int64_t step = 0; !stop.stop_requested(); ++step)
+          rank.write(step, static_cast<Phase>(step % 7));
+      });
   for (int i = 0; i < 20'000; ++i) {
     const Heartbeat beat = supervisor.read();
     ASSERT_EQ(static_cast<int64_t>(beat.phase), beat.step % 7);
@@ -185,8 +187,10 @@ TEST_F(Logs, ProgressWritesLinesWhereThereIsNoTerminal) {
     silent.update(5);
     silent.finish();
   });
-  EXPECT_THAT(shown, testing::MatchesRegex("train 120/5000 .00:00<[0-9:]+, [0-9.]+ step/s. loss 0.701\n"
-                                           "evaluation: 0.9\ntrain 120/5000 .00:00<[0-9:]+, [0-9.]+ step/s. loss 0.701\n"));
+  EXPECT_THAT(shown,
+              testing::MatchesRegex(
+                  "train 120/5000 .00:00<[0-9:]+, [0-9.]+ step/s. loss 0.701\n"
+                  "evaluation: 0.9\ntrain 120/5000 .00:00<[0-9:]+, [0-9.]+ step/s. loss 0.701\n"));
 }
 
 TEST(BoundedQueue, HandsItemsOnInOrderAndEnds) {

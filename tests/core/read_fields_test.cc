@@ -31,8 +31,10 @@ TEST(ReadFields, KeepsDefaultsForAbsentAndNullKeys) {
 
 TEST(ReadFields, ReadsEveryTypeOfField) {
   const SampleOptions options = read_sample(
-      "name: a b\ndevice: cpu\nverbose: true\nlimit: -.inf\ngraph: false\nrate: auto\nepochs: 3\nnote: '5'\n"
-      "weights: [1, .5, 1e-4]\nfiles: [a.h5, \"b c\"]\ntrain: {steps: 1_000, micro_batch: 8, clip_norm: 1}\n"
+      "name: a b\ndevice: cpu\nverbose: true\nlimit: -.inf\ngraph: false\nrate: auto\nepochs: "
+      "3\nnote: '5'\n"
+      "weights: [1, .5, 1e-4]\nfiles: [a.h5, \"b c\"]\ntrain: {steps: 1_000, micro_batch: 8, "
+      "clip_norm: 1}\n"
       "optimizer: {kind: sgd, momentum: 0.5}\nevaluate: [{kind: adam, lr: 1}, sgd]\n"
       "groups:\n- pattern: x\n- scale: 2\n");
   EXPECT_EQ(options.name, "a b");
@@ -83,11 +85,14 @@ TEST(ReadFields, NamesTheNearestKeyAndAllKnownOnes) {
   EXPECT_THAT(message, HasSubstr("error: unknown key 'train.stesp'"));
   EXPECT_THAT(message, HasSubstr("--> sample.yaml:2:3"));
   EXPECT_THAT(message, HasSubstr("2 |   stesp: 3\n  |   ^"));
-  EXPECT_THAT(message, HasSubstr("did you mean 'steps'? known keys here: steps, micro_batch, clip_norm, dims"));
+  EXPECT_THAT(
+      message,
+      HasSubstr("did you mean 'steps'? known keys here: steps, micro_batch, clip_norm, dims"));
 }
 
 TEST(ReadFields, NamesTheKindThatHasAKey) {
-  const std::string message = error_of("optimizer: {kind: adam, lr: 1}", {"optimizer.kind=sgd", "optimizer.beta1=0.5"});
+  const std::string message =
+      error_of("optimizer: {kind: adam, lr: 1}", {"optimizer.kind=sgd", "optimizer.beta1=0.5"});
   EXPECT_THAT(message, HasSubstr("unknown key 'optimizer.beta1' of optimizer 'sgd'"));
   EXPECT_THAT(message, HasSubstr("optimizer 'adam' has it"));
 }
@@ -125,36 +130,59 @@ struct WrongValue {
 
 class WrongValues : public testing::TestWithParam<WrongValue> {};
 
-TEST_P(WrongValues, AreErrorsWithHelp) { EXPECT_THAT(error_of(GetParam().text), HasSubstr(GetParam().message)); }
+TEST_P(WrongValues, AreErrorsWithHelp) {
+  EXPECT_THAT(error_of(GetParam().text), HasSubstr(GetParam().message));
+}
 
 INSTANTIATE_TEST_SUITE_P(
     ReadFields, WrongValues,
-    testing::Values(
-        WrongValue{"train: {steps: 3.0}", "must be an integer, got '3.0'"},
-        WrongValue{"train: {steps: 1e3}", "write it with digits alone"},
-        WrongValue{"train: {steps: '3'}", "got the string '3'"}, WrongValue{"train: {steps: \"3\"}", "remove the quotes"},
-        WrongValue{"train: {steps: 010}", "remove the leading zero"}, WrongValue{"train: {steps: 0x10}", "write it in decimal"},
-        WrongValue{"train: {steps: -00}", "remove the leading zero"}, WrongValue{"limit: 010.5", "remove the leading zero"},
-        WrongValue{"train: {steps: 1__0}", "must be an integer"}, WrongValue{"train: {steps: _1}", "must be an integer"},
-        WrongValue{"train: {steps: 1_}", "must be an integer"}, WrongValue{"train: {steps: '-'}", "must be an integer"},
-        WrongValue{"train: {steps: 99999999999999999999}", "more than 64 bits hold"},
-        WrongValue{"train: {steps: 0}", "'train.steps' is 0, must be between 1 and 1000000"},
-        WrongValue{"train: {clip_norm: 0}", "must be greater than 0"}, WrongValue{"limit: 1e999", "outside the range of double"},
-        WrongValue{"rate: .inf", "infinity is refused here"}, WrongValue{"limit: .nan", "NaN is refused"},
-        WrongValue{"limit: e5", "must be a number"}, WrongValue{"limit: .", "must be a number"},
-        WrongValue{"limit: 1 2", "must be a number, got '1 2'"}, WrongValue{"verbose: yes", "write true or false"},
-        WrongValue{"verbose: on", "write true or false"}, WrongValue{"verbose: True", "write true or false"},
-        WrongValue{"verbose: 1", "write true or false"}, WrongValue{"verbose: 'true'", "got the string 'true'"},
-        WrongValue{"device: gpu", "must be one of 'auto', 'cpu', 'cuda', 'off'"}, WrongValue{"device: cdua", "did you mean 'cuda'?"},
-        WrongValue{"name: [a]", "must be text, got a list"}, WrongValue{"name: {a: 1}", "must be text, got a map"},
-        WrongValue{"files: a.h5", "write [a.h5]"}, WrongValue{"weights: [1, x]", "'weights.1' must be a number"},
-        WrongValue{"weights: [1, null]", "got null"}, WrongValue{"weights: {a: 1}", "must be a list of numbers, got a map"},
-        WrongValue{"train: 3", "'train' must be a map, got '3'"}, WrongValue{"train: [1]", "must be a map, got a list"},
-        WrongValue{"graph: maybe", "or auto"}, WrongValue{"optimizer: adma", "did you mean 'adam'? known kinds: adam, sgd"},
-        WrongValue{"optimizer: [adam]", "must be a map with 'kind'"}, WrongValue{"evaluate: [{lr: 1}]", "'evaluate.0' needs 'kind'"},
-        WrongValue{"evaluate: {kind: adam}", "must be a list of maps"}, WrongValue{"evaluate: [null]", "needs 'kind'"},
-        WrongValue{"groups: [3]", "'groups.0' must be a map"}, WrongValue{"groups: [{patern: x}]", "unknown key 'groups.0.patern'"},
-        WrongValue{"groups: [null]", "must be a map, got null"}, WrongValue{"{name:x}", "put a space behind ':'"}));
+    testing::Values(WrongValue{"train: {steps: 3.0}", "must be an integer, got '3.0'"},
+                    WrongValue{"train: {steps: 1e3}", "write it with digits alone"},
+                    WrongValue{"train: {steps: '3'}", "got the string '3'"},
+                    WrongValue{"train: {steps: \"3\"}", "remove the quotes"},
+                    WrongValue{"train: {steps: 010}", "remove the leading zero"},
+                    WrongValue{"train: {steps: 0x10}", "write it in decimal"},
+                    WrongValue{"train: {steps: -00}", "remove the leading zero"},
+                    WrongValue{"limit: 010.5", "remove the leading zero"},
+                    WrongValue{"train: {steps: 1__0}", "must be an integer"},
+                    WrongValue{"train: {steps: _1}", "must be an integer"},
+                    WrongValue{"train: {steps: 1_}", "must be an integer"},
+                    WrongValue{"train: {steps: '-'}", "must be an integer"},
+                    WrongValue{"train: {steps: 99999999999999999999}", "more than 64 bits hold"},
+                    WrongValue{"train: {steps: 0}",
+                               "'train.steps' is 0, must be between 1 and 1000000"},
+                    WrongValue{"train: {clip_norm: 0}", "must be greater than 0"},
+                    WrongValue{"limit: 1e999", "outside the range of double"},
+                    WrongValue{"rate: .inf", "infinity is refused here"},
+                    WrongValue{"limit: .nan", "NaN is refused"},
+                    WrongValue{"limit: e5", "must be a number"},
+                    WrongValue{"limit: .", "must be a number"},
+                    WrongValue{"limit: 1 2", "must be a number, got '1 2'"},
+                    WrongValue{"verbose: yes", "write true or false"},
+                    WrongValue{"verbose: on", "write true or false"},
+                    WrongValue{"verbose: True", "write true or false"},
+                    WrongValue{"verbose: 1", "write true or false"},
+                    WrongValue{"verbose: 'true'", "got the string 'true'"},
+                    WrongValue{"device: gpu", "must be one of 'auto', 'cpu', 'cuda', 'off'"},
+                    WrongValue{"device: cdua", "did you mean 'cuda'?"},
+                    WrongValue{"name: [a]", "must be text, got a list"},
+                    WrongValue{"name: {a: 1}", "must be text, got a map"},
+                    WrongValue{"files: a.h5", "write [a.h5]"},
+                    WrongValue{"weights: [1, x]", "'weights.1' must be a number"},
+                    WrongValue{"weights: [1, null]", "got null"},
+                    WrongValue{"weights: {a: 1}", "must be a list of numbers, got a map"},
+                    WrongValue{"train: 3", "'train' must be a map, got '3'"},
+                    WrongValue{"train: [1]", "must be a map, got a list"},
+                    WrongValue{"graph: maybe", "or auto"},
+                    WrongValue{"optimizer: adma", "did you mean 'adam'? known kinds: adam, sgd"},
+                    WrongValue{"optimizer: [adam]", "must be a map with 'kind'"},
+                    WrongValue{"evaluate: [{lr: 1}]", "'evaluate.0' needs 'kind'"},
+                    WrongValue{"evaluate: {kind: adam}", "must be a list of maps"},
+                    WrongValue{"evaluate: [null]", "needs 'kind'"},
+                    WrongValue{"groups: [3]", "'groups.0' must be a map"},
+                    WrongValue{"groups: [{patern: x}]", "unknown key 'groups.0.patern'"},
+                    WrongValue{"groups: [null]", "must be a map, got null"},
+                    WrongValue{"{name:x}", "put a space behind ':'"}));
 
 }  // namespace
 }  // namespace lockstep

@@ -28,7 +28,8 @@ TEST_F(RunFolders, OfTheSameSecondGetDifferentNames) {
   std::vector<fs::path> made(40);
   for (size_t t = 0; t < 4; ++t)
     threads.emplace_back([&, t] {
-      for (size_t i = t; i < made.size(); i += 4) made[i] = RunFolder::make_new(folder_, "sudoku").root;
+      for (size_t i = t; i < made.size(); i += 4)
+        made[i] = RunFolder::make_new(folder_, "sudoku").root;
     });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(std::set<fs::path>(made.begin(), made.end()).size(), made.size());
@@ -43,12 +44,14 @@ TEST_F(RunFolders, RefuseNamesThatLeaveTheFolder) {
 
 TEST_F(RunFolders, AreFoundFromThemselvesAndFromAbove) {
   const fs::path run = make_run("sudoku/20260101-120000");
-  for (const fs::path& path : {run, run.parent_path(), folder_}) EXPECT_EQ(RunFolder::find(path).root, run);
+  for (const fs::path& path : {run, run.parent_path(), folder_})
+    EXPECT_EQ(RunFolder::find(path).root, run);
 }
 
 TEST_F(RunFolders, LoseWhatWasBeingWrittenAndNothingElse) {
   const RunFolder run{make_run("sudoku/20260101-120000")};
-  for (const char* kept : {"checkpoints/step-00000005", "samples"}) fs::create_directories(run.root / kept);
+  for (const char* kept : {"checkpoints/step-00000005", "samples"})
+    fs::create_directories(run.root / kept);
   write_file_atomic(run.lock(), "1 host\n");
   fs::create_directories(run.checkpoints() / ".step-00000010");
   write_file_atomic(run.checkpoints() / ".step-00000010" / "state.json", "{}");
@@ -56,7 +59,8 @@ TEST_F(RunFolders, LoseWhatWasBeingWrittenAndNothingElse) {
   run.remove_unfinished();
   EXPECT_FALSE(fs::exists(run.checkpoints() / ".step-00000010"));
   EXPECT_FALSE(fs::exists(run.root / ".tmp-12-3-config.yaml"));
-  for (const fs::path& kept : {run.checkpoint(5), run.samples(), run.lock(), run.config(), run.plan()})
+  for (const fs::path& kept :
+       {run.checkpoint(5), run.samples(), run.lock(), run.config(), run.plan()})
     EXPECT_TRUE(fs::exists(kept)) << kept;
 }
 

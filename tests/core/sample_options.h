@@ -36,10 +36,12 @@ struct SgdOptions {
 inline const Table<Part>& part_table() {
   static const Table<Part> table = [] {
     Table<Part> rows("optimizer");
-    rows.add<AdamOptions>("adam", "adaptive",
-                          [](const AdamOptions& o) { return std::make_unique<Part>("adam " + std::to_string(o.beta1)); });
-    rows.add<SgdOptions>("sgd", "plain",
-                         [](const SgdOptions& o) { return std::make_unique<Part>("sgd " + std::to_string(o.momentum)); });
+    rows.add<AdamOptions>("adam", "adaptive", [](const AdamOptions& o) {
+      return std::make_unique<Part>("adam " + std::to_string(o.beta1));
+    });
+    rows.add<SgdOptions>("sgd", "plain", [](const SgdOptions& o) {
+      return std::make_unique<Part>("sgd " + std::to_string(o.momentum));
+    });
     return rows;
   }();
   return table;
@@ -106,7 +108,8 @@ inline std::function<void(FieldVisitor&)> visitor_of(SampleOptions& options) {
 }
 
 // Reads YAML text and overrides into fresh options.
-inline SampleOptions read_sample(const std::string& text, const std::vector<std::string>& overrides = {},
+inline SampleOptions read_sample(const std::string& text,
+                                 const std::vector<std::string>& overrides = {},
                                  Sources* sources = nullptr) {
   Node root = parse_yaml_text(text, "sample.yaml");
   apply_overrides(root, overrides);

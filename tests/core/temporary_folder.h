@@ -18,7 +18,8 @@ class TemporaryFolder : public testing::Test {
   void SetUp() override {
     std::string name = testing::UnitTest::GetInstance()->current_test_info()->name();
     std::replace(name.begin(), name.end(), '/', '-');  // parametrised tests are called NAME/NUMBER
-    folder_ = std::filesystem::path(testing::TempDir()) / ("lockstep-" + name + "-" + std::to_string(::getpid()));
+    folder_ = std::filesystem::path(testing::TempDir()) /
+              ("lockstep-" + name + "-" + std::to_string(::getpid()));
     std::filesystem::create_directories(folder_);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }

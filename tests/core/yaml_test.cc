@@ -26,7 +26,8 @@ struct Broken {
 
 std::string trim(const std::string& text) {
   const size_t begin = text.find_first_not_of(' ');
-  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(' ') + 1 - begin);
+  return begin == std::string::npos ? ""
+                                    : text.substr(begin, text.find_last_not_of(' ') + 1 - begin);
 }
 
 std::vector<Broken> broken_configs() {
@@ -35,7 +36,8 @@ std::vector<Broken> broken_configs() {
   for (std::string line; std::getline(file, line);) {
     if (line.empty() || line[0] == '#') continue;
     const size_t one = line.find('|'), two = line.find('|', one + 1);
-    out.push_back({trim(line.substr(0, one)), trim(line.substr(one + 1, two - one - 1)), trim(line.substr(two + 1))});
+    out.push_back({trim(line.substr(0, one)), trim(line.substr(one + 1, two - one - 1)),
+                   trim(line.substr(two + 1))});
   }
   return out;
 }
@@ -79,13 +81,27 @@ TEST(Yaml, RefusesBombsQuickly) {
   for (int i = 0; i < 90'000; ++i) keys += "k" + std::to_string(i) + ": 1\n";
   for (int i = 1; i < 9; ++i) {
     const std::string alias = "*a" + std::to_string(i - 1);
-    laughs += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + alias + "," + alias + "]\n";
+    laughs +=
+        "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + alias + "," + alias + "]\n";
   }
-  const std::vector<std::string> bombs = {
-      laughs, "&x [*x]", keys, repeat("[", 1'000'000), repeat("{", 1'000'000), repeat("[\n", 500'000), repeat("- ", 500'000),
-      repeat("? ", 500'000), repeat("a: [\n", 100'000), "a: [" + repeat("1,\n", 300'000) + "]", "a: [" + repeat("'',", 20'000) + "]",
-      "a: " + repeat("[x,", 900), repeat("-\n", 500'000), repeat("!", 60'000), repeat("&a ", 20'000), repeat("|", 60'000),
-      repeat("a", 1'048'577), repeat("---\n", 200'000)};
+  const std::vector<std::string> bombs = {laughs,
+                                          "&x [*x]",
+                                          keys,
+                                          repeat("[", 1'000'000),
+                                          repeat("{", 1'000'000),
+                                          repeat("[\n", 500'000),
+                                          repeat("- ", 500'000),
+                                          repeat("? ", 500'000),
+                                          repeat("a: [\n", 100'000),
+                                          "a: [" + repeat("1,\n", 300'000) + "]",
+                                          "a: [" + repeat("'',", 20'000) + "]",
+                                          "a: " + repeat("[x,", 900),
+                                          repeat("-\n", 500'000),
+                                          repeat("!", 60'000),
+                                          repeat("&a ", 20'000),
+                                          repeat("|", 60'000),
+                                          repeat("a", 1'048'577),
+                                          repeat("---\n", 200'000)};
   for (const std::string& bomb : bombs) {
     // The best of three in processor time: the machine may be busy with something else.
     double best = 1e9;
@@ -100,8 +116,10 @@ TEST(Yaml, RefusesBombsQuickly) {
 
 TEST(Yaml, EndsEveryMutantWithAConfigOrAConfigError) {
   const std::string base =
-      "# a config\ninclude: []\nname: \"a \\u00e9\"\ntrain: {steps: 1_000, dims: [1, 2]}\noptimizer:\n  kind: sgd\n  lr: 1e-4\n"
-      "evaluate:\n  - adam\n  - {kind: sgd, momentum: .5}\ngroups:\n- pattern: |\n    x\n    y\n- scale: 3\nnote: 'it''s'\n";
+      "# a config\ninclude: []\nname: \"a \\u00e9\"\ntrain: {steps: 1_000, dims: [1, "
+      "2]}\noptimizer:\n  kind: sgd\n  lr: 1e-4\n"
+      "evaluate:\n  - adam\n  - {kind: sgd, momentum: .5}\ngroups:\n- pattern: |\n    x\n    y\n- "
+      "scale: 3\nnote: 'it''s'\n";
   const std::string kinds = "[]{}:,-?&*!|>'\"%@`#\n \t\\ax0.~<=\xff\x00";
   std::mt19937 random(7);
   for (int round = 0; round < 4000; ++round) {
@@ -109,9 +127,14 @@ TEST(Yaml, EndsEveryMutantWithAConfigOrAConfigError) {
     for (unsigned edits = 1 + random() % 4; edits > 0; --edits) {
       const size_t at = random() % text.size();
       switch (random() % 3) {
-        case 0: text.erase(at, 1 + random() % 5); break;
-        case 1: text.insert(at, 1 + random() % 3, kinds[random() % kinds.size()]); break;
-        default: text[at] = kinds[random() % kinds.size()];
+        case 0:
+          text.erase(at, 1 + random() % 5);
+          break;
+        case 1:
+          text.insert(at, 1 + random() % 3, kinds[random() % kinds.size()]);
+          break;
+        default:
+          text[at] = kinds[random() % kinds.size()];
       }
       if (text.empty()) text = base;
     }
@@ -154,7 +177,9 @@ TEST(Yaml, ShowsAWindowOfALongLine) {
   } catch (const ConfigError& error) {
     EXPECT_EQ(error.place().column, 30'011);
     EXPECT_LT(error.message().size(), 600u);
-    EXPECT_EQ(error.place().text[static_cast<size_t>(error.place().column - 1 - error.place().skipped)], 'x');
+    EXPECT_EQ(
+        error.place().text[static_cast<size_t>(error.place().column - 1 - error.place().skipped)],
+        'x');
   }
 }
 
@@ -165,7 +190,9 @@ class Includes : public testing::Test {
     fs::create_directories(folder_ / "shared");
   }
   void TearDown() override { fs::remove_all(folder_); }
-  void write(const std::string& name, const std::string& text) { std::ofstream(folder_ / name) << text; }
+  void write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name) << text;
+  }
   SampleOptions read(const std::string& name, Sources* sources = nullptr) {
     SampleOptions options;
     read_fields(parse_yaml_file((folder_ / name).string()), options, "", sources);

@@ -38,7 +38,8 @@ void expect_numbers(const Batch& batch) {
       ASSERT_EQ(row.const_data_ptr<float>()[6 * i + k], expected);
     }
     ASSERT_EQ(o[i + 1] - o[i], id < 0 ? 0 : id % 4);
-    for (int64_t k = o[i]; k < o[i + 1]; ++k) ASSERT_EQ(words.const_data_ptr<uint16_t>()[k], id % 1000);
+    for (int64_t k = o[i]; k < o[i + 1]; ++k)
+      ASSERT_EQ(words.const_data_ptr<uint16_t>()[k], id % 1000);
   }
 }
 
@@ -67,15 +68,21 @@ TEST_P(ArraysDataset, IsReadByThreadsAtOnce) {
   std::vector<std::jthread> threads;
   for (int64_t t = 0; t < 4; ++t)
     threads.emplace_back([&, t] {
-      for (int64_t i = 0; i < 50; ++i) expect_numbers(dataset->read(std::vector<int64_t>{(37 * i + t) % 2000, (911 * i) % 2000, 5}));
+      for (int64_t i = 0; i < 50; ++i)
+        expect_numbers(
+            dataset->read(std::vector<int64_t>{(37 * i + t) % 2000, (911 * i) % 2000, 5}));
     });
 }
 
-INSTANTIATE_TEST_SUITE_P(Storage, ArraysDataset, testing::Values(std::pair<int64_t, int>{256, 0}, std::pair<int64_t, int>{0, 0}, std::pair<int64_t, int>{0, 4}));
+INSTANTIATE_TEST_SUITE_P(Storage, ArraysDataset,
+                         testing::Values(std::pair<int64_t, int>{256, 0},
+                                         std::pair<int64_t, int>{0, 0},
+                                         std::pair<int64_t, int>{0, 4}));
 
 TEST(ArraysDatasetFiles, KeepEveryElementType) {
   MadeFolder folder;
-  const at::ScalarType types[] = {at::kByte, at::kChar, at::kShort, at::kInt, at::kLong, at::kUInt16, at::kUInt32, at::kHalf, at::kFloat, at::kDouble};
+  const at::ScalarType types[] = {at::kByte,   at::kChar,   at::kShort, at::kInt,   at::kLong,
+                                  at::kUInt16, at::kUInt32, at::kHalf,  at::kFloat, at::kDouble};
   std::vector<ArrayInfo> infos;
   std::vector<ArrayValues> values;
   for (const at::ScalarType type : types) {
@@ -90,7 +97,9 @@ TEST(ArraysDatasetFiles, KeepEveryElementType) {
   for (size_t i = 0; i < infos.size(); ++i) {
     const at::Tensor& read = batch.array(infos[i].name);
     EXPECT_EQ(read.scalar_type(), infos[i].dtype);
-    EXPECT_TRUE(read.to(at::kDouble).equal(at::tensor({9., 10., 11., 0., 1., 2.}, at::kDouble).reshape({2, 3}))) << infos[i].name;
+    EXPECT_TRUE(read.to(at::kDouble)
+                    .equal(at::tensor({9., 10., 11., 0., 1., 2.}, at::kDouble).reshape({2, 3})))
+        << infos[i].name;
   }
 }
 
@@ -100,21 +109,26 @@ TEST(ArraysDatasetFiles, AreTheSameBytesWhenMadeAgain) {
   make_numbers(b.path(), {100, 50});
   EXPECT_EQ(read_file(a / "part-1.h5"), read_file(b / "part-1.h5"));
   EXPECT_EQ(read_file(a / "dataset.json"), read_file(b / "dataset.json"));
-  EXPECT_EQ(open_dataset("arrays", {a.path().string()})->content_hash(), open_dataset("arrays", {b.path().string()})->content_hash());
+  EXPECT_EQ(open_dataset("arrays", {a.path().string()})->content_hash(),
+            open_dataset("arrays", {b.path().string()})->content_hash());
 }
 
 TEST(ArraysDatasetFiles, AreChosenByGlobsInTheOrderOfTheIndex) {
   MadeFolder folder;
   make_numbers(folder / "one", {10, 20, 30});
   make_numbers(folder / "two", {5});
-  const auto size = [](const std::vector<std::string>& patterns) { return open_dataset("arrays", patterns)->size(); };
+  const auto size = [](const std::vector<std::string>& patterns) {
+    return open_dataset("arrays", patterns)->size();
+  };
   EXPECT_EQ(size({(folder / "one/part-*.h5").string()}), 60);
   EXPECT_EQ(size({(folder / "one/part-[12].h5").string()}), 50);
   EXPECT_EQ(size({(folder / "one/part-2.h5").string(), (folder / "one/part-0.h5").string()}), 40);
   EXPECT_EQ(size({(folder / "*/part-0.h5").string()}), 15);
   EXPECT_EQ(size({(folder / "one").string(), (folder / "two").string()}), 65);
   // By pattern: part-2 comes first here, so sample 0 is its first one.
-  const Batch batch = open_dataset("arrays", {(folder / "one/part-2.h5").string(), (folder / "one/part-0.h5").string()})->read(std::vector<int64_t>{0, 30});
+  const Batch batch = open_dataset("arrays", {(folder / "one/part-2.h5").string(),
+                                              (folder / "one/part-0.h5").string()})
+                          ->read(std::vector<int64_t>{0, 30});
   EXPECT_EQ(batch.array("number").const_data_ptr<int64_t>()[0], 30);
   EXPECT_EQ(batch.array("number").const_data_ptr<int64_t>()[1], 0);
 }
@@ -123,7 +137,9 @@ TEST(ArraysDatasetFiles, ChangeTheContentHashWhenTheyChange) {
   MadeFolder folder;
   make_numbers(folder / "a", {10, 20});
   make_numbers(folder / "b", {20, 10});
-  const auto hash = [](const fs::path& path) { return open_dataset("arrays", {path.string()})->content_hash(); };
+  const auto hash = [](const fs::path& path) {
+    return open_dataset("arrays", {path.string()})->content_hash();
+  };
   EXPECT_NE(hash(folder / "a"), hash(folder / "b"));
   EXPECT_NE(hash(folder / "a"), hash(folder / "a/part-0.h5"));
 }

@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <zlib.h>
+#include <nlohmann/json.hpp>
 
 #include "core/errors.h"
 #include "data/datasets.h"
@@ -18,7 +18,8 @@ namespace {
 std::string picture(const std::string& name) {
   static const SafetensorsFile golden(LOCKSTEP_SOURCE_DIR "/tests/data/golden/images.safetensors");
   const at::Tensor bytes = golden.load("file." + name);
-  return {reinterpret_cast<const char*>(bytes.const_data_ptr<uint8_t>()), static_cast<size_t>(bytes.numel())};
+  return {reinterpret_cast<const char*>(bytes.const_data_ptr<uint8_t>()),
+          static_cast<size_t>(bytes.numel())};
 }
 
 void write(const fs::path& path, const std::string& content) {
@@ -77,7 +78,8 @@ TEST(ConvertImageFolder, NamesABrokenFileOrCountsIt) {
   MadeFolder folder;
   make_pictures(folder / "in");
   write(folder / "in/dog/broken.png", picture("png_rgb").substr(0, 300));
-  const std::string message = data_error([&] { convert_image_folder(folder / "in", folder / "out", small(), false); });
+  const std::string message =
+      data_error([&] { convert_image_folder(folder / "in", folder / "out", small(), false); });
   EXPECT_NE(message.find("damaged"), std::string::npos) << message;
   EXPECT_NE(message.find("dog/broken.png"), std::string::npos) << message;
   EXPECT_FALSE(fs::exists(folder / "out/dataset.json"));
@@ -94,7 +96,8 @@ TEST(ConvertImageFolder, RefusesPicturesOfSeveralSizesWithoutASize) {
   write(folder / "in/a.png", picture("png_rgb"));
   write(folder / "in/b.jpg", picture("jpeg_exif_6"));  // turned upright: 17 × 23
   ConvertPicturesOptions options;
-  const std::string message = data_error([&] { convert_image_folder(folder / "in", folder / "out", options, false); });
+  const std::string message =
+      data_error([&] { convert_image_folder(folder / "in", folder / "out", options, false); });
   EXPECT_NE(message.find("17 x 23"), std::string::npos) << message;
   EXPECT_NE(message.find("size=64"), std::string::npos) << message;
 }
@@ -107,7 +110,10 @@ std::string tar_header(const std::string& name, size_t size, char type = '0') {
   std::snprintf(number, sizeof number, "%011zo", size);
   block.replace(124, 12, number, 12);
   block[156] = type;
-  block.replace(257, 8, std::string("ustar\0" "00", 8));
+  block.replace(257, 8,
+                std::string("ustar\0"
+                            "00",
+                            8));
   block.replace(148, 8, "        ");
   unsigned sum = 0;
   for (const unsigned char c : block) sum += c;
@@ -117,22 +123,27 @@ std::string tar_header(const std::string& name, size_t size, char type = '0') {
 }
 
 std::string tar_member(const std::string& name, const std::string& body, char type = '0') {
-  return tar_header(name, body.size(), type) + body + std::string((512 - body.size() % 512) % 512, '\0');
+  return tar_header(name, body.size(), type) + body +
+         std::string((512 - body.size() % 512) % 512, '\0');
 }
 
 std::string sample(const std::string& key, const std::string& file, int label) {
-  return tar_member(key + ".json", "{}") + tar_member(key + ".png", picture(file)) + tar_member(key + ".cls", std::to_string(label) + "\n");
+  return tar_member(key + ".json", "{}") + tar_member(key + ".png", picture(file)) +
+         tar_member(key + ".cls", std::to_string(label) + "\n");
 }
 
 TEST(ConvertWebdataset, ReadsSamplesOfSeveralArchivesWithPaxNames) {
   MadeFolder folder;
   const std::string end(1024, '\0'), long_name = std::string(120, 'k') + "/0003";
   const std::string record = " path=" + long_name + ".png\n";
-  const std::string pax = std::to_string(record.size() + 3) + record;  // the length counts its own digits
+  const std::string pax =
+      std::to_string(record.size() + 3) + record;  // the length counts its own digits
   write(folder / "in/s-00.tar", sample("0001", "png_rgb", 4) + sample("0002", "png_gray", 0) + end);
-  write(folder / "in/s-01.tar", tar_member("pax", pax, 'x') + tar_member("short.png", picture("png_palette")) +
-                                    tar_member("L", long_name + ".cls", 'L') + tar_member("cut", "7") + end);
-  const Converted converted = convert_webdataset((folder / "in/s-{00..01}.tar").string(), folder / "out", small(), false);
+  write(folder / "in/s-01.tar",
+        tar_member("pax", pax, 'x') + tar_member("short.png", picture("png_palette")) +
+            tar_member("L", long_name + ".cls", 'L') + tar_member("cut", "7") + end);
+  const Converted converted =
+      convert_webdataset((folder / "in/s-{00..01}.tar").string(), folder / "out", small(), false);
   EXPECT_EQ(converted.images, 3);
   EXPECT_EQ(labels_of(read_all(folder / "out")), (std::vector<int64_t>{4, 0, 7}));
 }
@@ -142,23 +153,31 @@ TEST(ConvertWebdataset, RefusesDamagedArchives) {
   std::string tar = sample("0001", "png_rgb", 4);
   const auto message = [&](const std::string& bytes) {
     write(folder / "in/a.tar", bytes);
-    return data_error([&] { convert_webdataset((folder / "in").string(), folder / "out", small(), false); });
+    return data_error(
+        [&] { convert_webdataset((folder / "in").string(), folder / "out", small(), false); });
   };
   EXPECT_NE(message(tar.substr(0, 1200)).find("cut short"), std::string::npos);
   std::string flipped = tar;
   flipped[10] ^= 1;
   EXPECT_NE(message(flipped).find("no valid tar header"), std::string::npos);
-  EXPECT_NE(message(tar_member("a.png", picture("png_rgb")) + sample("0001", "png_rgb", 4)).find("0001"), std::string::npos);
-  EXPECT_NE(message(sample("b", "png_rgb", 1) + tar_member("c.png", picture("png_rgb"))).find("no .cls"), std::string::npos);
+  EXPECT_NE(
+      message(tar_member("a.png", picture("png_rgb")) + sample("0001", "png_rgb", 4)).find("0001"),
+      std::string::npos);
+  EXPECT_NE(
+      message(sample("b", "png_rgb", 1) + tar_member("c.png", picture("png_rgb"))).find("no .cls"),
+      std::string::npos);
 }
 
 TEST(ConvertCifar, ReadsBothKindsAndRefusesCutFiles) {
   MadeFolder folder;
   std::string ten, hundred;
   for (int i = 0; i < 6; ++i) {
-    const std::string body = std::string(1024, static_cast<char>(i)) + std::string(1024, static_cast<char>(i + 50)) + std::string(1024, static_cast<char>(i + 100));
+    const std::string body = std::string(1024, static_cast<char>(i)) +
+                             std::string(1024, static_cast<char>(i + 50)) +
+                             std::string(1024, static_cast<char>(i + 100));
     ten += std::string(1, static_cast<char>(9 - i)) + body;
-    hundred += std::string(1, static_cast<char>(i)) + std::string(1, static_cast<char>(90 + i)) + body;
+    hundred +=
+        std::string(1, static_cast<char>(i)) + std::string(1, static_cast<char>(90 + i)) + body;
   }
   write(folder / "ten/data_batch_1.bin", ten);
   write(folder / "ten/data_batch_2.bin", ten);
@@ -173,9 +192,15 @@ TEST(ConvertCifar, ReadsBothKindsAndRefusesCutFiles) {
   EXPECT_EQ(convert_cifar(folder / "hundred", folder / "out100", {}, false).classes, 100);
   EXPECT_EQ(labels_of(read_all(folder / "out100"))[5], 95);
   write(folder / "ten/test_batch.bin", ten.substr(1));
-  EXPECT_NE(data_error([&] { convert_cifar(folder / "ten", folder / "cut", {}, false); }).find("records of 3073"), std::string::npos);
+  EXPECT_NE(data_error([&] {
+              convert_cifar(folder / "ten", folder / "cut", {}, false);
+            }).find("records of 3073"),
+            std::string::npos);
   write(folder / "ten/test_batch.bin", std::string(1, '\x0a') + ten.substr(1));
-  EXPECT_NE(data_error([&] { convert_cifar(folder / "ten", folder / "bad", {}, false); }).find("label 10"), std::string::npos);
+  EXPECT_NE(data_error([&] {
+              convert_cifar(folder / "ten", folder / "bad", {}, false);
+            }).find("label 10"),
+            std::string::npos);
 }
 
 std::string idx(const std::vector<uint8_t>& sizes, const std::string& body) {
@@ -214,7 +239,8 @@ TEST(ConvertMnist, ReadsPlainAndZippedFilesAndRefusesWrongOnes) {
     return data_error([&] { convert_mnist(folder / "in", folder / "again", {}, false); });
   };
   const std::string zipped = gzip(idx({3, 2, 2}, pixels));
-  EXPECT_NE(message(zipped.substr(0, zipped.size() - 9)).find("damaged or cut short"), std::string::npos);
+  EXPECT_NE(message(zipped.substr(0, zipped.size() - 9)).find("damaged or cut short"),
+            std::string::npos);
   EXPECT_NE(message(idx({3}, "abc")).find("not with 00000803"), std::string::npos);
   EXPECT_NE(message(idx({4, 2, 2}, pixels)).find("announces 16 bytes"), std::string::npos);
   EXPECT_NE(message(idx({2, 2, 2}, "abcdefgh")).find("3 labels for 2 pictures"), std::string::npos);

@@ -37,7 +37,8 @@ Pixels pixels_of(const std::string& name) {
 int distance(const Pixels& a, const Pixels& b) {
   if (a.width != b.width || a.height != b.height || a.channels != b.channels) return 1000;
   int largest = 0;
-  for (size_t i = 0; i < a.data.size(); ++i) largest = std::max(largest, std::abs(a.data[i] - b.data[i]));
+  for (size_t i = 0; i < a.data.size(); ++i)
+    largest = std::max(largest, std::abs(a.data[i] - b.data[i]));
   return largest;
 }
 
@@ -51,25 +52,29 @@ TEST(DecodeImage, GivesThePixelsThatPillowGives) {
     ImageFitOptions options;
     const Pixels ours = fit_image(std::move(decoded.pixels), decoded.orientation, options);
     // Another build of libjpeg may round its DCT differently by one level.
-    EXPECT_LE(distance(ours, pixels_of("pixels." + name)), name.starts_with("jpeg") ? 1 : 0) << name;
+    EXPECT_LE(distance(ours, pixels_of("pixels." + name)), name.starts_with("jpeg") ? 1 : 0)
+        << name;
     ++files;
   }
   EXPECT_EQ(files, 21);
 }
 
 TEST(DecodeImage, RefusesWhatIsCutShortAnywhere) {
-  for (const char* name : {"file.png_rgb", "file.jpeg_420", "file.jpeg_progressive", "file.jpeg_cmyk", "file.png_palette"}) {
+  for (const char* name : {"file.png_rgb", "file.jpeg_420", "file.jpeg_progressive",
+                           "file.jpeg_cmyk", "file.png_palette"}) {
     const at::Tensor file = golden().load(name);
     const auto bytes = bytes_of(file);
     // The last 12 bytes of a PNG are its end mark; a JPEG's are 2.
     for (size_t size = 0; size + 2 < bytes.size(); size += 1 + size / 16)
-      EXPECT_THROW(decode_image(bytes.first(size)), DataError) << name << " of " << size << " bytes";
+      EXPECT_THROW(decode_image(bytes.first(size)), DataError)
+          << name << " of " << size << " bytes";
   }
 }
 
 TEST(DecodeImage, NamesTheFormatItDoesNotRead) {
   const auto message = [](std::string_view text) {
-    return data_error([&] { decode_image({reinterpret_cast<const uint8_t*>(text.data()), text.size()}); });
+    return data_error(
+        [&] { decode_image({reinterpret_cast<const uint8_t*>(text.data()), text.size()}); });
   };
   EXPECT_NE(message("GIF89a............").find("GIF, not PNG or JPEG"), std::string::npos);
   EXPECT_NE(message("hello").find("neither PNG nor JPEG"), std::string::npos);
@@ -84,7 +89,9 @@ TEST(Resample, GivesThePixelsThatPillowGives) {
     if (!info.name.starts_with("resize.") || dot < 8) continue;
     const std::string filter = info.name.substr(7, dot - 7);
     const Pixels expected = pixels_of(info.name);
-    EXPECT_LE(distance(resample(source, expected.width, expected.height, filter_of(filter)), expected), 0) << info.name;
+    EXPECT_LE(
+        distance(resample(source, expected.width, expected.height, filter_of(filter)), expected), 0)
+        << info.name;
     ++sizes;
   }
   EXPECT_EQ(sizes, 20);
@@ -95,9 +102,12 @@ TEST(Resample, GivesThePixelsThatPillowGives) {
 TEST(ImageFit, FollowsTorchvisionInStretchAndShorterSide) {
   ImageFitOptions options;
   options.size = 12;
-  EXPECT_EQ(distance(fit_image(pixels_of("resize.source"), 1, options), pixels_of("fit.stretch")), 0);
+  EXPECT_EQ(distance(fit_image(pixels_of("resize.source"), 1, options), pixels_of("fit.stretch")),
+            0);
   options.resize = "shorter_side";
-  EXPECT_EQ(distance(fit_image(pixels_of("resize.source"), 1, options), pixels_of("fit.shorter_side")), 0);
+  EXPECT_EQ(
+      distance(fit_image(pixels_of("resize.source"), 1, options), pixels_of("fit.shorter_side")),
+      0);
 }
 
 TEST(ImageFit, PutsTheWholePictureIntoABlackBox) {
@@ -114,7 +124,9 @@ TEST(ImageFit, PutsTheWholePictureIntoABlackBox) {
 }
 
 TEST(WithChannels, MakesGreyAsPillowAndLaysAlphaOverAColour) {
-  EXPECT_EQ(distance(with_channels(pixels_of("resize.source"), 1, Alpha::kDrop), pixels_of("gray.luma")), 0);
+  EXPECT_EQ(
+      distance(with_channels(pixels_of("resize.source"), 1, Alpha::kDrop), pixels_of("gray.luma")),
+      0);
   Pixels dot(1, 1, 4);
   dot.data = {100, 0, 255, 51};  // alpha 0.2
   EXPECT_EQ(with_channels(dot, 3, Alpha::kDrop).data, (std::vector<uint8_t>{100, 0, 255}));

@@ -16,16 +16,18 @@ namespace {
 
 constexpr int64_t kSamples = 500, kGlobalBatch = 16, kSlots = 8, kEpochs = 3, kSeed = 17;
 
-// What ranks [0, n) read from step `first` on: id by global index. Each rank has a loader of its own;
-// slot s of step t holds indices t·B + s·B/S …, one micro-batch a slot.
-void run_ranks(const Dataset& dataset, int64_t ranks, int64_t first, int64_t last, std::map<int64_t, int64_t>& ids) {
+// What ranks [0, n) read from step `first` on: id by global index. Each rank has a loader of its
+// own; slot s of step t holds indices t·B + s·B/S …, one micro-batch a slot.
+void run_ranks(const Dataset& dataset, int64_t ranks, int64_t first, int64_t last,
+               std::map<int64_t, int64_t>& ids) {
   const SampleOrder order(dataset.size(), kSeed);
   for (int64_t rank = 0; rank < ranks; ++rank) {
     const int64_t begin = rank * kSlots / ranks, slots = (rank + 1) * kSlots / ranks - begin;
     const auto indices = [=](int64_t n) {
       const int64_t step = n / slots, slot = begin + n % slots;
       std::vector<int64_t> rows;
-      for (int64_t j = 0; j < kGlobalBatch / kSlots; ++j) rows.push_back(step * kGlobalBatch + slot * (kGlobalBatch / kSlots) + j);
+      for (int64_t j = 0; j < kGlobalBatch / kSlots; ++j)
+        rows.push_back(step * kGlobalBatch + slot * (kGlobalBatch / kSlots) + j);
       return rows;
     };
     Loader loader(dataset, [&](int64_t index) { return order.id(index); }, indices, first * slots,
@@ -35,7 +37,8 @@ void run_ranks(const Dataset& dataset, int64_t ranks, int64_t first, int64_t las
       const auto* numbers = batch.array("number").const_data_ptr<int64_t>();
       for (size_t row = 0; row < batch.ids.size(); ++row) {
         ASSERT_EQ(numbers[row], batch.ids[row]);
-        ASSERT_TRUE(ids.emplace(batch.indices[row], batch.ids[row]).second) << "index " << batch.indices[row] << " twice";
+        ASSERT_TRUE(ids.emplace(batch.indices[row], batch.ids[row]).second)
+            << "index " << batch.indices[row] << " twice";
       }
     }
   }

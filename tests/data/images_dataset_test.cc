@@ -31,7 +31,8 @@ MakeShapesOptions small() {
   return options;
 }
 
-void write_images(const fs::path& folder, const ImageShape& shape, const std::vector<int64_t>& labels) {
+void write_images(const fs::path& folder, const ImageShape& shape,
+                  const std::vector<int64_t>& labels) {
   DatasetWriter writer(folder, {"images", "test", "", image_arrays(shape, true)}, false);
   ImageShardWriter shards(writer, shape, true, "train", 2);
   std::vector<uint8_t> pixels(static_cast<size_t>(shape.bytes()));
@@ -71,7 +72,8 @@ TEST(ShapesMaker, DrawsEveryShapeInTwoColoursAndAllPicturesDiffer) {
     ++seen[static_cast<size_t>(draw_shape(stream, id, {}, 32, 3, picture.data()))];
     // The corner is background: the shape covers a part of the rest.
     int other = 0;
-    for (size_t i = 0; i < 32 * 32; ++i) other += picture[i] != picture[0] || picture[1024 + i] != picture[1024];
+    for (size_t i = 0; i < 32 * 32; ++i)
+      other += picture[i] != picture[0] || picture[1024 + i] != picture[1024];
     EXPECT_GT(other, 40) << id;
     EXPECT_LT(other, 700) << id;
     pictures.insert(picture);
@@ -93,11 +95,15 @@ TEST(ShapesMaker, DrawsFewColoursKindsAndSizesIfAsked) {
     EXPECT_EQ(draw_shape(stream, id, range, 32, 3, picture.data()), 1);
     const int back = picture[0];
     EXPECT_TRUE(back == 0 || back == 255) << back;
-    // Whole pixels of an upright square of 2 · 0.78 · 9.6 = 14.98 pixels a side: 13 or 14 a side, and no other shade among them.
+    // Whole pixels of an upright square of 2 · 0.78 · 9.6 = 14.98 pixels a side: 13 or 14 a side,
+    // and no other shade among them.
     std::map<int, int> count;
-    for (size_t i = 0; i < 1024; ++i) ++count[picture[i] << 16 | picture[1024 + i] << 8 | picture[2048 + i]];
+    for (size_t i = 0; i < 1024; ++i)
+      ++count[picture[i] << 16 | picture[1024 + i] << 8 | picture[2048 + i]];
     count.erase(back * 0x10101);
-    const auto most = std::max_element(count.begin(), count.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto most =
+        std::max_element(count.begin(), count.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
     EXPECT_TRUE(most->second >= 169 && most->second <= 225) << most->second;
     colours.insert(back << 24 | most->first);
   }
@@ -118,7 +124,10 @@ TEST(ShapesMaker, RefusesARangeTheWrongWayRound) {
 TEST(ImagesDataset, RefusesWhatIsNoPicture) {
   MadeFolder folder;
   make_grids(folder / "grids", 8);
-  EXPECT_NE(data_error([&] { open_dataset("images", {(folder / "grids").string()}); }).find("kind is 'grids'"), std::string::npos);
+  EXPECT_NE(data_error([&] {
+              open_dataset("images", {(folder / "grids").string()});
+            }).find("kind is 'grids'"),
+            std::string::npos);
   write_images(folder / "images", {1, 2, 2}, {0, 1, -2});
   const auto dataset = open_dataset("images", {(folder / "images").string()});
   EXPECT_EQ(dataset->read(first_ids(2)).array("labels").sum().item<int64_t>(), 1);
@@ -129,13 +138,15 @@ TEST(ImagesDataset, RefusesWhatIsNoPicture) {
 
 TEST(MirrorBySample, DecidesBySampleAndStepAloneAndMirrorsHalf) {
   std::vector<int64_t> ids = first_ids(1000);
-  const at::Tensor images = at::arange(2).to(at::kByte).reshape({1, 1, 1, 2}).expand({1000, 1, 1, 2}).contiguous();
+  const at::Tensor images =
+      at::arange(2).to(at::kByte).reshape({1, 1, 1, 2}).expand({1000, 1, 1, 2}).contiguous();
   const at::Tensor flipped = mirror_by_sample(images, ids, 3, 7);
   const int64_t count = flipped.select(3, 0).sum().item<int64_t>();  // 1 came to the left
-  EXPECT_NEAR(count, 500, 64);  // four standard deviations
+  EXPECT_NEAR(count, 500, 64);                                       // four standard deviations
   EXPECT_FALSE(flipped.equal(mirror_by_sample(images, ids, 3, 8)));
   const std::vector<int64_t> part(ids.begin() + 300, ids.begin() + 400);
-  EXPECT_TRUE(flipped.slice(0, 300, 400).equal(mirror_by_sample(images.slice(0, 300, 400), part, 3, 7)));
+  EXPECT_TRUE(
+      flipped.slice(0, 300, 400).equal(mirror_by_sample(images.slice(0, 300, 400), part, 3, 7)));
   const std::vector<int64_t> padding(1000, -1);
   EXPECT_TRUE(images.equal(mirror_by_sample(images, padding, 3, 7)));
 }

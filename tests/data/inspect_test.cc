@@ -11,7 +11,8 @@ TEST(DataInspect, ListsArraysAndShards) {
   MadeFolder folder;
   make_numbers(folder.path(), {10, 20});
   const DataReport report = inspect_data(folder.path().string());
-  for (const char* part : {"kind      arrays", "samples   30", "words", "u16", "[2, 3]", "part-0.h5", "part-1.h5"})
+  for (const char* part :
+       {"kind      arrays", "samples   30", "words", "u16", "[2, 3]", "part-0.h5", "part-1.h5"})
     EXPECT_NE(report.text.find(part), std::string::npos) << part << "\nin\n" << report.text;
   const auto json = nlohmann::json::parse(report.json);
   EXPECT_EQ(json["samples"], 30);
@@ -25,7 +26,9 @@ TEST(DataVerify, PassesGoodDataOfEveryKind) {
   MadeFolder folder;
   make_numbers(folder / "numbers", {10, 20});
   make_grids(folder / "grids", 12);
-  EXPECT_NE(verify_data((folder / "numbers").string(), false).text.find("30 samples in 2 shards are good"), std::string::npos);
+  EXPECT_NE(verify_data((folder / "numbers").string(), false)
+                .text.find("30 samples in 2 shards are good"),
+            std::string::npos);
   const DataReport grids = verify_data((folder / "grids").string(), false);
   EXPECT_NE(grids.text.find("puzzles: 12 hard"), std::string::npos) << grids.text;
   EXPECT_EQ(nlohmann::json::parse(grids.json)["verified"], true);

@@ -45,12 +45,14 @@ TEST(Loader, KeepsTheOrderForAnyNumberOfThreads) {
   for (const int threads : {1, 2, 4, 8}) {
     SlowDataset dataset;
     dataset.jitter = true;
-    Loader loader(dataset, [](int64_t index) { return (index * 7) % 1000; },
-                  [](int64_t n) { return n < 40 ? three_of(n) : std::vector<int64_t>{}; }, 5, {threads, 4});
+    Loader loader(
+        dataset, [](int64_t index) { return (index * 7) % 1000; },
+        [](int64_t n) { return n < 40 ? three_of(n) : std::vector<int64_t>{}; }, 5, {threads, 4});
     for (int64_t n = 5; n < 40; ++n) {
       const Batch batch = loader.next();
       ASSERT_EQ(batch.indices, three_of(n)) << threads;
-      ASSERT_EQ(batch.ids, (std::vector<int64_t>{21 * n % 1000, (21 * n + 7) % 1000, (21 * n + 14) % 1000}));
+      ASSERT_EQ(batch.ids,
+                (std::vector<int64_t>{21 * n % 1000, (21 * n + 7) % 1000, (21 * n + 14) % 1000}));
       ASSERT_EQ(batch.array("id").const_data_ptr<int64_t>()[1], batch.ids[1]);
     }
     EXPECT_EQ(loader.next().rows(), 0);
@@ -84,14 +86,17 @@ TEST(Loader, HandsOnTheErrorAtItsPlace) {
 
 TEST(Loader, HandsOnAnErrorOfItsPlan) {
   SlowDataset dataset;
-  Loader loader(dataset, [](int64_t) -> int64_t { throw InternalError("no order"); }, three_of, 0, {2, 2});
+  Loader loader(dataset, [](int64_t) -> int64_t { throw InternalError("no order"); }, three_of, 0,
+                {2, 2});
   EXPECT_THROW(loader.next(), InternalError);
 }
 
 TEST(Loader, GivesPaddingAsIdMinusOne) {
   SlowDataset dataset;
-  Loader loader(dataset, [](int64_t index) { return index + 1; },
-                [](int64_t n) { return n == 0 ? std::vector<int64_t>{4, -1} : std::vector<int64_t>{}; }, 0, {1, 1});
+  Loader loader(
+      dataset, [](int64_t index) { return index + 1; },
+      [](int64_t n) { return n == 0 ? std::vector<int64_t>{4, -1} : std::vector<int64_t>{}; }, 0,
+      {1, 1});
   const Batch batch = loader.next();
   EXPECT_EQ(batch.indices, (std::vector<int64_t>{4, -1}));
   EXPECT_EQ(batch.ids, (std::vector<int64_t>{5, -1}));
@@ -101,7 +106,8 @@ TEST(Loader, EndsAtOnceWhenNobodyReads) {
   SlowDataset dataset;
   dataset.jitter = true;
   const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < 20; ++i) Loader(dataset, [](int64_t index) { return index % 1000; }, three_of, 0, {8, 16});
+  for (int i = 0; i < 20; ++i)
+    Loader(dataset, [](int64_t index) { return index % 1000; }, three_of, 0, {8, 16});
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 

@@ -30,11 +30,13 @@ namespace {
 std::vector<ArrayValues> number_values(int64_t first, int64_t samples) {
   const std::vector<ArrayInfo> infos = number_arrays();
   at::Tensor number = at::arange(first, first + samples, at::kLong);
-  at::Tensor row = number.to(at::kFloat).reshape({-1, 1, 1}) + at::arange(6, at::kFloat).reshape({1, 2, 3}) / 10;
+  at::Tensor row =
+      number.to(at::kFloat).reshape({-1, 1, 1}) + at::arange(6, at::kFloat).reshape({1, 2, 3}) / 10;
   at::Tensor offsets = at::zeros({samples + 1}, at::kLong);
   std::vector<uint16_t> words;
   for (int64_t i = 0; i < samples; ++i) {
-    words.insert(words.end(), static_cast<size_t>((first + i) % 4), static_cast<uint16_t>((first + i) % 1000));
+    words.insert(words.end(), static_cast<size_t>((first + i) % 4),
+                 static_cast<uint16_t>((first + i) % 1000));
     offsets.mutable_data_ptr<int64_t>()[i + 1] = static_cast<int64_t>(words.size());
   }
   at::Tensor flat = at::empty({static_cast<int64_t>(words.size())}, at::kUInt16);
@@ -44,12 +46,14 @@ std::vector<ArrayValues> number_values(int64_t first, int64_t samples) {
 
 }  // namespace
 
-void make_numbers(const fs::path& folder, const std::vector<int64_t>& shard_samples, int64_t chunk_kilobytes,
-                  int deflate) {
-  DatasetWriter writer(folder, {"arrays", "a test", "", number_arrays(), chunk_kilobytes, deflate}, false);
+void make_numbers(const fs::path& folder, const std::vector<int64_t>& shard_samples,
+                  int64_t chunk_kilobytes, int deflate) {
+  DatasetWriter writer(folder, {"arrays", "a test", "", number_arrays(), chunk_kilobytes, deflate},
+                       false);
   int64_t first = 0;
   for (size_t i = 0; i < shard_samples.size(); ++i) {
-    writer.add_shard("part-" + std::to_string(i) + ".h5", shard_samples[i], number_values(first, shard_samples[i]));
+    writer.add_shard("part-" + std::to_string(i) + ".h5", shard_samples[i],
+                     number_values(first, shard_samples[i]));
     first += shard_samples[i];
   }
   writer.finish();

@@ -34,8 +34,8 @@ class MadeFolder {
 std::vector<ArrayInfo> number_arrays();
 
 // Writes a dataset of kind `arrays` with one shard `part-K.h5` per entry of `shard_samples`.
-void make_numbers(const fs::path& folder, const std::vector<int64_t>& shard_samples, int64_t chunk_kilobytes = 256,
-                  int deflate = 0);
+void make_numbers(const fs::path& folder, const std::vector<int64_t>& shard_samples,
+                  int64_t chunk_kilobytes = 256, int deflate = 0);
 
 // Writes a dataset of kind `grids` with one shard grids-0.h5 of valid puzzles.
 void make_grids(const fs::path& folder, int64_t samples);

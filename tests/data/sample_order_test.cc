@@ -35,7 +35,10 @@ int64_t id_by_the_book(int64_t samples, uint64_t seed, int64_t index) {
   do {
     uint64_t left = x / size, right = x % size;
     for (uint32_t round = 0; round < 8; ++round) {
-      const PhiloxCounter f = philox4x32({static_cast<uint32_t>(right), round, static_cast<uint32_t>(epoch), static_cast<uint32_t>(epoch >> 32)}, key, 8);
+      const PhiloxCounter f =
+          philox4x32({static_cast<uint32_t>(right), round, static_cast<uint32_t>(epoch),
+                      static_cast<uint32_t>(epoch >> 32)},
+                     key, 8);
       const uint64_t swapped = left ^ (f[0] % size);
       left = right;
       right = swapped;
@@ -47,7 +50,8 @@ int64_t id_by_the_book(int64_t samples, uint64_t seed, int64_t index) {
 
 TEST(SampleOrder, IsAPermutationForEverySmallNumberOfSamples) {
   for (int64_t samples = 1; samples <= 300; ++samples)
-    for (int64_t epoch : {0, 1, 7}) ASSERT_TRUE(is_permutation(SampleOrder(samples, 17), epoch)) << samples << " epoch " << epoch;
+    for (int64_t epoch : {0, 1, 7})
+      ASSERT_TRUE(is_permutation(SampleOrder(samples, 17), epoch)) << samples << " epoch " << epoch;
 }
 
 TEST(SampleOrder, IsAPermutationForLargeNumbersOfSamples) {
@@ -70,7 +74,8 @@ TEST(SampleOrder, FollowsTheConstructionInItsHeader) {
   for (const int64_t samples : {1, 2, 5, 16, 17, 1000, 20000, 1234567})
     for (const uint64_t seed : {uint64_t{0}, uint64_t{17}, ~uint64_t{0}})
       for (int64_t index = 0; index < 3 * samples; index += 1 + samples / 7)
-        ASSERT_EQ(SampleOrder(samples, seed).id(index), id_by_the_book(samples, seed, index)) << samples << " " << index;
+        ASSERT_EQ(SampleOrder(samples, seed).id(index), id_by_the_book(samples, seed, index))
+            << samples << " " << index;
   // Epochs beyond 32 bits and sample numbers near the largest.
   const int64_t late = (int64_t{5} << 32) * 7 + 3;
   EXPECT_EQ(SampleOrder(7, 1).id(late), id_by_the_book(7, 1, late));
@@ -83,7 +88,8 @@ TEST(SampleOrder, KeepsItsPromise) {
   const SampleOrder order(10, 17);
   std::vector<int64_t> ids;
   for (int64_t i = 0; i < 20; ++i) ids.push_back(order.id(i));
-  EXPECT_EQ(ids, (std::vector<int64_t>{8, 5, 6, 9, 1, 3, 2, 4, 7, 0, 7, 5, 0, 9, 8, 6, 1, 4, 3, 2}));
+  EXPECT_EQ(ids,
+            (std::vector<int64_t>{8, 5, 6, 9, 1, 3, 2, 4, 7, 0, 7, 5, 0, 9, 8, 6, 1, 4, 3, 2}));
 }
 
 TEST(SampleOrder, DiffersBetweenEpochsAndSeeds) {
@@ -100,17 +106,21 @@ TEST(SampleOrder, DiffersBetweenEpochsAndSeeds) {
 
 double chi_squared(const std::vector<int64_t>& counts, double expected) {
   double sum = 0;
-  for (const int64_t count : counts) sum += (static_cast<double>(count) - expected) * (static_cast<double>(count) - expected) / expected;
+  for (const int64_t count : counts)
+    sum += (static_cast<double>(count) - expected) * (static_cast<double>(count) - expected) /
+           expected;
   return sum;
 }
 
 TEST(SampleOrder, SpreadsPositionsEvenly) {
-  // Of 13 samples, where position p goes over 26,000 epochs: 12 degrees of freedom, 99.99 % below 39.1.
+  // Of 13 samples, where position p goes over 26,000 epochs: 12 degrees of freedom, 99.99 %
+  // below 39.1.
   constexpr int64_t kSamples = 13, kEpochs = 26000;
   const SampleOrder order(kSamples, 4);
   for (const int64_t position : {0, 1, 6, 12}) {
     std::vector<int64_t> counts(kSamples);
-    for (int64_t epoch = 0; epoch < kEpochs; ++epoch) ++counts[static_cast<size_t>(order.id(epoch * kSamples + position))];
+    for (int64_t epoch = 0; epoch < kEpochs; ++epoch)
+      ++counts[static_cast<size_t>(order.id(epoch * kSamples + position))];
     EXPECT_LT(chi_squared(counts, double{kEpochs} / kSamples), 39.1) << position;
   }
 }
@@ -131,7 +141,8 @@ TEST(SampleOrder, MakesAllPermutationsOfFourEquallyOften) {
 }
 
 TEST(SampleOrder, LeavesNoPatternBetweenNeighbours) {
-  // Differences of neighbouring ids modulo N, in 64 equal classes: 63 degrees of freedom, 99.99 % below 113.
+  // Differences of neighbouring ids modulo N, in 64 equal classes: 63 degrees of freedom, 99.99 %
+  // below 113.
   constexpr int64_t kSamples = 20000;
   const SampleOrder order(kSamples, 8);
   std::vector<int64_t> counts(64);

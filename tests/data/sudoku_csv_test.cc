@@ -10,8 +10,10 @@
 namespace lockstep {
 namespace {
 
-const std::string kPuzzle = "000000010400000000020000000000050407008000300001090000300400200050100000000806000";
-const std::string kSolution = "693784512487512936125963874932651487568247391741398625319475268856129743274836159";
+const std::string kPuzzle =
+    "000000010400000000020000000000050407008000300001090000300400200050100000000806000";
+const std::string kSolution =
+    "693784512487512936125963874932651487568247391741398625319475268856129743274836159";
 
 struct Converted {
   MadeFolder folder;
@@ -21,7 +23,9 @@ struct Converted {
     write_file_atomic(folder / "in.csv", text);
     count = convert_sudoku_csv(folder / "in.csv", folder / "out", options, false);
   }
-  Batch row(int64_t id) const { return open_dataset("grids", {(folder / "out").string()})->read(std::vector<int64_t>{id}); }
+  Batch row(int64_t id) const {
+    return open_dataset("grids", {(folder / "out").string()})->read(std::vector<int64_t>{id});
+  }
 };
 
 std::string dotted(std::string text) {
@@ -47,7 +51,8 @@ TEST(SudokuCsv, ReadsBothUsualHeaders) {
 }
 
 TEST(SudokuCsv, FindsItsColumnsAmongOthers) {
-  expect_the_puzzle(Converted("id,solution,clues,puzzle\n7," + kSolution + ",17," + dotted(kPuzzle) + "\n"), 0);
+  expect_the_puzzle(
+      Converted("id,solution,clues,puzzle\n7," + kSolution + ",17," + dotted(kPuzzle) + "\n"), 0);
 }
 
 TEST(SudokuCsv, SolvesPlainLines) {
@@ -58,7 +63,8 @@ TEST(SudokuCsv, SolvesPlainLines) {
 }
 
 TEST(SudokuCsv, ToleratesWindowsLinesQuotesMarksAndEmptyLines) {
-  const Converted converted("\xEF\xBB\xBFpuzzle,solution\r\n\r\n\"" + kPuzzle + "\",\"" + kSolution + "\"\r\n\n  \n" + kPuzzle + " , " + kSolution + "\r\n");
+  const Converted converted("\xEF\xBB\xBFpuzzle,solution\r\n\r\n\"" + kPuzzle + "\",\"" +
+                            kSolution + "\"\r\n\n  \n" + kPuzzle + " , " + kSolution + "\r\n");
   EXPECT_EQ(converted.count, 2);
   expect_the_puzzle(converted, 0);
   expect_the_puzzle(converted, 1);
@@ -79,9 +85,9 @@ TEST(SudokuCsv, CutsShardsAndKeepsTheOrder) {
 
 TEST(SudokuCsv, NamesEveryBadLineByPlaceAndWritesNothing) {
   std::string clash = kPuzzle, wrong = kSolution, changed = kPuzzle, blank = kSolution;
-  clash[0] = '4';                       // column 1 has a 4 already
-  std::swap(wrong[0], wrong[1]);        // column broken
-  changed[7] = '2';                     // not the solution's digit there
+  clash[0] = '4';                 // column 1 has a 4 already
+  std::swap(wrong[0], wrong[1]);  // column broken
+  changed[7] = '2';               // not the solution's digit there
   changed[9] = '0';
   blank[80] = '0';
   const std::string text = "puzzle,solution\n" + kPuzzle + "," + kSolution + "\n" +  // 2 is good
@@ -91,13 +97,16 @@ TEST(SudokuCsv, NamesEveryBadLineByPlaceAndWritesNothing) {
                            kPuzzle + "," + blank + "\n" +                            // 6
                            clash + "," + kSolution + "\n" +                          // 7
                            kPuzzle + "," + wrong + "\n" +                            // 8
-                           std::string(81, '.') + "," + kSolution + "\n" +           // 9: many solutions
-                           std::string(10000, '1') + "\n";                           // 10
+                           std::string(81, '.') + "," + kSolution + "\n" +  // 9: many solutions
+                           std::string(10000, '1') + "\n";                  // 10
   MadeFolder folder;
   write_file_atomic(folder / "in.csv", text);
-  const std::string message = data_error([&] { convert_sudoku_csv(folder / "in.csv", folder / "out", {}, false); });
-  for (const std::string part : {"8 bad lines", "in.csv:3:1: the puzzle has 80 cells", "in.csv:4:1: a cell of the puzzle",
-                                 "in.csv:5:1: the line has 1 fields, not 2", "in.csv:6:163: the solution has a blank", "in.csv:7:1: the puzzle has no solution", "and 3 more"})
+  const std::string message =
+      data_error([&] { convert_sudoku_csv(folder / "in.csv", folder / "out", {}, false); });
+  for (const std::string part :
+       {"8 bad lines", "in.csv:3:1: the puzzle has 80 cells", "in.csv:4:1: a cell of the puzzle",
+        "in.csv:5:1: the line has 1 fields, not 2", "in.csv:6:163: the solution has a blank",
+        "in.csv:7:1: the puzzle has no solution", "and 3 more"})
     EXPECT_NE(message.find(part), std::string::npos) << part << "\nin\n" << message;
   EXPECT_FALSE(fs::exists(folder / "out/dataset.json"));
   EXPECT_FALSE(fs::exists(folder / "out/.making"));
@@ -115,7 +124,8 @@ TEST(SudokuCsv, SaysWhatIsWrongWithALine) {
   for (const auto& [text, expected] : cases) {
     MadeFolder folder;
     write_file_atomic(folder / "in.csv", text);
-    const std::string message = data_error([&] { convert_sudoku_csv(folder / "in.csv", folder / "out", {}, false); });
+    const std::string message =
+        data_error([&] { convert_sudoku_csv(folder / "in.csv", folder / "out", {}, false); });
     EXPECT_NE(message.find(expected), std::string::npos) << expected << "\nin\n" << message;
   }
 }
@@ -123,7 +133,8 @@ TEST(SudokuCsv, SaysWhatIsWrongWithALine) {
 TEST(SudokuCsv, AcceptsAmbiguousPuzzlesOnlyOnRequest) {
   ConvertSudokuOptions options;
   options.require_unique = false;
-  const Converted converted("puzzle,solution\n" + std::string(81, '.') + "," + kSolution + "\n", options);
+  const Converted converted("puzzle,solution\n" + std::string(81, '.') + "," + kSolution + "\n",
+                            options);
   EXPECT_EQ(converted.count, 1);
 }
 
@@ -131,7 +142,10 @@ TEST(SudokuCsv, RefusesFilesThatAreNoPuzzles) {
   for (const std::string text : {"", "\n\n", "puzzle,solution\n", "a,b\n1,2\n", "\x89HDF\r\n"}) {
     MadeFolder folder;
     write_file_atomic(folder / "in.csv", text);
-    EXPECT_NE(data_error([&] { convert_sudoku_csv(folder / "in.csv", folder / "out", {}, false); }).find("in.csv"), std::string::npos);
+    EXPECT_NE(data_error([&] {
+                convert_sudoku_csv(folder / "in.csv", folder / "out", {}, false);
+              }).find("in.csv"),
+              std::string::npos);
   }
   MadeFolder folder;
   data_error([&] { convert_sudoku_csv(folder / "absent.csv", folder / "out", {}, false); });

@@ -36,14 +36,16 @@ Batch read_all(const fs::path& path) {
 TEST(MakeSudoku, MakesDistinctGridsAndPuzzlesOfTheirLevels) {
   MadeFolder folder;
   ASSERT_TRUE(make_sudoku(folder / "sudoku", small(), false));
-  const Batch train = read_all(folder / "sudoku/train-*.h5"), held_out = read_all(folder / "sudoku/validation.h5");
+  const Batch train = read_all(folder / "sudoku/train-*.h5"),
+              held_out = read_all(folder / "sudoku/validation.h5");
   ASSERT_EQ(train.rows(), 300);
   ASSERT_EQ(held_out.rows(), 20);
   std::set<Grid> names;
   int minimal = 0;
   for (const Batch* batch : {&train, &held_out})
     for (int64_t row = 0; row < batch->rows(); ++row) {
-      const Grid solution = grid_at(*batch, "solution", row), puzzle = grid_at(*batch, "puzzle", row);
+      const Grid solution = grid_at(*batch, "solution", row),
+                 puzzle = grid_at(*batch, "puzzle", row);
       ASSERT_TRUE(is_solved_grid(solution.data()));
       ASSERT_TRUE(is_part_of(puzzle.data(), solution.data()));
       ASSERT_EQ(count_solutions(puzzle, 2), 1);
@@ -87,7 +89,8 @@ TEST(MakeSudoku, DoesNothingWhenTheDataAreThere) {
   options.threads = 3;  // no part of the recipe
   EXPECT_FALSE(make_sudoku(folder.path(), options, false));
   options.train_grids = 100;
-  EXPECT_NE(data_error([&] { make_sudoku(folder.path(), options, false); }).find("overwrite=true"), std::string::npos);
+  EXPECT_NE(data_error([&] { make_sudoku(folder.path(), options, false); }).find("overwrite=true"),
+            std::string::npos);
   options.overwrite = true;
   EXPECT_TRUE(make_sudoku(folder.path(), options, false));
   EXPECT_EQ(open_dataset("grids", {(folder / "train-*.h5").string()})->size(), 100);
@@ -112,7 +115,8 @@ TEST(DatasetWriter, LeavesAnOlderDatasetAloneUntilItIsDone) {
   {
     DatasetWriter writer(folder.path(), {"arrays", "a test", "", number_arrays()}, true);
     EXPECT_EQ(open_dataset("arrays", {folder.path().string()})->size(), 10);
-    EXPECT_THROW(DatasetWriter(folder.path(), {"arrays", "a test", "", number_arrays()}, true), LockedError);
+    EXPECT_THROW(DatasetWriter(folder.path(), {"arrays", "a test", "", number_arrays()}, true),
+                 LockedError);
   }
   EXPECT_EQ(open_dataset("arrays", {folder.path().string()})->size(), 10);
 }
@@ -120,7 +124,8 @@ TEST(DatasetWriter, LeavesAnOlderDatasetAloneUntilItIsDone) {
 TEST(DatasetWriter, TouchesNoFilesThatAreNotItsOwn) {
   MadeFolder folder;
   write_file_atomic(folder / "mine.h5", "precious");
-  EXPECT_NE(data_error([&] { make_numbers(folder.path(), {10}); }).find("mine.h5"), std::string::npos);
+  EXPECT_NE(data_error([&] { make_numbers(folder.path(), {10}); }).find("mine.h5"),
+            std::string::npos);
   EXPECT_EQ(read_file(folder / "mine.h5"), "precious");
 }
 

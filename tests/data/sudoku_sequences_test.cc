@@ -7,8 +7,8 @@
 
 #include "core/errors.h"
 #include "data/commands.h"
-#include "data/shards/dataset_writer.h"
 #include "data/datasets.h"
+#include "data/shards/dataset_writer.h"
 #include "data/sudoku/sudoku_grid.h"
 
 namespace lockstep {
@@ -55,11 +55,13 @@ TEST(SudokuSequences, AreSolvedGridsWithAPermutationOfTheirCells) {
 
 TEST(SudokuSequences, AnOrderWithACellTwiceIsRefusedOnReading) {
   const auto folder = fresh_folder("sequences-broken");
-  const std::vector<ArrayInfo> infos = {{"solution", at::kByte, {kCells}}, {"order", at::kByte, {kCells}}};
+  const std::vector<ArrayInfo> infos = {{"solution", at::kByte, {kCells}},
+                                        {"order", at::kByte, {kCells}}};
   at::Tensor order = at::arange(81, at::kByte).repeat({2, 1});
   order[1][80] = 3;
   DatasetWriter writer(folder, {"grids", "a test", "", infos}, false);
-  writer.add_shard("train-00000.h5", 2, {{infos[0], at::ones({2, 81}, at::kByte), {}}, {infos[1], order, {}}});
+  writer.add_shard("train-00000.h5", 2,
+                   {{infos[0], at::ones({2, 81}, at::kByte), {}}, {infos[1], order, {}}});
   writer.finish();
   const auto data = open_dataset("grids", {(folder / "train-*.h5").string()});
   const std::vector<int64_t> good = {0}, bad = {1};

@@ -12,13 +12,15 @@ namespace {
 
 Grid parse(const std::string& text) {
   Grid grid{};
-  for (size_t i = 0; i < 81; ++i) grid[i] = text.at(i) == '.' ? 0 : static_cast<uint8_t>(text[i] - '0');
+  for (size_t i = 0; i < 81; ++i)
+    grid[i] = text.at(i) == '.' ? 0 : static_cast<uint8_t>(text[i] - '0');
   return grid;
 }
 
 bool fits(const Grid& grid, size_t cell, uint8_t digit) {
   for (size_t other = 0; other < 81; ++other) {
-    const bool peer = other / 9 == cell / 9 || other % 9 == cell % 9 || (other / 27 == cell / 27 && other % 9 / 3 == cell % 9 / 3);
+    const bool peer = other / 9 == cell / 9 || other % 9 == cell % 9 ||
+                      (other / 27 == cell / 27 && other % 9 / 3 == cell % 9 / 3);
     if (peer && other != cell && grid[other] == digit) return false;
   }
   return true;
@@ -47,10 +49,12 @@ int plain_count(Grid& grid, int limit) {
 }
 
 TEST(SudokuSolver, SolvesAPuzzleOfSeventeenGivens) {
-  const Grid puzzle = parse("000000010400000000020000000000050407008000300001090000300400200050100000000806000");
+  const Grid puzzle =
+      parse("000000010400000000020000000000050407008000300001090000300400200050100000000806000");
   Grid solution;
   EXPECT_EQ(count_solutions(puzzle, 2, &solution), 1);
-  EXPECT_EQ(grid_text(solution.data()), "693784512487512936125963874932651487568247391741398625319475268856129743274836159");
+  EXPECT_EQ(grid_text(solution.data()),
+            "693784512487512936125963874932651487568247391741398625319475268856129743274836159");
   EXPECT_TRUE(is_solved_grid(solution.data()));
   EXPECT_TRUE(is_part_of(puzzle.data(), solution.data()));
 }
@@ -60,7 +64,11 @@ TEST(SudokuSolver, FindsNoSolutionWhereThereIsNone) {
   twice[0] = twice[8] = 5;
   EXPECT_EQ(count_solutions(twice, 2), 0);
   // Row 1 lacks only 9, but column 9 has one.
-  EXPECT_EQ(count_solutions(parse("12345678." "........9" + std::string(63, '.')), 2), 0);
+  EXPECT_EQ(count_solutions(parse("12345678."
+                                  "........9" +
+                                  std::string(63, '.')),
+                            2),
+            0);
 }
 
 TEST(SudokuSolver, CountsAsThePlainestSolverDoes) {
@@ -71,7 +79,8 @@ TEST(SudokuSolver, CountsAsThePlainestSolverDoes) {
     // 30 to 45 givens, so that the plain one ends: some unique, most not, some broken.
     const int blanks = 36 + draws.below(16);
     for (int k = 0; k < blanks; ++k) puzzle[static_cast<size_t>(draws.below(81))] = 0;
-    if (i % 5 == 0) puzzle[static_cast<size_t>(draws.below(81))] = static_cast<uint8_t>(1 + draws.below(9));
+    if (i % 5 == 0)
+      puzzle[static_cast<size_t>(draws.below(81))] = static_cast<uint8_t>(1 + draws.below(9));
     Grid copy = puzzle;
     const int expected = givens_fit(puzzle) ? plain_count(copy, 50) : 0;
     ASSERT_EQ(count_solutions(puzzle, 50), expected) << grid_text(puzzle.data());
@@ -106,7 +115,8 @@ TEST(SudokuSolver, TellsWhetherAGivenIsNeeded) {
       if (puzzle[cell] == 0) continue;
       Grid fewer = puzzle;
       fewer[cell] = 0;
-      ASSERT_EQ(has_solution_without(fewer, static_cast<int>(cell), grid[cell]), count_solutions(fewer, 2) > 1);
+      ASSERT_EQ(has_solution_without(fewer, static_cast<int>(cell), grid[cell]),
+                count_solutions(fewer, 2) > 1);
     }
   }
 }
@@ -120,7 +130,8 @@ TEST(SudokuSolver, ChecksAMinimalPuzzleInMicroseconds) {
   }
   const std::clock_t start = std::clock();
   for (const Grid& puzzle : puzzles) ASSERT_EQ(count_solutions(puzzle, 2), 1);
-  const double microseconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC * 1e6 / 200;
+  const double microseconds =
+      static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC * 1e6 / 200;
   RecordProperty("microseconds", std::to_string(microseconds));
   // Measured 8 on an idle core of 2023; the bound allows sanitizers and busy machines.
   EXPECT_LT(microseconds, 400);

@@ -10,7 +10,8 @@ namespace lockstep {
 namespace {
 
 NamedTensors parameters() {
-  return {{"a", at::ones({3, 5})}, {"b", at::ones({17})}, {"c", at::ones({})}, {"d", at::ones({2, 2})}};
+  return {
+      {"a", at::ones({3, 5})}, {"b", at::ones({17})}, {"c", at::ones({})}, {"d", at::ones({2, 2})}};
 }
 
 TEST(Arena, ParametersLieInOrderAt64Bytes) {
@@ -60,7 +61,8 @@ TEST(Arena, RefusesOtherDtypesAndEqualNames) {
 
 TEST(GradientBuckets, CoverTheArenaFromItsEndWithASmallFirstOne) {
   NamedTensors many;
-  for (int i = 0; i < 10; ++i) many.push_back({"p" + std::to_string(i), at::zeros({100})});  // 112 each
+  for (int i = 0; i < 10; ++i)
+    many.push_back({"p" + std::to_string(i), at::zeros({100})});  // 112 each
   const ArenaLayout layout = ArenaLayout::of(many);
   const auto buckets = make_buckets(layout, 3 * 112 * 4, 112 * 4);
   ASSERT_EQ(buckets.size(), 4u);
@@ -73,7 +75,8 @@ TEST(GradientBuckets, CoverTheArenaFromItsEndWithASmallFirstOne) {
     end = bucket.begin;
   }
   EXPECT_EQ(end, 0);
-  EXPECT_EQ(make_buckets(layout, 4, 4).size(), 10u);  // a parameter larger than the limit stands alone
+  EXPECT_EQ(make_buckets(layout, 4, 4).size(),
+            10u);  // a parameter larger than the limit stands alone
 }
 
 }  // namespace

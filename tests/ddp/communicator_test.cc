@@ -54,40 +54,53 @@ TEST(ThreadRanks, StringsOfAnyLengthAreGathered) {
 TEST(Deadline, ARankThatNeverArrivesIsNamedWithinTheDeadline) {
   const auto start = std::chrono::steady_clock::now();
   const auto errors = try_ranks(
-      3, [](Communicator& comm) { if (comm.rank() != 1) comm.barrier("the meeting"); }, 0.3);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      3,
+      [](Communicator& comm) {
+        if (comm.rank() != 1) comm.barrier("the meeting");
+      },
+      0.3);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   EXPECT_LT(seconds, 2.0);
   for (int rank : {0, 2})
-    EXPECT_NE(message_of(errors[rank]).find("rank 1 did not arrive at 'the meeting' within 0.3 s"), std::string::npos)
+    EXPECT_NE(message_of(errors[rank]).find("rank 1 did not arrive at 'the meeting' within 0.3 s"),
+              std::string::npos)
         << message_of(errors[rank]);
   EXPECT_EQ(errors[1], nullptr);
 }
 
 TEST(Deadline, AnExchangeNamesThePeerThatIsLate) {
   const auto errors = try_ranks(
-      2, [](Communicator& comm) {
+      2,
+      [](Communicator& comm) {
         float x = 0;
         if (comm.rank() == 0) comm.receive(1, &x, sizeof(x), "a number");
-      }, 0.2);
+      },
+      0.2);
   EXPECT_THROW(std::rethrow_exception(errors[0]), CommError);
   EXPECT_NE(message_of(errors[0]).find("rank 1 did not arrive at 'a number'"), std::string::npos);
 }
 
 TEST(Deadline, CallsThatDoNotMatchAreReportedAsSuch) {
   const auto errors = try_ranks(
-      2, [](Communicator& comm) {
+      2,
+      [](Communicator& comm) {
         float x = 0;
         comm.receive(1 - comm.rank(), &x, sizeof(x), "both listen");
-      }, 0.2);
-  EXPECT_NE(message_of(errors[0]).find("all ranks wait for each other"), std::string::npos) << message_of(errors[0]);
+      },
+      0.2);
+  EXPECT_NE(message_of(errors[0]).find("all ranks wait for each other"), std::string::npos)
+      << message_of(errors[0]);
 }
 
 TEST(Abort, PeersFailAtOnceInsteadOfWaiting) {
   const auto errors = try_ranks(
-      3, [](Communicator& comm) {
+      3,
+      [](Communicator& comm) {
         if (comm.rank() == 2) return comm.abort(5);
         comm.barrier("never complete");
-      }, 30);
+      },
+      30);
   EXPECT_NE(message_of(errors[0]).find("rank 2 aborted with exit code 5"), std::string::npos);
   EXPECT_THROW(std::rethrow_exception(errors[1]), CommError);
 }
@@ -106,12 +119,15 @@ TEST(Cancel, EndsACallOfThisRankFromAnotherThread) {
 
 TEST(Sizes, AMessageOfAnotherLengthIsAnError) {
   const auto errors = try_ranks(
-      2, [](Communicator& comm) {
+      2,
+      [](Communicator& comm) {
         char bytes[8] = {};
         if (comm.rank() == 0) return comm.send(1, bytes, 8, "letter");
         comm.receive(0, bytes, 4, "letter");
-      }, 0.5);
-  EXPECT_NE(message_of(errors[1]).find("rank 0 sent 8 bytes where rank 1 expected 4"), std::string::npos);
+      },
+      0.5);
+  EXPECT_NE(message_of(errors[1]).find("rank 0 sent 8 bytes where rank 1 expected 4"),
+            std::string::npos);
 }
 
 TEST(Single, NeedsNoPeerAndHasNone) {

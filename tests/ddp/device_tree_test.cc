@@ -16,8 +16,9 @@ at::Tensor numbers(int64_t slot, int64_t count) {
   const Stream stream(7, Purpose::kTest);
   at::Tensor out = at::empty({count});
   for (int64_t i = 0; i < count; ++i)
-    out[i] = static_cast<float>(stream.normal(static_cast<uint64_t>(slot), 1, static_cast<uint64_t>(i)) *
-                                std::pow(2.0, static_cast<double>(i % 24) - 12));
+    out[i] =
+        static_cast<float>(stream.normal(static_cast<uint64_t>(slot), 1, static_cast<uint64_t>(i)) *
+                           std::pow(2.0, static_cast<double>(i % 24) - 12));
   return out;
 }
 
@@ -37,7 +38,8 @@ TEST(DeviceTree, GivesTheSameBitsOnAnyNumberOfRanks) {
         const auto queue = device->make_queue();
         DeviceTree tree(*comm, *queue, slots);
         std::vector<at::Tensor> mine;
-        for (int64_t s = tree.local().begin; s < tree.local().end; ++s) mine.push_back(numbers(s, 103));
+        for (int64_t s = tree.local().begin; s < tree.local().end; ++s)
+          mine.push_back(numbers(s, 103));
         tree.sum(mine, "sum");
         EXPECT_TRUE(at::equal(mine.front(), wanted)) << ranks << " ranks, " << slots << " slots";
       });
@@ -51,7 +53,8 @@ TEST(DeviceTreeToOwners, GivesOwnersTheBitsOfTheTree) {
   const ArenaLayout layout = ArenaLayout::of({{"w", at::zeros({3 * block + 160})}});
   for (const int64_t slots : {3, 8}) {
     std::vector<at::Tensor> values;
-    for (int64_t slot = 0; slot < slots; ++slot) values.push_back(at::sin(at::arange(layout.size) * 0.37 + slot) * std::pow(10.0, slot - 3));
+    for (int64_t slot = 0; slot < slots; ++slot)
+      values.push_back(at::sin(at::arange(layout.size) * 0.37 + slot) * std::pow(10.0, slot - 3));
     std::vector<at::Tensor> whole;
     for (const at::Tensor& value : values) whole.push_back(value.clone());
     sum_slots_here(whole, 0, 0, slots);
@@ -63,11 +66,14 @@ TEST(DeviceTreeToOwners, GivesOwnersTheBitsOfTheTree) {
         DeviceTreeToOwners tree(*comm, *queue, slots, shard);
         const SlotRange local = slots_of_rank(slots, ranks, comm->rank());
         std::vector<at::Tensor> mine;
-        for (int64_t s = local.begin; s < local.end; ++s) mine.push_back(values[static_cast<size_t>(s)].clone());
-        for (const auto& [begin, end] : std::vector<std::pair<int64_t, int64_t>>{{2 * block + 48, layout.size}, {16, 2 * block + 48}, {0, 16}})
+        for (int64_t s = local.begin; s < local.end; ++s)
+          mine.push_back(values[static_cast<size_t>(s)].clone());
+        for (const auto& [begin, end] : std::vector<std::pair<int64_t, int64_t>>{
+                 {2 * block + 48, layout.size}, {16, 2 * block + 48}, {0, 16}})
           tree.sum(mine, begin, end, "sum");
         shard.for_owned(comm->rank(), 0, layout.size, [&](int64_t from, int64_t to) {
-          EXPECT_TRUE(at::equal(mine.front().narrow(0, from, to - from), whole.front().narrow(0, from, to - from)))
+          EXPECT_TRUE(at::equal(mine.front().narrow(0, from, to - from),
+                                whole.front().narrow(0, from, to - from)))
               << ranks << " ranks, " << slots << " slots, block " << from / block;
         });
       });
@@ -87,7 +93,8 @@ TEST(DeviceCommunicator, ReducesToOwnersAndGathersFromThem) {
     ASSERT_EQ(ranges.size(), 3u);
     comm->reduce_to_owners(ranges, *queue, "sum");
     shard.for_owned(comm->rank(), 0, layout.size, [&](int64_t from, int64_t to) {
-      EXPECT_TRUE(at::equal(arena.narrow(0, from, to - from), at::arange(from, to).to(at::kFloat) * 3));
+      EXPECT_TRUE(
+          at::equal(arena.narrow(0, from, to - from), at::arange(from, to).to(at::kFloat) * 3));
     });
     comm->gather_from_owners(ranges, *queue, "all");
     EXPECT_TRUE(at::equal(arena, at::arange(layout.size).to(at::kFloat) * 3));
@@ -99,7 +106,8 @@ TEST(DeviceCommunicator, FindsStripesOfWholeBlocks) {
   const ArenaLayout layout = ArenaLayout::of({{"w", at::zeros({5 * block})}});
   const at::Tensor arena = at::zeros({layout.size});
   const ShardLayout shard(layout, 2, 0);
-  const auto ranges = owned_ranges(shard, arena, 16, 5 * block);  // a short block 0, then 1, 2, 3, 4
+  const auto ranges =
+      owned_ranges(shard, arena, 16, 5 * block);  // a short block 0, then 1, 2, 3, 4
   ASSERT_EQ(ranges.size(), 5u);
   EXPECT_EQ(stripe_at(ranges, 0, 2), 0u) << "unequal sizes";
   EXPECT_EQ(stripe_at(ranges, 1, 2), 0u) << "begins with rank 1's block";

@@ -19,27 +19,34 @@ namespace {
 
 // A small network: three layers of 20 × 20, one parameter that is used twice and one that only
 // some slots use.
-const std::vector<std::pair<std::string, std::vector<int64_t>>> kShapes = {
-    {"first", {20, 20}}, {"shared", {20}}, {"second", {20, 20}}, {"sometimes", {20}}, {"third", {20, 20}}};
+const std::vector<std::pair<std::string, std::vector<int64_t>>> kShapes = {{"first", {20, 20}},
+                                                                           {"shared", {20}},
+                                                                           {"second", {20, 20}},
+                                                                           {"sometimes", {20}},
+                                                                           {"third", {20, 20}}};
 
 NamedTensors initial() {
   NamedTensors parameters;
   for (size_t i = 0; i < kShapes.size(); ++i) {
     int64_t count = 1;
     for (int64_t d : kShapes[i].second) count *= d;
-    parameters.push_back({kShapes[i].first, at::sin(at::arange(count, at::kFloat) + double(i)).view(kShapes[i].second) * 0.2});
+    parameters.push_back(
+        {kShapes[i].first,
+         at::sin(at::arange(count, at::kFloat) + double(i)).view(kShapes[i].second) * 0.2});
   }
   return parameters;
 }
 
 std::vector<at::Tensor> make_replica(const Arena& weights) {
   std::vector<at::Tensor> leaves;
-  for (const at::Tensor& view : weights.views()) leaves.push_back(view.detach().requires_grad_(true));
+  for (const at::Tensor& view : weights.views())
+    leaves.push_back(view.detach().requires_grad_(true));
   return leaves;
 }
 
 at::Tensor loss_of(const std::vector<at::Tensor>& p, int64_t slot, int64_t micro_batch) {
-  at::Tensor x = at::cos(at::arange(40, at::kFloat) * double(slot + 1) + double(micro_batch)).view({2, 20});
+  at::Tensor x =
+      at::cos(at::arange(40, at::kFloat) * double(slot + 1) + double(micro_batch)).view({2, 20});
   x = at::tanh(at::matmul(x, p[0]) + p[1]);
   x = at::tanh(at::matmul(x, p[2]) + p[1]);
   if (slot % 2 == 0) x = x * p[3];
@@ -57,7 +64,8 @@ at::Tensor reference(const ArenaLayout& layout) {
     Arena& arena = slots.emplace_back(layout);
     for (int64_t m = 0; m < kMicroBatches; ++m) {
       const auto parameters = make_replica(weights);
-      const auto gradients = torch::autograd::grad({loss_of(parameters, slot, m)}, parameters, {}, std::nullopt, false, true);
+      const auto gradients = torch::autograd::grad({loss_of(parameters, slot, m)}, parameters, {},
+                                                   std::nullopt, false, true);
       for (size_t i = 0; i < gradients.size(); ++i)
         if (gradients[i].defined()) arena.views()[i].add_(gradients[i]);
     }
@@ -110,14 +118,16 @@ TEST_P(AnyRanksAndThreads, GiveTheBitsOfTheDefinition) {
   const ArenaLayout layout = ArenaLayout::of(initial());
   const at::Tensor wanted = reference(layout);
   Job job{.threads = threads};
-  job.options = {.num_slots = kSlots, .overlap = overlap, .bucket_bytes = 2000, .first_bucket_bytes = 500};
+  job.options = {
+      .num_slots = kSlots, .overlap = overlap, .bucket_bytes = 2000, .first_bucket_bytes = 500};
   harness::run_ranks(ranks, [&](Communicator& comm) {
     expect_same_bits(run_steps(comm, layout, job), wanted, "rank " + std::to_string(comm.rank()));
   });
 }
 
 INSTANTIATE_TEST_SUITE_P(GradientSync, AnyRanksAndThreads,
-                         testing::Combine(testing::Values(1, 2, 3, 4, 5, 8), testing::Values(1, 2), testing::Bool()));
+                         testing::Combine(testing::Values(1, 2, 3, 4, 5, 8), testing::Values(1, 2),
+                                          testing::Bool()));
 
 TEST(GradientSync, PlainAllReduceGivesCloseNumbers) {
   const ArenaLayout layout = ArenaLayout::of(initial());
@@ -138,12 +148,21 @@ class Spy : public Communicator {
   int size() const override { return inner_.size(); }
   const std::string& name() const override { return inner_.name(); }
   void barrier(const std::string& what) override { inner_.barrier(what); }
-  void broadcast(void* d, size_t b, int r, const std::string& w) override { inner_.broadcast(d, b, r, w); }
-  void all_gather(const void* m, void* a, size_t b, const std::string& w) override { inner_.all_gather(m, a, b, w); }
+  void broadcast(void* d, size_t b, int r, const std::string& w) override {
+    inner_.broadcast(d, b, r, w);
+  }
+  void all_gather(const void* m, void* a, size_t b, const std::string& w) override {
+    inner_.all_gather(m, a, b, w);
+  }
   void all_reduce(float* d, size_t c, const std::string& w) override { inner_.all_reduce(d, c, w); }
-  void send(int p, const void* d, size_t b, const std::string& w) override { inner_.send(p, d, b, w); }
-  void receive(int p, void* d, size_t b, const std::string& w) override { inner_.receive(p, d, b, w); }
-  void exchange(int p, const void* o, size_t ob, void* i, size_t ib, const std::string& w) override {
+  void send(int p, const void* d, size_t b, const std::string& w) override {
+    inner_.send(p, d, b, w);
+  }
+  void receive(int p, void* d, size_t b, const std::string& w) override {
+    inner_.receive(p, d, b, w);
+  }
+  void exchange(int p, const void* o, size_t ob, void* i, size_t ib,
+                const std::string& w) override {
     began = true;
     inner_.exchange(p, o, ob, i, ib, w);
   }
@@ -157,7 +176,9 @@ class Spy : public Communicator {
 std::function<void()> in_backward;  // what the function below does in its backward
 
 struct Gate : torch::autograd::Function<Gate> {
-  static at::Tensor forward(torch::autograd::AutogradContext*, const at::Tensor& x) { return x.clone(); }
+  static at::Tensor forward(torch::autograd::AutogradContext*, const at::Tensor& x) {
+    return x.clone();
+  }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext*,
                                                  torch::autograd::variable_list gradients) {
     in_backward();
@@ -189,7 +210,8 @@ TEST(GradientSync, ExchangesTheLastLayersWhileBackwardStillRuns) {
       Arena weights(layout);
       weights.load(initial(), "", "test");
       const auto p = make_replica(weights);
-      GradientSync sync(*spies[r], layout, {p}, {.num_slots = 2, .bucket_bytes = 2000, .first_bucket_bytes = 500});
+      GradientSync sync(*spies[r], layout, {p},
+                        {.num_slots = 2, .bucket_bytes = 2000, .first_bucket_bytes = 500});
       sync.begin_step();
       sync.begin_slot(0, 0);
       sync.begin_micro_batch(0, true);
@@ -225,36 +247,44 @@ TEST(GradientSync, WithoutOverlapNothingIsExchangedBeforeFinish) {
 
 TEST(GradientSync, AnErrorOfTheExchangeTravelsToFinish) {
   const ArenaLayout layout = ArenaLayout::of(initial());
-  const auto errors = harness::try_ranks(2, [&](Communicator& comm) {
-    if (comm.rank() == 1) return;  // dies before its first exchange
-    Arena weights(layout);
-    const auto p = make_replica(weights);
-    GradientSync sync(comm, layout, {p}, {.num_slots = 2});
-    sync.begin_step();
-    sync.begin_slot(0, 0);
-    sync.begin_micro_batch(0, true);
-    loss_of(p, 0, 0).backward();
-    sync.end_slot(0);
-    sync.finish();
-  }, 0.3);
-  EXPECT_NE(harness::message_of(errors[0]).find("rank 1 did not arrive at 'gradients, bucket 0'"), std::string::npos)
+  const auto errors = harness::try_ranks(
+      2,
+      [&](Communicator& comm) {
+        if (comm.rank() == 1) return;  // dies before its first exchange
+        Arena weights(layout);
+        const auto p = make_replica(weights);
+        GradientSync sync(comm, layout, {p}, {.num_slots = 2});
+        sync.begin_step();
+        sync.begin_slot(0, 0);
+        sync.begin_micro_batch(0, true);
+        loss_of(p, 0, 0).backward();
+        sync.end_slot(0);
+        sync.finish();
+      },
+      0.3);
+  EXPECT_NE(harness::message_of(errors[0]).find("rank 1 did not arrive at 'gradients, bucket 0'"),
+            std::string::npos)
       << harness::message_of(errors[0]);
 }
 
 TEST(GradientSync, UnwindingInTheMiddleOfAStepNeitherHangsNorCommunicates) {
   const ArenaLayout layout = ArenaLayout::of(initial());
   const auto start = std::chrono::steady_clock::now();
-  const auto errors = harness::try_ranks(2, [&](Communicator& comm) {
-    Arena weights(layout);
-    const auto p = make_replica(weights);
-    if (comm.rank() == 1) return;
-    GradientSync sync(comm, layout, {p}, {.num_slots = 2, .bucket_bytes = 2000, .first_bucket_bytes = 500});
-    sync.begin_step();
-    sync.begin_slot(0, 0);
-    sync.begin_micro_batch(0, true);
-    loss_of(p, 0, 0).backward();  // its exchanges have begun and wait for rank 1
-    throw DataError("a broken sample");
-  }, 600);
+  const auto errors = harness::try_ranks(
+      2,
+      [&](Communicator& comm) {
+        Arena weights(layout);
+        const auto p = make_replica(weights);
+        if (comm.rank() == 1) return;
+        GradientSync sync(comm, layout, {p},
+                          {.num_slots = 2, .bucket_bytes = 2000, .first_bucket_bytes = 500});
+        sync.begin_step();
+        sync.begin_slot(0, 0);
+        sync.begin_micro_batch(0, true);
+        loss_of(p, 0, 0).backward();  // its exchanges have begun and wait for rank 1
+        throw DataError("a broken sample");
+      },
+      600);
   EXPECT_THROW(std::rethrow_exception(errors[0]), DataError);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }

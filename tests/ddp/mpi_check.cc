@@ -23,7 +23,8 @@ void require(bool condition, const std::string& what) {
 
 float number(int64_t slot, int64_t i) {
   const Stream stream(7, Purpose::kTest);
-  return stream.normal(slot, 1, i) * std::pow(2.0f, static_cast<float>(stream.below(slot, 0, i, 24)) - 12);
+  return stream.normal(slot, 1, i) *
+         std::pow(2.0f, static_cast<float>(stream.below(slot, 0, i, 24)) - 12);
 }
 
 template <class T>
@@ -39,7 +40,8 @@ void check_tree(Communicator& comm, int64_t slots, int64_t count) {
   tree.sum<T>(pointers, count, "tree");
   for (int64_t i = 0; i < count; ++i) {
     const T wanted = tree_sum<T>(0, slots, [&](int64_t s) { return T(number(s, i)); });
-    require(std::memcmp(&wanted, &mine[0][i], sizeof(T)) == 0, fmt::format("tree of {} slots, element {}", slots, i));
+    require(std::memcmp(&wanted, &mine[0][i], sizeof(T)) == 0,
+            fmt::format("tree of {} slots, element {}", slots, i));
   }
 }
 
@@ -78,8 +80,11 @@ void measure_latency(Communicator& comm, int64_t bytes) {
   comm.barrier("start");
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < rounds; ++i) tree.sum<float>({&pointer, 1}, std::ssize(data), "latency");
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (comm.rank() == 0) fmt::print("{} ranks, {} KiB: {:.1f} us a tree\n", comm.size(), bytes / 1024, 1e6 * seconds / rounds);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (comm.rank() == 0)
+    fmt::print("{} ranks, {} KiB: {:.1f} us a tree\n", comm.size(), bytes / 1024,
+               1e6 * seconds / rounds);
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ TEST(ShardLayout, OneRankOwnsEverythingAtItsPlace) {
   const ShardLayout whole(arena);
   EXPECT_TRUE(whole.whole());
   EXPECT_EQ(whole.num_elements(0), arena.size);
-  for (int64_t element : {int64_t{0}, kBlock, arena.size - 1}) EXPECT_EQ(whole.place(element), element);
+  for (int64_t element : {int64_t{0}, kBlock, arena.size - 1})
+    EXPECT_EQ(whole.place(element), element);
 }
 
 TEST(ShardLayout, MoreRanksThanBlocksLeaveSomeWithNothing) {
@@ -79,16 +80,19 @@ TEST(ShardLayout, SharesPartTheArenaAtBlocksForAnyRanksAndRange) {
     EXPECT_EQ(sum, arena.size) << ranks;
     EXPECT_EQ(std::count(owners.begin(), owners.end(), -1), 0) << ranks;
     const ShardLayout shard(arena, ranks, 0);
-    for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 1}, {kBlock - 1, kBlock + 1}, {5, 5}, {70'000, 250'000}})
+    for (const auto& [begin, end] :
+         {std::pair<int64_t, int64_t>{0, 1}, {kBlock - 1, kBlock + 1}, {5, 5}, {70'000, 250'000}})
       for (int rank = 0; rank < ranks; ++rank)
-        EXPECT_EQ(shard.count_owned(rank, begin, end), std::count(owners.begin() + begin, owners.begin() + end, rank));
+        EXPECT_EQ(shard.count_owned(rank, begin, end),
+                  std::count(owners.begin() + begin, owners.begin() + end, rank));
   }
 }
 
 TEST(ArenaShard, LoadsItsBlocksAndGathersWholeTensorsByName) {
   const ArenaLayout arena = ArenaLayout::of(parameters());
   NamedTensors values;
-  for (const NamedTensor& parameter : parameters()) values.push_back({"m." + parameter.name, parameter.tensor});
+  for (const NamedTensor& parameter : parameters())
+    values.push_back({"m." + parameter.name, parameter.tensor});
   for (int ranks : {1, 2, 3, 5, 7})
     harness::run_ranks(ranks, [&](Communicator& comm) {
       ArenaShard shard(ShardLayout(arena, comm.size(), comm.rank()));
@@ -98,7 +102,8 @@ TEST(ArenaShard, LoadsItsBlocksAndGathersWholeTensorsByName) {
       if (comm.rank() != 0) return;
       for (size_t i = 0; i < all.size(); ++i) {
         EXPECT_EQ(all[i].name, values[i].name);
-        EXPECT_TRUE(at::equal(all[i].tensor, values[i].tensor)) << ranks << " ranks, " << all[i].name;
+        EXPECT_TRUE(at::equal(all[i].tensor, values[i].tensor))
+            << ranks << " ranks, " << all[i].name;
       }
     });
 }
@@ -129,18 +134,22 @@ TEST(ArenaShard, OwnersGiveTheirBlocksToAllRanks) {
       });
       all_gather_blocks(comm, shard, mine);
       int64_t wrong = 0;
-      for (int64_t i = 0; i < arena.size; ++i) wrong += mine.data()[i] != static_cast<float>(i % 16'777'213);
+      for (int64_t i = 0; i < arena.size; ++i)
+        wrong += mine.data()[i] != static_cast<float>(i % 16'777'213);
       EXPECT_EQ(wrong, 0) << ranks << " ranks, rank " << comm.rank();
       std::vector<double> values(arena.num_blocks(), -1);
       for (int64_t b = 0; b < arena.num_blocks(); ++b)
         if (shard.owner(b) == comm.rank()) values[b] = 0.5 * static_cast<double>(b);
       all_gather_block_values(comm, shard, values);
-      for (int64_t b = 0; b < arena.num_blocks(); ++b) EXPECT_EQ(values[b], 0.5 * static_cast<double>(b));
+      for (int64_t b = 0; b < arena.num_blocks(); ++b)
+        EXPECT_EQ(values[b], 0.5 * static_cast<double>(b));
     });
 }
 
 TEST(NodesOfRank, AreTheLargestNodesOfTheTree) {
-  const auto nodes = [](int64_t slots, int64_t ranks, int64_t rank) { return nodes_of_rank(slots, ranks, rank); };
+  const auto nodes = [](int64_t slots, int64_t ranks, int64_t rank) {
+    return nodes_of_rank(slots, ranks, rank);
+  };
   EXPECT_EQ(nodes(8, 2, 1), (std::vector<SlotRange>{{4, 8}}));
   EXPECT_EQ(nodes(8, 3, 1), (std::vector<SlotRange>{{2, 4}, {4, 5}}));  // slots 2, 3, 4
   EXPECT_EQ(nodes(8, 3, 2), (std::vector<SlotRange>{{5, 6}, {6, 8}}));
@@ -171,7 +180,8 @@ void expect_tree_bits(int ranks, int64_t slots, int64_t begin, int64_t end) {
     int64_t wrong = 0;
     shard.for_owned(comm.rank(), begin, end, [&](int64_t from, int64_t to) {
       for (int64_t i = from; i < to; ++i) {
-        const float wanted = tree_sum<float>(0, slots, [&](int64_t slot) { return number(slot, i); });
+        const float wanted =
+            tree_sum<float>(0, slots, [&](int64_t slot) { return number(slot, i); });
         wrong += std::memcmp(&wanted, &pointers[0][i], sizeof wanted) != 0;
       }
     });
@@ -186,7 +196,8 @@ TEST(TreeToOwners, GivesTheBitsOfTheTreeOnOneToEightRanks) {
 
 TEST(TreeToOwners, GivesTheBitsOfTheTreeForSlotsThatAreNoPowerOfTwo) {
   for (int64_t slots : {3, 5, 6, 12})
-    for (int ranks : {2, 3, 5}) if (ranks <= slots) expect_tree_bits(ranks, slots, 60'000, 140'000);
+    for (int ranks : {2, 3, 5})
+      if (ranks <= slots) expect_tree_bits(ranks, slots, 60'000, 140'000);
 }
 
 TEST(TreeToOwners, AddsRangesThatLieInOneBlockOrNone) {
@@ -198,8 +209,9 @@ TEST(TreeToOwners, AddsRangesThatLieInOneBlockOrNone) {
 
 TEST(TreeToOwners, RefusesMoreRanksThanSlots) {
   const ArenaLayout arena = ArenaLayout::of(parameters());
-  const auto errors = harness::try_ranks(
-      3, [&](Communicator& comm) { TreeToOwners tree(comm, 2, ShardLayout(arena, comm.size(), comm.rank())); });
+  const auto errors = harness::try_ranks(3, [&](Communicator& comm) {
+    TreeToOwners tree(comm, 2, ShardLayout(arena, comm.size(), comm.rank()));
+  });
   EXPECT_THROW(std::rethrow_exception(errors[0]), ConfigError);
 }
 

@@ -53,7 +53,7 @@ TEST(SlotThreads, TheErrorOfTheLowestSlotTravels) {
       EXPECT_EQ(error.fact(), "slot 3");
     }
   }
-  EXPECT_EQ(ran, 20 * 6);  // slots 5 and 7 are left out
+  EXPECT_EQ(ran, 20 * 6);                // slots 5 and 7 are left out
   threads.run(8, [&](int, int64_t) {});  // and the threads go on
 }
 

@@ -15,7 +15,8 @@ TEST(Slots, EveryRankOwnsAContiguousRangeAndNothingIsLeftOver) {
         const SlotRange range = slots_of_rank(slots, ranks, rank);
         EXPECT_EQ(range.begin, next);
         EXPECT_GE(range.count(), 1);
-        for (int64_t slot = range.begin; slot < range.end; ++slot) EXPECT_EQ(owner_of_slot(slots, ranks, slot), rank);
+        for (int64_t slot = range.begin; slot < range.end; ++slot)
+          EXPECT_EQ(owner_of_slot(slots, ranks, slot), rank);
         next = range.end;
       }
       EXPECT_EQ(next, slots);
@@ -55,7 +56,8 @@ TEST(Slots, AutoIsTheLargestOfEightFourTwoOneThatDividesTheBatchOnCpu) {
   EXPECT_EQ(choose_slots({}, {.global_batch = 12}), 4);
   EXPECT_EQ(choose_slots({}, {.global_batch = 6}), 2);
   EXPECT_EQ(choose_slots({}, {.global_batch = 7}), 1);
-  EXPECT_EQ(choose_slots({}, {.global_batch = 64, .ranks = 2, .micro_batches = 4, .cpu = false}), 8);
+  EXPECT_EQ(choose_slots({}, {.global_batch = 64, .ranks = 2, .micro_batches = 4, .cpu = false}),
+            8);
   EXPECT_EQ(choose_slots(Auto<int64_t>(0), {.global_batch = 12, .ranks = 3}), 3);
   EXPECT_EQ(choose_slots(Auto<int64_t>(6), {.global_batch = 12, .ranks = 2}), 6);
 }

@@ -12,16 +12,19 @@ using harness::message_of;
 using harness::try_ranks;
 
 TEST(StartCheck, EqualRanksPass) {
-  harness::run_ranks(4, [](Communicator& comm) { check_start(comm, {{"config hash", "abc"}, {"isa", "avx2"}}); });
+  harness::run_ranks(
+      4, [](Communicator& comm) { check_start(comm, {{"config hash", "abc"}, {"isa", "avx2"}}); });
 }
 
 TEST(StartCheck, TheRankThatDiffersIsNamedWithBothValues) {
   const auto errors = try_ranks(4, [](Communicator& comm) {
-    check_start(comm, {{"config hash", "abc"},
-                       {"instruction set", comm.rank() == 2 ? "avx2" : "avx512", "set run.cpu_isa: avx2"}});
+    check_start(
+        comm, {{"config hash", "abc"},
+               {"instruction set", comm.rank() == 2 ? "avx2" : "avx512", "set run.cpu_isa: avx2"}});
   });
   for (const auto& error : errors) {
-    EXPECT_EQ(message_of(error), "ranks differ in instruction set: rank 0 has 'avx512', rank 2 'avx2'");
+    EXPECT_EQ(message_of(error),
+              "ranks differ in instruction set: rank 0 has 'avx512', rank 2 'avx2'");
     try {
       std::rethrow_exception(error);
     } catch (const ConfigError& thrown) {
@@ -34,7 +37,8 @@ TEST(StartCheck, LongListsShowWhereTheyPart) {
   const auto errors = try_ranks(2, [](Communicator& comm) {
     NamedTensors parameters;
     for (int i = 0; i < 300; ++i)
-      parameters.push_back({"layer." + std::to_string(i), at::zeros({i == 250 && comm.rank() == 1 ? 3 : 2})});
+      parameters.push_back(
+          {"layer." + std::to_string(i), at::zeros({i == 250 && comm.rank() == 1 ? 3 : 2})});
     check_start(comm, {parameters_fact(ArenaLayout::of(parameters))});
   });
   EXPECT_NE(message_of(errors[0]).find("layer.250[2]"), std::string::npos) << message_of(errors[0]);

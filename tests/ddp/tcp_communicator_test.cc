@@ -39,7 +39,8 @@ std::vector<JobPlace> places(int size) {
 using Body = std::function<void(Communicator&)>;
 
 // What each rank threw, null where nothing.
-std::vector<std::exception_ptr> try_ranks(const std::vector<JobPlace>& jobs, const Body& body, double timeout = 30) {
+std::vector<std::exception_ptr> try_ranks(const std::vector<JobPlace>& jobs, const Body& body,
+                                          double timeout = 30) {
   std::vector<std::exception_ptr> errors(jobs.size());
   std::vector<std::thread> threads;
   for (size_t i = 0; i < jobs.size(); ++i)
@@ -60,7 +61,8 @@ void run_ranks(int size, const Body& body) {
     body(comm);
     comm.close();
   };
-  for (const std::exception_ptr& error : try_ranks(places(size), closing)) EXPECT_EQ(message_of(error), "");
+  for (const std::exception_ptr& error : try_ranks(places(size), closing))
+    EXPECT_EQ(message_of(error), "");
 }
 
 double seconds_of(const std::function<void()>& body) {
@@ -84,7 +86,8 @@ TEST(TcpRanks, BroadcastGatherAndReduceOnAnyNumberOfRanks) {
       std::vector<float> numbers(1001, static_cast<float>(rank + 1));
       comm.all_reduce(numbers.data(), numbers.size(), "reduce");
       EXPECT_EQ(numbers, std::vector<float>(1001, static_cast<float>(size * (size + 1) / 2)));
-      EXPECT_EQ(all_gather_strings(comm, std::string(rank * 3, 'x'), "strings").at(size - 1).size(), 3u * (size - 1));
+      EXPECT_EQ(all_gather_strings(comm, std::string(rank * 3, 'x'), "strings").at(size - 1).size(),
+                3u * (size - 1));
       comm.barrier("end");
     });
   }
@@ -94,7 +97,8 @@ TEST(TcpRanks, LongMessagesPassEachOther) {
   run_ranks(2, [](Communicator& comm) {
     const std::vector<int> out(2'000'000, comm.rank() + 1);
     std::vector<int> in(out.size());
-    comm.exchange(1 - comm.rank(), out.data(), out.size() * 4, in.data(), in.size() * 4, "exchange");
+    comm.exchange(1 - comm.rank(), out.data(), out.size() * 4, in.data(), in.size() * 4,
+                  "exchange");
     EXPECT_EQ(in, std::vector<int>(out.size(), 2 - comm.rank()));
   });
 }
@@ -102,7 +106,8 @@ TEST(TcpRanks, LongMessagesPassEachOther) {
 TEST(TcpRanks, TheTreeGivesTheBitsOfItsDefinition) {
   const Stream stream(7, Purpose::kTest);
   const auto number = [&](int64_t slot, int64_t i) {
-    return stream.normal(slot, 1, i) * std::pow(2.0f, static_cast<float>(stream.below(slot, 0, i, 24)) - 12);
+    return stream.normal(slot, 1, i) *
+           std::pow(2.0f, static_cast<float>(stream.below(slot, 0, i, 24)) - 12);
   };
   for (int size : {2, 3, 4})
     run_ranks(size, [&](Communicator& comm) {
@@ -128,21 +133,28 @@ TEST(TcpRanks, TheTreeGivesTheBitsOfItsDefinition) {
 
 TEST(TcpDeadline, NamesTheRankThatIsLateAndNotTheOneThatWasAsked) {
   // Rank 1 sleeps; rank 2 waits for it, rank 0 for rank 2.
-  const auto errors = try_ranks(places(3), [](Communicator& comm) {
-    float x = 0;
-    if (comm.rank() == 1) return std::this_thread::sleep_for(std::chrono::milliseconds(1500));
-    comm.receive((comm.rank() + 2) % 3, &x, sizeof x, "late exchange");
-  }, 0.5);
+  const auto errors = try_ranks(
+      places(3),
+      [](Communicator& comm) {
+        float x = 0;
+        if (comm.rank() == 1) return std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+        comm.receive((comm.rank() + 2) % 3, &x, sizeof x, "late exchange");
+      },
+      0.5);
   const std::string both = message_of(errors[0]) + "\n" + message_of(errors[2]);
-  EXPECT_NE(both.find("rank 1 did not arrive at 'late exchange' within 0.5 s"), std::string::npos) << both;
+  EXPECT_NE(both.find("rank 1 did not arrive at 'late exchange' within 0.5 s"), std::string::npos)
+      << both;
   EXPECT_EQ(both.find("rank 2 did not"), std::string::npos) << both;
 }
 
 TEST(TcpDeadline, CallsThatDoNotMatchAreReportedAsSuch) {
-  const auto errors = try_ranks(places(2), [](Communicator& comm) {
-    float x = 0;
-    comm.receive(1 - comm.rank(), &x, sizeof x, "both listen");
-  }, 0.4);
+  const auto errors = try_ranks(
+      places(2),
+      [](Communicator& comm) {
+        float x = 0;
+        comm.receive(1 - comm.rank(), &x, sizeof x, "both listen");
+      },
+      0.4);
   const std::string both = message_of(errors[0]) + message_of(errors[1]);
   EXPECT_NE(both.find("all ranks wait for each other"), std::string::npos) << both;
 }
@@ -156,8 +168,10 @@ TEST(TcpLoss, ARankThatEndsIsNamedAtOnceByAllOthers) {
   });
   EXPECT_LT(seconds, 10);
   for (int rank : {0, 1, 3})
-    EXPECT_NE(message_of(errors[rank]).find("rank 2 ended while rank " + std::to_string(rank) + " was at 'never complete'"),
-              std::string::npos)
+    EXPECT_NE(
+        message_of(errors[rank])
+            .find("rank 2 ended while rank " + std::to_string(rank) + " was at 'never complete'"),
+        std::string::npos)
         << message_of(errors[rank]);
 }
 
@@ -170,7 +184,8 @@ TEST(TcpLoss, AnAbortIsToldWithItsCode) {
     comm.barrier("never complete");
   });
   for (int rank : {0, 1})
-    EXPECT_NE(message_of(errors[rank]).find("rank 2 aborted with exit code 5"), std::string::npos) << message_of(errors[rank]);
+    EXPECT_NE(message_of(errors[rank]).find("rank 2 aborted with exit code 5"), std::string::npos)
+        << message_of(errors[rank]);
 }
 
 TEST(TcpLoss, AMessageOfAnotherLengthIsAnError) {
@@ -179,7 +194,8 @@ TEST(TcpLoss, AMessageOfAnotherLengthIsAnError) {
     if (comm.rank() == 0) return comm.send(1, bytes, 8, "letter");
     comm.receive(0, bytes, 4, "letter");
   });
-  EXPECT_NE(message_of(errors[1]).find("rank 0 sent 8 bytes where rank 1 expected 4"), std::string::npos);
+  EXPECT_NE(message_of(errors[1]).find("rank 0 sent 8 bytes where rank 1 expected 4"),
+            std::string::npos);
 }
 
 TEST(TcpCancel, EndsACallOfThisRankFromAnotherThread) {
@@ -200,11 +216,13 @@ TEST(Meeting, NamesTheRanksThatDoNotCome) {
   auto jobs = places(4);
   jobs.resize(2);
   const auto errors = try_ranks(jobs, [](Communicator&) {}, 0.5);
-  EXPECT_NE((message_of(errors[0]) + message_of(errors[1])).find("ranks 2, 3 did not arrive at 'the meeting of the ranks'"),
+  EXPECT_NE((message_of(errors[0]) + message_of(errors[1]))
+                .find("ranks 2, 3 did not arrive at 'the meeting of the ranks'"),
             std::string::npos)
       << message_of(errors[0]) << message_of(errors[1]);
   const auto alone = try_ranks({places(2)[1]}, [](Communicator&) {}, 0.3);
-  EXPECT_NE(message_of(alone[0]).find("rank 0 did not arrive"), std::string::npos) << message_of(alone[0]);
+  EXPECT_NE(message_of(alone[0]).find("rank 0 did not arrive"), std::string::npos)
+      << message_of(alone[0]);
 }
 
 TEST(Meeting, RefusesRanksThatBelieveInAnotherNumberOfRanks) {
@@ -220,14 +238,16 @@ TEST(Meeting, RefusesTwoProcessesOfOneRank) {
   auto jobs = places(3);
   jobs[2].rank = 1;
   std::string all;
-  for (const std::exception_ptr& error : try_ranks(jobs, [](Communicator&) {}, 20)) all += message_of(error) + "\n";
+  for (const std::exception_ptr& error : try_ranks(jobs, [](Communicator&) {}, 20))
+    all += message_of(error) + "\n";
   EXPECT_NE(all.find("two processes were started as rank 1"), std::string::npos) << all;
 }
 
 TEST(Meeting, StrangersThatDoNotKnowTheSecretAreNotLetIn) {
   auto jobs = places(2);
   jobs[1].secret = "guessed";
-  for (const std::exception_ptr& error : try_ranks(jobs, [](Communicator&) {}, 1)) EXPECT_NE(message_of(error), "");
+  for (const std::exception_ptr& error : try_ranks(jobs, [](Communicator&) {}, 1))
+    EXPECT_NE(message_of(error), "");
 }
 
 TEST(Meeting, APortInUseIsSaid) {
@@ -236,14 +256,21 @@ TEST(Meeting, APortInUseIsSaid) {
   job.size = 2;
   job.master_port = local_address(taken).port();
   const auto errors = try_ranks({job}, [](Communicator&) {}, 1);
-  EXPECT_NE(message_of(errors[0]).find("port " + std::to_string(job.master_port) + " of 127.0.0.1 is in use"), std::string::npos);
+  EXPECT_NE(message_of(errors[0]).find("port " + std::to_string(job.master_port) +
+                                       " of 127.0.0.1 is in use"),
+            std::string::npos);
   EXPECT_THROW(std::rethrow_exception(errors[0]), EnvironmentError);
 }
 
 TEST(JobPlace, IsReadAsTorchrunWritesIt) {
-  std::map<std::string, std::string> variables{{"RANK", "3"}, {"WORLD_SIZE", "4"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "2"},
-                                               {"MASTER_ADDR", "node0"}, {"MASTER_PORT", "29500"},
-                                               {"TORCHELASTIC_USE_AGENT_STORE", "True"}, {"TORCHELASTIC_RESTART_COUNT", "2"}};
+  std::map<std::string, std::string> variables{{"RANK", "3"},
+                                               {"WORLD_SIZE", "4"},
+                                               {"LOCAL_RANK", "1"},
+                                               {"LOCAL_WORLD_SIZE", "2"},
+                                               {"MASTER_ADDR", "node0"},
+                                               {"MASTER_PORT", "29500"},
+                                               {"TORCHELASTIC_USE_AGENT_STORE", "True"},
+                                               {"TORCHELASTIC_RESTART_COUNT", "2"}};
   const auto read = [&] {
     return read_job_place([&](const char* name) -> const char* {
       const auto found = variables.find(name);
@@ -251,7 +278,8 @@ TEST(JobPlace, IsReadAsTorchrunWritesIt) {
     });
   };
   const JobPlace place = read();
-  EXPECT_EQ(std::vector({place.rank, place.size, place.local_rank, place.local_size, place.master_port, place.attempt}),
+  EXPECT_EQ(std::vector({place.rank, place.size, place.local_rank, place.local_size,
+                         place.master_port, place.attempt}),
             (std::vector{3, 4, 1, 2, 29500, 2}));
   EXPECT_EQ(place.master_address, "node0");
   EXPECT_TRUE(place.agent_store);

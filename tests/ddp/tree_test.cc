@@ -21,7 +21,8 @@ T number(int64_t slot, int64_t i) {
 template <class T>
 std::vector<T> expected(int64_t slots, int64_t count) {
   std::vector<T> sum(count);
-  for (int64_t i = 0; i < count; ++i) sum[i] = tree_sum<T>(0, slots, [&](int64_t s) { return number<T>(s, i); });
+  for (int64_t i = 0; i < count; ++i)
+    sum[i] = tree_sum<T>(0, slots, [&](int64_t s) { return number<T>(s, i); });
   return sum;
 }
 
@@ -53,7 +54,8 @@ TEST(TreeReduction, GivesTheSameBitsForLongVectorsThatAreHalved) {
 
 TEST(TreeReduction, GivesTheSameBitsForSlotsThatAreNoPowerOfTwo) {
   for (int64_t slots : {1, 3, 5, 6, 12})
-    for (int ranks = 1; ranks <= slots && ranks <= 8; ++ranks) expect_tree_bits<float>(ranks, slots, 517);
+    for (int ranks = 1; ranks <= slots && ranks <= 8; ++ranks)
+      expect_tree_bits<float>(ranks, slots, 517);
 }
 
 TEST(TreeReduction, GivesTheSameBitsInDouble) {
@@ -76,13 +78,15 @@ TEST(TreeReduction, HandlesEmptyAndTinyVectors) {
 }
 
 TEST(TreeReduction, RefusesMoreRanksThanSlots) {
-  const auto errors = harness::try_ranks(3, [](Communicator& comm) { TreeReduction tree(comm, 2); });
+  const auto errors =
+      harness::try_ranks(3, [](Communicator& comm) { TreeReduction tree(comm, 2); });
   EXPECT_THROW(std::rethrow_exception(errors[0]), ConfigError);
 }
 
 TEST(StepTotals, AddUpOverSlotsAndRanksToTheSameBits) {
   const auto totals_of = [](int64_t slot) {
-    return StepTotals{number<double>(slot, 0), 3.0 + slot, slot == 5 ? 1.0 : 0.0, slot == 2 ? 1.0 : 0.0, 2.0 * slot, 7.0};
+    return StepTotals{number<double>(slot, 0), 3.0 + slot, slot == 5 ? 1.0 : 0.0,
+                      slot == 2 ? 1.0 : 0.0,   2.0 * slot, 7.0};
   };
   const StepTotals wanted = tree_sum<StepTotals>(0, 8, totals_of);
   EXPECT_EQ(wanted.count, 8 * 3.0 + 28);

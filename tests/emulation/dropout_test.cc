@@ -1,4 +1,5 @@
-// Dropout on the device: the bits of the CPU twin and of core/philox.h, in both orders of maps and all types.
+// Dropout on the device: the bits of the CPU twin and of core/philox.h, in both orders of maps and
+// all types.
 #include "core/philox.h"
 #include "kernels/dropout_kernel.h"
 #include "tests/emulation/device.h"
@@ -10,18 +11,23 @@ using namespace testing;
 
 class DropoutKernel : public KernelTest {};
 
-std::vector<int64_t> numbers_of(const Stream& stream, int64_t step, const std::vector<int64_t>& ids) {
-  std::vector<int64_t> out = {static_cast<int64_t>(uint64_t{stream.key()[1]} << 32 | stream.key()[0]), step};
+std::vector<int64_t> numbers_of(const Stream& stream, int64_t step,
+                                const std::vector<int64_t>& ids) {
+  std::vector<int64_t> out = {
+      static_cast<int64_t>(uint64_t{stream.key()[1]} << 32 | stream.key()[0]), step};
   out.insert(out.end(), ids.begin(), ids.end());
   return out;
 }
 
 void check(int64_t channels, int64_t positions, bool last, FloatType type) {
   const Stream stream(17, Purpose::kDropout);
-  const std::vector<int64_t> ids = {0, 5, (int64_t{1} << 33) + 7}, numbers = numbers_of(stream, 1234, ids);
+  const std::vector<int64_t> ids = {0, 5, (int64_t{1} << 33) + 7},
+                             numbers = numbers_of(stream, 1234, ids);
   const int64_t elements = channels * positions, first = 128;
-  const DropoutShape shape{3, channels, positions, last, 0.3f, static_cast<float>(1 / 0.7), first, type};
-  Tensor x(made_up(static_cast<size_t>(3 * elements), 5), type), y(static_cast<size_t>(3 * elements), type), twin(static_cast<size_t>(3 * elements), type);
+  const DropoutShape shape{3,     channels, positions, last, 0.3f, static_cast<float>(1 / 0.7),
+                           first, type};
+  Tensor x(made_up(static_cast<size_t>(3 * elements), 5), type),
+      y(static_cast<size_t>(3 * elements), type), twin(static_cast<size_t>(3 * elements), type);
   DeviceArray<int64_t> there(numbers);
   cuda::dropout(shape, there.get(), x.gpu(), y.gpu(), nullptr);
   cpu::dropout(shape, numbers.data(), x.cpu(), twin.cpu(), nullptr);
@@ -32,7 +38,8 @@ void check(int64_t channels, int64_t positions, bool last, FloatType type) {
   for (int64_t row = 0; row < 3; ++row)
     for (int64_t at = 0; at < elements; ++at) {
       const int64_t element = last ? at % channels * positions + at / channels : at;
-      const float u = stream.uniform(static_cast<uint64_t>(ids[static_cast<size_t>(row)]), 1234, static_cast<uint64_t>(first + element));
+      const float u = stream.uniform(static_cast<uint64_t>(ids[static_cast<size_t>(row)]), 1234,
+                                     static_cast<uint64_t>(first + element));
       wanted.push_back(in[static_cast<size_t>(row * elements + at)] * (u < 0.3f ? 0.0f : kept));
     }
   EXPECT_EQ(out, rounded(wanted, type)) << channels << " x " << positions;

@@ -4,7 +4,8 @@
 namespace {
 
 template <class... Arguments>
-void start(void (*kernel)(Arguments...), unsigned blocks, unsigned threads, Arguments... arguments) {
+void start(void (*kernel)(Arguments...), unsigned blocks, unsigned threads,
+           Arguments... arguments) {
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(blocks);
   config.blockDim = dim3(threads);
@@ -88,8 +89,8 @@ TEST(FloatBits, GoThereAndBack) {
   }
   EXPECT_EQ(emulation::float_to_float16(65519.0f), 0x7bff);
   EXPECT_EQ(emulation::float_to_float16(65520.0f), 0x7c00);
-  EXPECT_EQ(emulation::float_to_float16(0x1p-25f), 0);        // a tie, to even
-  EXPECT_EQ(emulation::float_to_float16(0x1.8p-24f), 2);      // a tie, to even
+  EXPECT_EQ(emulation::float_to_float16(0x1p-25f), 0);    // a tie, to even
+  EXPECT_EQ(emulation::float_to_float16(0x1.8p-24f), 2);  // a tie, to even
   EXPECT_EQ(emulation::float_to_float16(1.0f + 0x1p-11f), 0x3c00);
 }
 

@@ -38,12 +38,14 @@ inline uint16_t float_to_float16(float x) {
   if (magnitude >= 65520) return sign | 0x7c00;
   int exponent = 0;
   std::frexp(magnitude, &exponent);
-  if (magnitude == 0 || exponent < -13) exponent = -13;  // the spacing of subnormal numbers is 2^-24
+  if (magnitude == 0 || exponent < -13)
+    exponent = -13;  // the spacing of subnormal numbers is 2^-24
   const double units = std::nearbyint(std::ldexp(magnitude, 11 - exponent));
   const double value = std::ldexp(units, exponent - 11);
   if (value >= 0x1p-14) {
     const int power = std::ilogb(value);
-    return sign | static_cast<uint16_t>(((power + 15) << 10) + (static_cast<int>(std::ldexp(value, 10 - power)) - 1024));
+    return sign | static_cast<uint16_t>(((power + 15) << 10) +
+                                        (static_cast<int>(std::ldexp(value, 10 - power)) - 1024));
   }
   return sign | static_cast<uint16_t>(std::ldexp(value, 24));
 }

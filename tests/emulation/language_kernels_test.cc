@@ -1,5 +1,6 @@
-// SwiGLU, RMSNorm, rotary positions and cross-entropy: device code and CPU twin against double precision, in three
-// types, with rows of odd length, rows that are not aligned, and more rows than a grid has blocks.
+// SwiGLU, RMSNorm, rotary positions and cross-entropy: device code and CPU twin against double
+// precision, in three types, with rows of odd length, rows that are not aligned, and more rows than
+// a grid has blocks.
 #include "kernels/language/cross_entropy_kernel.h"
 #include "kernels/language/rms_norm_kernel.h"
 #include "kernels/language/rotary_kernel.h"
@@ -17,11 +18,15 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 void check_swiglu(int64_t rows, int64_t columns, int64_t stride, size_t offset, FloatType type) {
   const SwigluShape shape{rows, columns, stride, type};
-  const size_t inputs = static_cast<size_t>(rows * stride), outputs = static_cast<size_t>(rows * columns);
-  Tensor gate(made_up(inputs, 1, 5), type, offset), up(made_up(inputs, 2, 2), type, offset), dy(made_up(outputs, 3), type, offset);
-  Tensor y(outputs, type, offset), dgate(made_up(inputs, 4), type, offset), dup(made_up(inputs, 5), type, offset);
+  const size_t inputs = static_cast<size_t>(rows * stride),
+               outputs = static_cast<size_t>(rows * columns);
+  Tensor gate(made_up(inputs, 1, 5), type, offset), up(made_up(inputs, 2, 2), type, offset),
+      dy(made_up(outputs, 3), type, offset);
+  Tensor y(outputs, type, offset), dgate(made_up(inputs, 4), type, offset),
+      dup(made_up(inputs, 5), type, offset);
   const std::vector<double> g = gate.exact(), u = up.exact(), d = dy.exact();
-  std::vector<double> want(outputs), want_gate = dgate.exact(), want_up = dup.exact();  // columns between rows stay
+  std::vector<double> want(outputs), want_gate = dgate.exact(),
+                                     want_up = dup.exact();  // columns between rows stay
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c) {
       const int64_t i = r * stride + c, o = r * columns + c;
@@ -54,27 +59,34 @@ TEST_F(LanguageKernels, SwigluAgreesWithDoublePrecision) {
     });
 }
 
-TEST_F(LanguageKernels, SwigluWalksOnWhereTheGridEnds) { check_swiglu(9, 60'089, 60'089, 0, FloatType::kFloat32); }
+TEST_F(LanguageKernels, SwigluWalksOnWhereTheGridEnds) {
+  check_swiglu(9, 60'089, 60'089, 0, FloatType::kFloat32);
+}
 
-void check_rms_norm(int64_t rows, int64_t columns, bool residual, bool weighted, bool past, size_t offset, FloatType type) {
+void check_rms_norm(int64_t rows, int64_t columns, bool residual, bool weighted, bool past,
+                    size_t offset, FloatType type) {
   const RmsNormShape shape{rows, columns, 1e-5f, type};
   const size_t count = static_cast<size_t>(rows * columns);
   Tensor x(made_up(count, 1, 3, 0.5f), type, offset), add(made_up(count, 2, 2), type, offset);
   Tensor weight(made_up(static_cast<size_t>(columns), 3, 1, 1), FloatType::kFloat32, offset);
   Tensor dy(made_up(count, 4), type, offset), dh(made_up(count, 5), type, offset);
   Tensor h(count, type, offset), y(count, type, offset), dx(count, type, offset);
-  Tensor rstd(static_cast<size_t>(rows), FloatType::kFloat32), dw(static_cast<size_t>(columns), FloatType::kFloat32);
+  Tensor rstd(static_cast<size_t>(rows), FloatType::kFloat32),
+      dw(static_cast<size_t>(columns), FloatType::kFloat32);
   Tensor workspace(static_cast<size_t>(shape.workspace()), FloatType::kFloat32);
   const auto f = [](void* p) { return static_cast<float*>(p); };
 
-  const std::vector<double> a = x.exact(), b = add.exact(), w = weight.exact(), d = dy.exact(), e = dh.exact();
+  const std::vector<double> a = x.exact(), b = add.exact(), w = weight.exact(), d = dy.exact(),
+                            e = dh.exact();
   std::vector<float> sum(count);
-  for (size_t i = 0; i < count; ++i) sum[i] = static_cast<float>(a[i]) + (residual ? static_cast<float>(b[i]) : 0.0f);
+  for (size_t i = 0; i < count; ++i)
+    sum[i] = static_cast<float>(a[i]) + (residual ? static_cast<float>(b[i]) : 0.0f);
   sum = rounded(sum, type);
   std::vector<double> want(count), want_dx(count), want_dw(static_cast<size_t>(columns));
   for (int64_t r = 0; r < rows; ++r) {
     double squares = 0, dot = 0;
-    for (int64_t c = 0; c < columns; ++c) squares += static_cast<double>(sum[r * columns + c]) * sum[r * columns + c];
+    for (int64_t c = 0; c < columns; ++c)
+      squares += static_cast<double>(sum[r * columns + c]) * sum[r * columns + c];
     const double scale = 1 / std::sqrt(squares / static_cast<double>(columns) + shape.eps);
     for (int64_t c = 0; c < columns; ++c) {
       const int64_t i = r * columns + c;
@@ -85,17 +97,23 @@ void check_rms_norm(int64_t rows, int64_t columns, bool residual, bool weighted,
     }
     for (int64_t c = 0; c < columns; ++c) {
       const int64_t i = r * columns + c;
-      want_dx[i] = scale * (d[i] * (weighted ? w[c] : 1) - sum[i] * scale * scale * dot / static_cast<double>(columns)) + (past ? e[i] : 0);
+      want_dx[i] = scale * (d[i] * (weighted ? w[c] : 1) -
+                            sum[i] * scale * scale * dot / static_cast<double>(columns)) +
+                   (past ? e[i] : 0);
     }
   }
-  cuda::rms_norm_forward(shape, x.gpu(), residual ? add.gpu() : nullptr, weighted ? f(weight.gpu()) : nullptr,
-                         residual ? h.gpu() : nullptr, y.gpu(), f(rstd.gpu()), nullptr);
-  cuda::rms_norm_backward(shape, residual ? h.gpu() : x.gpu(), weighted ? f(weight.gpu()) : nullptr, f(rstd.gpu()), dy.gpu(),
-                          past ? dh.gpu() : nullptr, dx.gpu(), weighted ? f(dw.gpu()) : nullptr, f(workspace.gpu()), nullptr);
-  cpu::rms_norm_forward(shape, x.cpu(), residual ? add.cpu() : nullptr, weighted ? f(weight.cpu()) : nullptr,
-                        residual ? h.cpu() : nullptr, y.cpu(), f(rstd.cpu()), nullptr);
-  cpu::rms_norm_backward(shape, residual ? h.cpu() : x.cpu(), weighted ? f(weight.cpu()) : nullptr, f(rstd.cpu()), dy.cpu(),
-                         past ? dh.cpu() : nullptr, dx.cpu(), weighted ? f(dw.cpu()) : nullptr, f(workspace.cpu()), nullptr);
+  cuda::rms_norm_forward(shape, x.gpu(), residual ? add.gpu() : nullptr,
+                         weighted ? f(weight.gpu()) : nullptr, residual ? h.gpu() : nullptr,
+                         y.gpu(), f(rstd.gpu()), nullptr);
+  cuda::rms_norm_backward(shape, residual ? h.gpu() : x.gpu(), weighted ? f(weight.gpu()) : nullptr,
+                          f(rstd.gpu()), dy.gpu(), past ? dh.gpu() : nullptr, dx.gpu(),
+                          weighted ? f(dw.gpu()) : nullptr, f(workspace.gpu()), nullptr);
+  cpu::rms_norm_forward(shape, x.cpu(), residual ? add.cpu() : nullptr,
+                        weighted ? f(weight.cpu()) : nullptr, residual ? h.cpu() : nullptr, y.cpu(),
+                        f(rstd.cpu()), nullptr);
+  cpu::rms_norm_backward(shape, residual ? h.cpu() : x.cpu(), weighted ? f(weight.cpu()) : nullptr,
+                         f(rstd.cpu()), dy.cpu(), past ? dh.cpu() : nullptr, dx.cpu(),
+                         weighted ? f(dw.cpu()) : nullptr, f(workspace.cpu()), nullptr);
   const double tolerance = tolerance_of(type);
   expect_close(y.from_gpu(), want, tolerance, "y");
   expect_close(y.from_cpu(), want, tolerance, "y of the twin");
@@ -124,7 +142,8 @@ TEST_F(LanguageKernels, RmsNormAgreesWithDoublePrecision) {
 
 TEST_F(LanguageKernels, RmsNormAddsUpManyRows) {
   check_rms_norm(700, 40, true, true, true, 0, FloatType::kFloat32);
-  check_rms_norm(34'000, 3, false, true, false, 0, FloatType::kFloat32);  // more rows than a grid's warps
+  check_rms_norm(34'000, 3, false, true, false, 0,
+                 FloatType::kFloat32);  // more rows than a grid's warps
 }
 
 struct RotaryCase {
@@ -135,16 +154,21 @@ struct RotaryCase {
 
 void check_rotary(const RotaryCase& c, FloatType type) {
   const RotaryShape shape{c.tokens, c.heads, c.head_size, c.stride, 5, c.normalize, 1e-6f, type};
-  const size_t in = static_cast<size_t>(c.tokens * c.stride), out = static_cast<size_t>(c.tokens * c.heads * c.head_size);
+  const size_t in = static_cast<size_t>(c.tokens * c.stride),
+               out = static_cast<size_t>(c.tokens * c.heads * c.head_size);
   const int64_t half = c.head_size / 2, table = 5;
-  Tensor x(made_up(in, 1, 2), type, c.offset), dy(made_up(out, 2), type, c.offset), y(out, type, c.offset);
+  Tensor x(made_up(in, 1, 2), type, c.offset), dy(made_up(out, 2), type, c.offset),
+      y(out, type, c.offset);
   Tensor dx(made_up(in, 3), type, c.offset);
   std::vector<float> cosines(static_cast<size_t>(table * half)), sines(cosines.size());
   for (int64_t p = 0; p < table; ++p)
     for (int64_t i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(p) * std::pow(10'000.0, -2.0 * static_cast<double>(i) / static_cast<double>(c.head_size));
+      const double angle =
+          static_cast<double>(p) *
+          std::pow(10'000.0, -2.0 * static_cast<double>(i) / static_cast<double>(c.head_size));
       // Rounded as the seed's table is: such a turn does not quite keep lengths.
-      cosines[p * half + i] = rounded({static_cast<float>(std::cos(angle))}, FloatType::kBfloat16)[0];
+      cosines[p * half + i] =
+          rounded({static_cast<float>(std::cos(angle))}, FloatType::kBfloat16)[0];
       sines[p * half + i] = rounded({static_cast<float>(std::sin(angle))}, FloatType::kBfloat16)[0];
     }
   std::vector<int32_t> positions(static_cast<size_t>(c.tokens));
@@ -155,7 +179,8 @@ void check_rotary(const RotaryCase& c, FloatType type) {
 
   const std::vector<double> a = x.exact(), d = dy.exact();
   std::vector<double> want(out), want_dx = dx.exact();
-  cpu::rotary_forward(shape, x.cpu(), cosines.data(), sines.data(), c.positions ? positions.data() : nullptr, y.cpu(), rstd_cpu.data(), nullptr);
+  cpu::rotary_forward(shape, x.cpu(), cosines.data(), sines.data(),
+                      c.positions ? positions.data() : nullptr, y.cpu(), rstd_cpu.data(), nullptr);
   const std::vector<double> rounded_y = y.exact();  // what backward knows of y
   for (int64_t t = 0; t < c.tokens; ++t)
     for (int64_t h = 0; h < c.heads; ++h) {
@@ -165,28 +190,34 @@ void check_rotary(const RotaryCase& c, FloatType type) {
       for (int64_t i = 0; i < c.head_size; ++i) dot += rounded_y[to + i] * d[to + i];
       for (int64_t i = 0; i < half; ++i) {
         const double cs = cosines[row + i], sn = sines[row + i];
-        squares += std::pow(a[from + i] * cs + a[from + half + i] * sn, 2) + std::pow(a[from + half + i] * cs - a[from + i] * sn, 2);
+        squares += std::pow(a[from + i] * cs + a[from + half + i] * sn, 2) +
+                   std::pow(a[from + half + i] * cs - a[from + i] * sn, 2);
       }
-      const double scale = c.normalize ? 1 / std::sqrt(squares / static_cast<double>(c.head_size) + shape.eps) : 1;
+      const double scale =
+          c.normalize ? 1 / std::sqrt(squares / static_cast<double>(c.head_size) + shape.eps) : 1;
       const double share = c.normalize ? dot / static_cast<double>(c.head_size) : 0;
       for (int64_t i = 0; i < half; ++i) {
         const double cs = cosines[row + i], sn = sines[row + i];
         want[to + i] = (a[from + i] * cs + a[from + half + i] * sn) * scale;
         want[to + half + i] = (a[from + half + i] * cs - a[from + i] * sn) * scale;
-        const double d1 = scale * (d[to + i] - rounded_y[to + i] * share), d2 = scale * (d[to + half + i] - rounded_y[to + half + i] * share);
+        const double d1 = scale * (d[to + i] - rounded_y[to + i] * share),
+                     d2 = scale * (d[to + half + i] - rounded_y[to + half + i] * share);
         want_dx[from + i] = d1 * cs - d2 * sn;
         want_dx[from + half + i] = d2 * cs + d1 * sn;
       }
     }
   const int32_t* placed = c.positions ? place.get() : nullptr;
-  cuda::rotary_forward(shape, x.gpu(), cosine.get(), sine.get(), placed, y.gpu(), rstd.get(), nullptr);
-  cuda::rotary_backward(shape, y.gpu(), rstd.get(), cosine.get(), sine.get(), placed, dy.gpu(), dx.gpu(), nullptr);
-  cpu::rotary_backward(shape, y.cpu(), rstd_cpu.data(), cosines.data(), sines.data(), c.positions ? positions.data() : nullptr, dy.cpu(),
-                       dx.cpu(), nullptr);
+  cuda::rotary_forward(shape, x.gpu(), cosine.get(), sine.get(), placed, y.gpu(), rstd.get(),
+                       nullptr);
+  cuda::rotary_backward(shape, y.gpu(), rstd.get(), cosine.get(), sine.get(), placed, dy.gpu(),
+                        dx.gpu(), nullptr);
+  cpu::rotary_backward(shape, y.cpu(), rstd_cpu.data(), cosines.data(), sines.data(),
+                       c.positions ? positions.data() : nullptr, dy.cpu(), dx.cpu(), nullptr);
   const double tolerance = tolerance_of(type);
   expect_close(y.from_gpu(), want, tolerance, "y");
   expect_close(y.from_cpu(), want, tolerance, "y of the twin");
-  expect_close(dx.from_gpu(), want_dx, 2 * tolerance, "dx");  // its y is rounded, perhaps not as the twin's
+  expect_close(dx.from_gpu(), want_dx, 2 * tolerance,
+               "dx");  // its y is rounded, perhaps not as the twin's
   expect_close(dx.from_cpu(), want_dx, tolerance, "dx of the twin");
 }
 
@@ -194,8 +225,9 @@ TEST_F(LanguageKernels, RotaryAgreesWithDoublePrecision) {
   for (const FloatType type : kAllTypes)
     in_every_order([&] {
       check_rotary({7, 3, 64, 192, true, false, 0}, type);
-      check_rotary({6, 2, 128, 3 * 256, true, true, 0}, type);  // queries of a fused projection, packed documents
-      check_rotary({4, 2, 10, 20, true, true, 0}, type);         // halves of five
+      check_rotary({6, 2, 128, 3 * 256, true, true, 0},
+                   type);  // queries of a fused projection, packed documents
+      check_rotary({4, 2, 10, 20, true, true, 0}, type);  // halves of five
       check_rotary({5, 1, 32, 33, false, false, 0}, type);
       check_rotary({3, 2, 64, 128, true, false, 1}, type);
     });
@@ -210,9 +242,11 @@ struct EntropyCase {
 void check_cross_entropy(const EntropyCase& c, FloatType type) {
   const CrossEntropyShape shape{c.rows, c.vocabulary, c.stride, c.cap, type};
   const size_t count = static_cast<size_t>(c.rows * c.stride), rows = static_cast<size_t>(c.rows);
-  Tensor logits(made_up(count, 1, 30), type, c.offset), d_losses(made_up(rows, 2), FloatType::kFloat32);
+  Tensor logits(made_up(count, 1, 30), type, c.offset),
+      d_losses(made_up(rows, 2), FloatType::kFloat32);
   std::vector<int64_t> targets(rows);
-  for (size_t r = 0; r < rows; ++r) targets[r] = r % 5 == 3 ? kIgnoredTarget : static_cast<int64_t>(r * 7919) % c.vocabulary;
+  for (size_t r = 0; r < rows; ++r)
+    targets[r] = r % 5 == 3 ? kIgnoredTarget : static_cast<int64_t>(r * 7919) % c.vocabulary;
   Tensor losses(rows, FloatType::kFloat32), sums(rows, FloatType::kFloat32);
   DeviceArray<int64_t> words(targets);
   const auto f = [](void* p) { return static_cast<float*>(p); };
@@ -230,13 +264,18 @@ void check_cross_entropy(const EntropyCase& c, FloatType type) {
     want[r] = ignored ? 0 : std::log(sum) - z(targets[r]);
     for (int64_t i = 0; i < c.vocabulary; ++i) {
       const double slope = c.cap == 0 ? 1 : 1 - std::pow(z(i) / c.cap, 2);
-      want_d[r * c.stride + i] = ignored ? 0 : d[r] * (std::exp(z(i)) / sum - (i == targets[r] ? 1 : 0)) * slope;
+      want_d[r * c.stride + i] =
+          ignored ? 0 : d[r] * (std::exp(z(i)) / sum - (i == targets[r] ? 1 : 0)) * slope;
     }
   }
-  cuda::cross_entropy_forward(shape, logits.gpu(), words.get(), f(losses.gpu()), f(sums.gpu()), nullptr);
-  cuda::cross_entropy_backward(shape, logits.gpu(), words.get(), f(sums.gpu()), f(d_losses.gpu()), logits.gpu(), nullptr);
-  cpu::cross_entropy_forward(shape, logits.cpu(), targets.data(), f(losses.cpu()), f(sums.cpu()), nullptr);
-  cpu::cross_entropy_backward(shape, logits.cpu(), targets.data(), f(sums.cpu()), f(d_losses.cpu()), logits.cpu(), nullptr);
+  cuda::cross_entropy_forward(shape, logits.gpu(), words.get(), f(losses.gpu()), f(sums.gpu()),
+                              nullptr);
+  cuda::cross_entropy_backward(shape, logits.gpu(), words.get(), f(sums.gpu()), f(d_losses.gpu()),
+                               logits.gpu(), nullptr);
+  cpu::cross_entropy_forward(shape, logits.cpu(), targets.data(), f(losses.cpu()), f(sums.cpu()),
+                             nullptr);
+  cpu::cross_entropy_backward(shape, logits.cpu(), targets.data(), f(sums.cpu()), f(d_losses.cpu()),
+                              logits.cpu(), nullptr);
   expect_close(losses.from_gpu(), want, 4e-6, "losses");
   expect_close(losses.from_cpu(), want, 4e-6, "losses of the twin");
   expect_close(logits.from_gpu(), want_d, tolerance_of(type), "dlogits");
@@ -257,14 +296,16 @@ TEST_F(LanguageKernels, CrossEntropyAgreesWithDoublePrecision) {
 TEST_F(LanguageKernels, CrossEntropyBearsLargeLogitsAndNoticesBadOnes) {
   const CrossEntropyShape shape{4, 8, 8, 0, FloatType::kFloat32};
   std::vector<float> values = made_up(32, 1);
-  values[0] = 1e30f;           // row 0: a loss of 0
-  values[8] = -INFINITY;       // row 1: a word that cannot be
-  values[16] = NAN;            // row 2
+  values[0] = 1e30f;      // row 0: a loss of 0
+  values[8] = -INFINITY;  // row 1: a word that cannot be
+  values[16] = NAN;       // row 2
   DeviceArray<float> logits(values), losses(4), sums(4);
   DeviceArray<int64_t> targets(std::vector<int64_t>{0, 1, 1, 8});  // row 3: not a word
-  cuda::cross_entropy_forward(shape, logits.get(), targets.get(), losses.get(), sums.get(), nullptr);
+  cuda::cross_entropy_forward(shape, logits.get(), targets.get(), losses.get(), sums.get(),
+                              nullptr);
   std::vector<float> twin(4), twin_sums(4);
-  cpu::cross_entropy_forward(shape, values.data(), std::vector<int64_t>{0, 1, 1, 8}.data(), twin.data(), twin_sums.data(), nullptr);
+  cpu::cross_entropy_forward(shape, values.data(), std::vector<int64_t>{0, 1, 1, 8}.data(),
+                             twin.data(), twin_sums.data(), nullptr);
   const std::vector<float> gpu = losses.values();
   for (const std::vector<float>& got : {gpu, twin}) {
     EXPECT_EQ(got[0], 0.0f);

@@ -85,10 +85,14 @@ void enter(Fiber& fiber) {
 // Lets every thread that can go on go on, each once.
 int take_turns(int count) {
   int ran = 0;
-  const bool backward = machine.order == Order::kBackward || (machine.order == Order::kMixed && machine.turns++ % 2 == 0);
-  const int shift = machine.order == Order::kMixed ? static_cast<int>(machine.turns * 37 % static_cast<unsigned>(count)) : 0;
+  const bool backward = machine.order == Order::kBackward ||
+                        (machine.order == Order::kMixed && machine.turns++ % 2 == 0);
+  const int shift = machine.order == Order::kMixed
+                        ? static_cast<int>(machine.turns * 37 % static_cast<unsigned>(count))
+                        : 0;
   for (int i = 0; i < count; ++i) {
-    Fiber& fiber = *machine.fibers[static_cast<size_t>(((backward ? count - 1 - i : i) + shift) % count)];
+    Fiber& fiber =
+        *machine.fibers[static_cast<size_t>(((backward ? count - 1 - i : i) + shift) % count)];
     if (fiber.state != State::kRuns) continue;
     enter(fiber);
     ++ran;
@@ -106,7 +110,8 @@ bool open(int begin, int end, State barrier) {
 
 void run_block(int count) {
   if (__start_emulated_shared != nullptr)
-    std::memset(__start_emulated_shared, 0xff, static_cast<size_t>(__stop_emulated_shared - __start_emulated_shared));
+    std::memset(__start_emulated_shared, 0xff,
+                static_cast<size_t>(__stop_emulated_shared - __start_emulated_shared));
   for (int i = 0; i < count; ++i) {
     Fiber& fiber = *machine.fibers[static_cast<size_t>(i)];
     const unsigned n = static_cast<unsigned>(i);
@@ -115,10 +120,12 @@ void run_block(int count) {
   }
   for (;;) {
     bool moved = take_turns(count) > 0;
-    for (int warp = 0; warp < count; warp += kWarp) moved |= open(warp, std::min(warp + kWarp, count), State::kAtWarpBarrier);
+    for (int warp = 0; warp < count; warp += kWarp)
+      moved |= open(warp, std::min(warp + kWarp, count), State::kAtWarpBarrier);
     moved |= open(0, count, State::kAtBlockBarrier);
     int done = 0;
-    for (int i = 0; i < count; ++i) done += machine.fibers[static_cast<size_t>(i)]->state == State::kDone;
+    for (int i = 0; i < count; ++i)
+      done += machine.fibers[static_cast<size_t>(i)]->state == State::kDone;
     if (done == count) return;
     if (!moved) fail("some threads wait at a barrier that others never reach");
   }
@@ -130,7 +137,8 @@ void set_order(Order order) { machine.order = order; }
 
 void run(Dim3 grid, Dim3 block, const std::function<void()>& thread) {
   const int count = static_cast<int>(block.x * block.y * block.z);
-  if (count <= 0 || count > 1024 || grid.y > 65'535 || grid.z > 65'535) fail("a launch that no GPU accepts");
+  if (count <= 0 || count > 1024 || grid.y > 65'535 || grid.z > 65'535)
+    fail("a launch that no GPU accepts");
   while (static_cast<int>(machine.fibers.size()) < count) {
     machine.fibers.push_back(std::make_unique<Fiber>());
     machine.fibers.back()->number = static_cast<int>(machine.fibers.size()) - 1;
@@ -162,7 +170,8 @@ unsigned char* exchange_slots(unsigned mask) {
 void* allocate(size_t bytes) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)), padded = (bytes + 15) / 16 * 16;
   const size_t body = (padded + page - 1) / page * page;
-  char* mapping = static_cast<char*>(mmap(nullptr, body + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  char* mapping = static_cast<char*>(
+      mmap(nullptr, body + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   if (mapping == MAP_FAILED || mprotect(mapping + body, page, PROT_NONE) != 0) fail("no memory");
   std::memset(mapping, 0xff, body);
   char* data = mapping + body - padded;
@@ -177,7 +186,8 @@ void release(void* pointer) {
   const auto [mapping, bytes] = found->second;
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)), padded = (bytes + 15) / 16 * 16;
   for (size_t i = bytes; i < padded; ++i)
-    if (static_cast<unsigned char*>(pointer)[i] != 0xff) fail("bytes behind an allocation were written");
+    if (static_cast<unsigned char*>(pointer)[i] != 0xff)
+      fail("bytes behind an allocation were written");
   munmap(mapping, (padded + page - 1) / page * page + page);
   machine.allocations.erase(found);
 }

@@ -22,20 +22,22 @@ void set_order(Order order);
 // Runs every block of the grid. Aborts with a message on a barrier that some threads never reach.
 void run(Dim3 grid, Dim3 block, const std::function<void()>& thread);
 
-// A kernel that was started on a stream, with the device pointers among its arguments. What it does to those in
-// structures shows when it has run.
+// A kernel that was started on a stream, with the device pointers among its arguments. What it does
+// to those in structures shows when it has run.
 struct Launch {
   void* stream = nullptr;
   std::vector<const void*> reads, writes, unknown;
   std::function<void()> run;
 };
-// At once in the tests of kernels (immediate.cc), in the order of streams in the emulated plug-in (gpu/kernels.cc).
+// At once in the tests of kernels (immediate.cc), in the order of streams in the emulated plug-in
+// (gpu/kernels.cc).
 void submit(const Launch& launch);
 
 template <class Argument>
 void note_pointers(Launch& launch, const Argument& argument) {
   if constexpr (std::is_pointer_v<Argument>) {
-    (std::is_const_v<std::remove_pointer_t<Argument>> ? launch.reads : launch.writes).push_back(argument);
+    (std::is_const_v<std::remove_pointer_t<Argument>> ? launch.reads : launch.writes)
+        .push_back(argument);
   } else if constexpr (std::is_class_v<Argument>) {
     static_assert(std::is_trivially_copyable_v<Argument>);
     for (size_t at = 0; at + sizeof(void*) <= sizeof argument; at += sizeof(void*)) {
@@ -51,7 +53,8 @@ extern Dim3 threadIdx, blockIdx, blockDim, gridDim;
 int lane();
 void block_barrier();
 void warp_barrier();
-// The warp's table for an exchange: 32 slots of 16 bytes. Fails unless the mask names the whole warp.
+// The warp's table for an exchange: 32 slots of 16 bytes. Fails unless the mask names the whole
+// warp.
 unsigned char* exchange_slots(unsigned mask);
 
 template <class T>

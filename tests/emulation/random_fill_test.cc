@@ -1,4 +1,5 @@
-// Philox fills on the device against core/philox.h, and that a replay with another step draws other numbers.
+// Philox fills on the device against core/philox.h, and that a replay with another step draws other
+// numbers.
 #include "tensor/random_fill.h"
 #include "tests/emulation/device.h"
 
@@ -15,7 +16,8 @@ void check(int64_t elements) {
   const int64_t step = 1234;
   const RandomRows shape = random_rows(stream, 3, elements);
   DeviceArray<int64_t> rows(ids), now(std::vector<int64_t>{step});
-  DeviceArray<float> uniform(static_cast<size_t>(3 * elements)), normal(static_cast<size_t>(3 * elements));
+  DeviceArray<float> uniform(static_cast<size_t>(3 * elements)),
+      normal(static_cast<size_t>(3 * elements));
   cuda::fill_uniform(shape, rows.get(), now.get(), uniform.get(), nullptr);
   cuda::fill_normal(shape, rows.get(), now.get(), normal.get(), nullptr);
   std::vector<float> twin(static_cast<size_t>(3 * elements)), twin_normal(twin.size());
@@ -29,7 +31,8 @@ void check(int64_t elements) {
       EXPECT_EQ(u[i], stream.uniform(id, step, element));
       EXPECT_EQ(twin[i], u[i]);
       EXPECT_EQ(twin_normal[i], stream.normal(id, step, element));
-      EXPECT_NEAR(n[i], twin_normal[i], 2e-7 * (1 + std::fabs(n[i])));  // another library's logarithm, in double
+      EXPECT_NEAR(n[i], twin_normal[i],
+                  2e-7 * (1 + std::fabs(n[i])));  // another library's logarithm, in double
     }
 }
 

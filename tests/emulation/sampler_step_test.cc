@@ -1,4 +1,5 @@
-// A sampler's step on the device against the host's loop: the same bits, but for the exponential of a learned variance.
+// A sampler's step on the device against the host's loop: the same bits, but for the exponential of
+// a learned variance.
 #include <cmath>
 
 #include "core/philox.h"
@@ -22,20 +23,25 @@ void check(const std::vector<double>& row, int64_t images, int64_t elements, boo
   const SamplerShape shape{images, elements, learned ? 2 * elements : elements};
   std::vector<double> table(kSamplerNumbers, 7.0);  // row 0 is not the one
   table.insert(table.end(), row.begin(), row.end());
-  const std::vector<float> x = numbers(images * elements, 1), start = numbers(images * elements, 2), noise = numbers(images * elements, 3);
+  const std::vector<float> x = numbers(images * elements, 1), start = numbers(images * elements, 2),
+                           noise = numbers(images * elements, 3);
   const std::vector<float> output = numbers(images * shape.output_elements, 4);
   DeviceArray<double> tables(table);
   DeviceArray<int64_t> now(std::vector<int64_t>{1});
   DeviceArray<float> xs(x), starts(start), outputs(output), noises(noise);
-  cuda::sampler_step(shape, tables.get(), now.get(), xs.get(), starts.get(), outputs.get(), noises.get(), nullptr);
+  cuda::sampler_step(shape, tables.get(), now.get(), xs.get(), starts.get(), outputs.get(),
+                     noises.get(), nullptr);
   std::vector<float> host_x = x, host_start = start;
   const int64_t one = 1;
-  cpu::sampler_step(shape, table.data(), &one, host_x.data(), host_start.data(), output.data(), noise.data(), nullptr);
+  cpu::sampler_step(shape, table.data(), &one, host_x.data(), host_start.data(), output.data(),
+                    noise.data(), nullptr);
   EXPECT_EQ(starts.values(), host_start);
   const std::vector<float> got = xs.values();
   for (size_t i = 0; i < got.size(); ++i) {
-    if (learned) EXPECT_NEAR(got[i], host_x[i], 1e-6 * (1 + std::fabs(host_x[i])));
-    else EXPECT_EQ(got[i], host_x[i]);
+    if (learned)
+      EXPECT_NEAR(got[i], host_x[i], 1e-6 * (1 + std::fabs(host_x[i])));
+    else
+      EXPECT_EQ(got[i], host_x[i]);
   }
 }
 
@@ -51,8 +57,10 @@ TEST_F(SamplerStepKernel, HasTheBitsOfTheHostsLoop) {
 TEST_F(SamplerStepKernel, KeepsNotANumber) {
   DeviceArray<double> table(std::vector<double>{1, 0, -1, 1, 0.5, 0.5, 0, 0, 0, 0, 0, 0});
   DeviceArray<int64_t> now(std::vector<int64_t>{0});
-  DeviceArray<float> x(std::vector<float>{NAN, 3, 0.5f}), start(3), output(std::vector<float>{0, 0, 0});
-  cuda::sampler_step({1, 3, 3}, table.get(), now.get(), x.get(), start.get(), output.get(), nullptr, nullptr);
+  DeviceArray<float> x(std::vector<float>{NAN, 3, 0.5f}), start(3),
+      output(std::vector<float>{0, 0, 0});
+  cuda::sampler_step({1, 3, 3}, table.get(), now.get(), x.get(), start.get(), output.get(), nullptr,
+                     nullptr);
   EXPECT_TRUE(std::isnan(start.values()[0]) && std::isnan(x.values()[0]));
   EXPECT_EQ(start.values()[1], 1);
   EXPECT_EQ(x.values()[2], 0.5f);

@@ -19,7 +19,8 @@ DeviceArray<T> one(const T& value) {
   return DeviceArray<T>(std::vector<T>{value});
 }
 
-double device_norm(const std::vector<float>& gradients, FloatType type, float multiplier, int ranks = 1) {
+double device_norm(const std::vector<float>& gradients, FloatType type, float multiplier,
+                   int ranks = 1) {
   const int64_t size = static_cast<int64_t>(gradients.size()), blocks = (size + 65'535) / 65'536;
   Tensor values(gradients, type);
   UpdateRule rule;
@@ -29,8 +30,10 @@ double device_norm(const std::vector<float>& gradients, FloatType type, float mu
   DeviceArray<UpdateRow> rows = one(UpdateRow{0, 0, 0});
   DeviceArray<double> sums(static_cast<size_t>(blocks));
   for (int rank = 0; rank < ranks; ++rank)
-    cuda::sum_blocks({values.gpu(), size, type}, ranks, rank, rule, totals.get(), control.get(), sums.get(), nullptr);
-  cuda::finish_norm(sums.get(), blocks, rule, totals.get(), rows.get(), control.get(), nullptr, nullptr);
+    cuda::sum_blocks({values.gpu(), size, type}, ranks, rank, rule, totals.get(), control.get(),
+                     sums.get(), nullptr);
+  cuda::finish_norm(sums.get(), blocks, rule, totals.get(), rows.get(), control.get(), nullptr,
+                    nullptr);
   EXPECT_EQ(control.values()[0].multiplier, multiplier);
   EXPECT_EQ(control.values()[0].updates, 1);
   return control.values()[0].norm;
@@ -47,10 +50,13 @@ double cpu_norm(const std::vector<float>& gradients, float multiplier) {
 TEST_F(UpdateKernels, TheNormHasTheBitsOfTheCpu) {
   for (const size_t size : {16u, 1000u, 2048u, 65'536u, 65'552u, 200'016u, 330'000u}) {
     const std::vector<float> gradients = made_up(size, 7, 3);
-    EXPECT_EQ(device_norm(gradients, FloatType::kFloat32, 0.37f), cpu_norm(gradients, 0.37f)) << size;
-    EXPECT_EQ(device_norm(gradients, FloatType::kFloat32, 0.37f, 4), cpu_norm(gradients, 0.37f)) << size;  // rank 3 may own nothing
+    EXPECT_EQ(device_norm(gradients, FloatType::kFloat32, 0.37f), cpu_norm(gradients, 0.37f))
+        << size;
+    EXPECT_EQ(device_norm(gradients, FloatType::kFloat32, 0.37f, 4), cpu_norm(gradients, 0.37f))
+        << size;  // rank 3 may own nothing
     for (const FloatType type : {FloatType::kBfloat16, FloatType::kFloat16})
-      EXPECT_EQ(device_norm(gradients, type, 2.0f), cpu_norm(rounded(gradients, type), 2.0f)) << size;
+      EXPECT_EQ(device_norm(gradients, type, 2.0f), cpu_norm(rounded(gradients, type), 2.0f))
+          << size;
   }
 }
 
@@ -58,7 +64,8 @@ TEST_F(UpdateKernels, TheNormIsThatOfDoublePrecision) {
   const std::vector<float> gradients = made_up(100'000, 3, 2);
   double sum = 0;
   for (const float g : gradients) sum += static_cast<double>(g) * g;
-  EXPECT_NEAR(device_norm(gradients, FloatType::kFloat32, 1.0f), std::sqrt(sum), 1e-10 * std::sqrt(sum));
+  EXPECT_NEAR(device_norm(gradients, FloatType::kFloat32, 1.0f), std::sqrt(sum),
+              1e-10 * std::sqrt(sum));
 }
 
 TEST_F(UpdateKernels, TheTreeOverBlocksIsThatOfTheCpu) {
@@ -72,8 +79,10 @@ TEST_F(UpdateKernels, TheTreeOverBlocksIsThatOfTheCpu) {
     DeviceArray<UpdateRow> rows = one(UpdateRow{0, 0, 0});
     const UpdateTotals totals_cpu{0, 1};
     const UpdateRow row{0, 0, 0};
-    cuda::finish_norm(device.get(), static_cast<int64_t>(blocks), {}, totals.get(), rows.get(), control.get(), nullptr, nullptr);
-    cpu::finish_norm(sums.data(), static_cast<int64_t>(blocks), {}, &totals_cpu, &row, &twin, nullptr, nullptr);
+    cuda::finish_norm(device.get(), static_cast<int64_t>(blocks), {}, totals.get(), rows.get(),
+                      control.get(), nullptr, nullptr);
+    cpu::finish_norm(sums.data(), static_cast<int64_t>(blocks), {}, &totals_cpu, &row, &twin,
+                     nullptr, nullptr);
     EXPECT_EQ(control.values()[0].norm, twin.norm) << blocks;
   }
 }
@@ -108,7 +117,8 @@ struct Training {
     // Two groups, a frozen stretch, and a short last piece.
     for (int64_t begin = 0; begin < kSize; begin += kPieceElements) {
       const int64_t count = std::min<int64_t>(kPieceElements, kSize - begin);
-      pieces.push_back({begin, begin, static_cast<int32_t>(count), begin == 4096 ? kFrozenGroup : static_cast<int32_t>(begin / 4096 % 2)});
+      pieces.push_back({begin, begin, static_cast<int32_t>(count),
+                        begin == 4096 ? kFrozenGroup : static_cast<int32_t>(begin / 4096 % 2)});
     }
     pieces.back().count -= 3;  // a tail that no pack holds
   }
@@ -120,8 +130,10 @@ struct Training {
       const auto move = ema_move({0.99, 2, false}, u);
       rows[u % kRows] = {u, move ? (u == 0 ? 2 : 1) : 0, move ? move->weight : 0};
       for (int group = 0; group < 2; ++group) {
-        adam[u % kRows * 2 + group] = adam_factors(options, group == 0, 1e-2 / static_cast<double>(u + 1), 0.1, u + 1);
-        sgd[u % kRows * 2 + group] = {0.1f, 0.01f, 0.9f, group == 0 ? 1.0f : 0.8f, group == 0, u == 0};
+        adam[u % kRows * 2 + group] =
+            adam_factors(options, group == 0, 1e-2 / static_cast<double>(u + 1), 0.1, u + 1);
+        sgd[u % kRows * 2 + group] = {0.1f,       0.01f, 0.9f, group == 0 ? 1.0f : 0.8f,
+                                      group == 0, u == 0};
       }
     }
     d_rows.upload(rows.data());
@@ -129,21 +141,34 @@ struct Training {
     d_sgd.upload(sgd.data());
   }
 
-  void step(const std::vector<float>& gradients, FloatType type, bool use_adam, double count = 5, double loss = 2) {
+  void step(const std::vector<float>& gradients, FloatType type, bool use_adam, double count = 5,
+            double loss = 2) {
     Tensor g(gradients, type);
     const UpdateTotals totals{loss, count};
     DeviceArray<UpdateTotals> d_totals = one(totals);
     std::vector<double> sums(1);
     DeviceArray<double> d_sums(1);
-    const UpdateArrays on_gpu{d_weights.get(), {g.gpu(), kSize, type}, momentum ? d_state0.get() : nullptr, d_state1.get(),
-                              d_ema.get(), with_low ? d_low.get() : nullptr, low_type};
-    const UpdateArrays on_cpu{weights.data(), {g.cpu(), kSize, type}, momentum ? state0.data() : nullptr, state1.data(),
-                              ema.data(), with_low ? low.data() : nullptr, low_type};
+    const UpdateArrays on_gpu{d_weights.get(),
+                              {g.gpu(), kSize, type},
+                              momentum ? d_state0.get() : nullptr,
+                              d_state1.get(),
+                              d_ema.get(),
+                              with_low ? d_low.get() : nullptr,
+                              low_type};
+    const UpdateArrays on_cpu{weights.data(),
+                              {g.cpu(), kSize, type},
+                              momentum ? state0.data() : nullptr,
+                              state1.data(),
+                              ema.data(),
+                              with_low ? low.data() : nullptr,
+                              low_type};
     DeviceArray<UpdatePiece> d_pieces(pieces);
     const UpdatePlan plan{d_pieces.get(), static_cast<int64_t>(pieces.size()), d_rows.get(), 2};
     const UpdatePlan plan_cpu{pieces.data(), static_cast<int64_t>(pieces.size()), rows.data(), 2};
-    cuda::sum_blocks(on_gpu.gradients, 1, 0, rule, d_totals.get(), d_control.get(), d_sums.get(), nullptr);
-    cuda::finish_norm(d_sums.get(), 1, rule, d_totals.get(), d_rows.get(), d_control.get(), d_report.get(), nullptr);
+    cuda::sum_blocks(on_gpu.gradients, 1, 0, rule, d_totals.get(), d_control.get(), d_sums.get(),
+                     nullptr);
+    cuda::finish_norm(d_sums.get(), 1, rule, d_totals.get(), d_rows.get(), d_control.get(),
+                      d_report.get(), nullptr);
     cpu::sum_blocks(on_cpu.gradients, 1, 0, rule, &totals, &control, sums.data(), nullptr);
     cpu::finish_norm(sums.data(), 1, rule, &totals, rows.data(), &control, &report, nullptr);
     if (use_adam) {
@@ -167,7 +192,8 @@ struct Training {
     EXPECT_EQ(static_cast<int>(device.outcome), static_cast<int>(control.outcome));
     const UpdateReport told = d_report.values()[0];
     EXPECT_TRUE(told.norm == report.norm || std::isnan(report.norm));
-    EXPECT_EQ(std::memcmp(&told.updated, &report.updated, sizeof(UpdateReport) - sizeof(double)), 0);
+    EXPECT_EQ(std::memcmp(&told.updated, &report.updated, sizeof(UpdateReport) - sizeof(double)),
+              0);
     EXPECT_EQ(d_weights.values(), weights);
     EXPECT_EQ(d_ema.values(), ema);
     EXPECT_EQ(d_state0.values(), state0);
@@ -222,7 +248,8 @@ TEST_F(UpdateKernels, AStepThatOverflowsLeavesNoTrace) {
   EXPECT_EQ(training.control.updates, 1);
   EXPECT_EQ(training.control.loss_scale, 512);
   EXPECT_EQ(training.control.skipped_in_a_row, 1);
-  training.step(made_up(Training::kSize, 3), FloatType::kFloat16, true, 5, NAN);  // a loss that was not finite
+  training.step(made_up(Training::kSize, 3), FloatType::kFloat16, true, 5,
+                NAN);  // a loss that was not finite
   training.expect_equal();
   EXPECT_EQ(training.control.loss_scale, 256);
   training.step(made_up(Training::kSize, 3), FloatType::kFloat16, true);
@@ -256,12 +283,15 @@ TEST_F(UpdateKernels, TheLossScaleFollowsTheHostsOverManySteps) {
   int64_t updates = 0;
   for (int step = 0; step < 200; ++step) {
     state = state * 1664525u + 1013904223u;
-    const bool finite = step < 40 ? (state >> 16) % 4 != 0 : step < 60 ? false : (state >> 16) % 9 != 0;
+    const bool finite = step < 40   ? (state >> 16) % 4 != 0
+                        : step < 60 ? false
+                                    : (state >> 16) % 9 != 0;
     DeviceArray<double> sums(std::vector<double>{finite ? 1.0 : INFINITY});
     DeviceArray<UpdateTotals> totals = one(UpdateTotals{0, 1});
     const UpdateRow row{updates, 0, 0};
     rows.upload(&row);
-    cuda::finish_norm(sums.get(), 1, rule, totals.get(), rows.get(), control.get(), nullptr, nullptr);
+    cuda::finish_norm(sums.get(), 1, rule, totals.get(), rows.get(), control.get(), nullptr,
+                      nullptr);
     host.update(finite);
     updates += finite;
     const UpdateControl now = control.values()[0];
@@ -277,8 +307,10 @@ TEST_F(UpdateKernels, TheAverageAloneHasTheBitsOfTheCpu) {
       std::vector<float> ema = made_up(size, 1);
       const std::vector<float> weights = made_up(size, 2);
       DeviceArray<float> d_ema(ema), d_weights(weights);
-      cuda::move_average(d_ema.get(), d_weights.get(), static_cast<int64_t>(size), copy, 0.005f, nullptr);
-      cpu::move_average(ema.data(), weights.data(), static_cast<int64_t>(size), copy, 0.005f, nullptr);
+      cuda::move_average(d_ema.get(), d_weights.get(), static_cast<int64_t>(size), copy, 0.005f,
+                         nullptr);
+      cpu::move_average(ema.data(), weights.data(), static_cast<int64_t>(size), copy, 0.005f,
+                        nullptr);
       EXPECT_EQ(d_ema.values(), ema);
     }
 }

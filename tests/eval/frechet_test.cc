@@ -41,7 +41,8 @@ TEST_P(Frechet, TakesAnUnknownNumberOfSamples) {
   FeatureStatistics a = side(name + ".a"), b = side(name + ".b");
   a.gaussian.count.reset();
   b.gaussian.count.reset();
-  EXPECT_NEAR(frechet_distance(a.gaussian, b.gaussian), number(name + ".exact"), 1e-6 * number(name + ".exact"));
+  EXPECT_NEAR(frechet_distance(a.gaussian, b.gaussian), number(name + ".exact"),
+              1e-6 * number(name + ".exact"));
 }
 
 TEST_P(Frechet, KidEqualsTheEstimatorWrittenOut) {
@@ -56,22 +57,28 @@ INSTANTIATE_TEST_SUITE_P(Samples, Frechet, testing::Values("full", "few", "mixed
 
 TEST(FrechetDistance, IsZeroOfASetAndItself) {
   const FeatureStatistics a = side("few.a");
-  EXPECT_NEAR(frechet_distance(a.gaussian, a.gaussian), 0.0, 1e-9 * a.gaussian.covariance.trace().item<double>());
+  EXPECT_NEAR(frechet_distance(a.gaussian, a.gaussian), 0.0,
+              1e-9 * a.gaussian.covariance.trace().item<double>());
 }
 
 TEST(FrechetDistance, HasTheClosedFormOfDiagonalCovariances) {
-  const at::Tensor v = at::tensor({4.0, 9.0, 0.0}, at::kDouble), w = at::tensor({1.0, 16.0, 25.0}, at::kDouble);
-  const Gaussian a{at::zeros({3}, at::kDouble), at::diag(v), {}}, b{at::ones({3}, at::kDouble) * 2, at::diag(w), {}};
+  const at::Tensor v = at::tensor({4.0, 9.0, 0.0}, at::kDouble),
+                   w = at::tensor({1.0, 16.0, 25.0}, at::kDouble);
+  const Gaussian a{at::zeros({3}, at::kDouble), at::diag(v), {}},
+      b{at::ones({3}, at::kDouble) * 2, at::diag(w), {}};
   // |Δμ|² = 12, Σ (√v − √w)² = 1 + 1 + 25.
   EXPECT_NEAR(frechet_distance(a, b), 39.0, 1e-9);
 }
 
 TEST(FrechetDistance, HasTheClosedFormOfCommutingCovariancesOfSeveralBlocks) {
   const int64_t size = 600;
-  const at::Tensor v = at::linspace(0.1, 5, size, at::kDouble), w = at::linspace(3, 0.2, size, at::kDouble).square();
+  const at::Tensor v = at::linspace(0.1, 5, size, at::kDouble),
+                   w = at::linspace(3, 0.2, size, at::kDouble).square();
   // A reflection: symmetric and orthogonal.
-  const at::Tensor u = at::linspace(-1, 2, size, at::kDouble), q = at::eye(size, at::kDouble) - 2 * at::outer(u, u) / u.dot(u);
-  const Gaussian a{at::zeros({size}, at::kDouble), at::mm(q * v, q), {}}, b{at::zeros({size}, at::kDouble), at::mm(q * w, q), {}};
+  const at::Tensor u = at::linspace(-1, 2, size, at::kDouble),
+                   q = at::eye(size, at::kDouble) - 2 * at::outer(u, u) / u.dot(u);
+  const Gaussian a{at::zeros({size}, at::kDouble), at::mm(q * v, q), {}},
+      b{at::zeros({size}, at::kDouble), at::mm(q * w, q), {}};
   const double expected = (v.sqrt() - w.sqrt()).square().sum().item<double>();
   EXPECT_NEAR(frechet_distance(a, b), expected, 1e-10 * expected);
   EXPECT_NEAR(frechet_distance(b, a), expected, 1e-10 * expected);
@@ -96,7 +103,8 @@ TEST(Kid, HasTheClosedFormOfConstantFeatures) {
 }
 
 TEST(Kid, OfManySamplesIsTheMeanOverSubsetsCloseToTheWhole) {
-  const at::Tensor a = golden().load("full.a").repeat({14, 1}) * 0.1, b = golden().load("full.b").repeat({11, 1}) * 0.1;  // 1260, 1320
+  const at::Tensor a = golden().load("full.a").repeat({14, 1}) * 0.1,
+                   b = golden().load("full.b").repeat({11, 1}) * 0.1;  // 1260, 1320
   const KidScore score = kid(a, b);
   EXPECT_GT(score.deviation, 0.0);
   EXPECT_NEAR(score.mean, squared_mmd(a, b), 5 * score.deviation / 10);

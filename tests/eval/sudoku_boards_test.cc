@@ -65,7 +65,8 @@ TEST(PngFile, ReadsBackAsWritten) {
   ASSERT_TRUE(png_image_finish_read(&image, nullptr, pixels.data(), 0, nullptr));
   ASSERT_EQ(image.width, 5u);
   ASSERT_EQ(image.height, 3u);
-  for (int y = 0; y < 3; ++y) EXPECT_EQ(std::memcmp(&pixels[size_t(y) * 15], picture.row(y), 15), 0);
+  for (int y = 0; y < 3; ++y)
+    EXPECT_EQ(std::memcmp(&pixels[size_t(y) * 15], picture.row(y), 15), 0);
   EXPECT_EQ(picture.at(2, 1), (Color{200, 100, 50}));
   EXPECT_EQ(picture.at(3, 1), (Color{1, 2, 3}));
   EXPECT_EQ(picture.at(4, 2), (Color{9, 9, 9}));

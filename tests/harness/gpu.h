@@ -1,7 +1,7 @@
 // For tests that need a GPU: opens the CUDA plug-in, or says why the test is skipped.
 //
-// The plug-in must come before the first call into LibTorch, so a program whose tests ask for it has
-// tests/harness/gpu_main.cc as its main().
+// The plug-in must come before the first call into LibTorch, so a program whose tests ask for it
+// has tests/harness/gpu_main.cc as its main().
 #pragma once
 
 #include <gtest/gtest.h>
@@ -24,5 +24,6 @@ inline std::string why_no_gpu() {
 }  // namespace lockstep::harness
 
 // First line of a GPU test.
-#define LOCKSTEP_NEEDS_GPU() \
-  if (const std::string why = lockstep::harness::why_no_gpu(); !why.empty()) GTEST_SKIP() << "no GPU: " << why
+#define LOCKSTEP_NEEDS_GPU()                                                 \
+  if (const std::string why = lockstep::harness::why_no_gpu(); !why.empty()) \
+  GTEST_SKIP() << "no GPU: " << why

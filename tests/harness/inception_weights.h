@@ -34,12 +34,19 @@ inline NamedTensors inception_weights(int64_t dimensions) {
   uint32_t number = 0;
   for (const Inception::Layer& layer : Inception::layers(dimensions)) {
     const int64_t inputs = layer.in * layer.kernel_y * layer.kernel_x;
-    const at::Tensor kernel = (hashed_numbers(++number, layer.out * inputs) * 2 - 1) * std::sqrt(6.0 / static_cast<double>(inputs));
-    tensors.push_back({layer.name + ".conv.weight", kernel.to(at::kFloat).reshape({layer.out, layer.in, layer.kernel_y, layer.kernel_x})});
-    tensors.push_back({layer.name + ".bn.weight", (hashed_numbers(++number, layer.out) + 0.5).to(at::kFloat)});
-    tensors.push_back({layer.name + ".bn.bias", (hashed_numbers(++number, layer.out) * 0.2 - 0.1).to(at::kFloat)});
-    tensors.push_back({layer.name + ".bn.running_mean", (hashed_numbers(++number, layer.out) * 0.2 - 0.1).to(at::kFloat)});
-    tensors.push_back({layer.name + ".bn.running_var", (hashed_numbers(++number, layer.out) + 0.5).to(at::kFloat)});
+    const at::Tensor kernel = (hashed_numbers(++number, layer.out * inputs) * 2 - 1) *
+                              std::sqrt(6.0 / static_cast<double>(inputs));
+    tensors.push_back(
+        {layer.name + ".conv.weight",
+         kernel.to(at::kFloat).reshape({layer.out, layer.in, layer.kernel_y, layer.kernel_x})});
+    tensors.push_back(
+        {layer.name + ".bn.weight", (hashed_numbers(++number, layer.out) + 0.5).to(at::kFloat)});
+    tensors.push_back({layer.name + ".bn.bias",
+                       (hashed_numbers(++number, layer.out) * 0.2 - 0.1).to(at::kFloat)});
+    tensors.push_back({layer.name + ".bn.running_mean",
+                       (hashed_numbers(++number, layer.out) * 0.2 - 0.1).to(at::kFloat)});
+    tensors.push_back({layer.name + ".bn.running_var",
+                       (hashed_numbers(++number, layer.out) + 0.5).to(at::kFloat)});
   }
   return tensors;
 }

@@ -15,7 +15,8 @@
 namespace lockstep::harness {
 
 // Runs `body(comm)` on each rank; returns what they threw, in rank order (null where nothing).
-inline std::vector<std::exception_ptr> try_ranks(int ranks, const std::function<void(Communicator&)>& body,
+inline std::vector<std::exception_ptr> try_ranks(int ranks,
+                                                 const std::function<void(Communicator&)>& body,
                                                  double timeout_seconds = 60) {
   ThreadRendezvous rendezvous(ranks, timeout_seconds);
   std::vector<std::unique_ptr<Communicator>> comms;
@@ -36,7 +37,8 @@ inline std::vector<std::exception_ptr> try_ranks(int ranks, const std::function<
 
 // Runs `body(comm)` on each rank. A rank that throws aborts the others, as the worker does; the
 // first cause is rethrown here.
-inline void run_ranks(int ranks, const std::function<void(Communicator&)>& body, double timeout_seconds = 60) {
+inline void run_ranks(int ranks, const std::function<void(Communicator&)>& body,
+                      double timeout_seconds = 60) {
   const auto guarded = [&](Communicator& comm) {
     try {
       body(comm);

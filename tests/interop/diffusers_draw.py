@@ -25,7 +25,10 @@ def draw(folder, noise, output):
         rest = iter(steps)
         scheduling_ddpm.randn_tensor = lambda *shape, **named: next(rest)
     x = pipeline(
-        latents=inputs["noise"], class_labels=inputs.get("classes"), step_noise=steps, output_type="latent"
+        latents=inputs["noise"],
+        class_labels=inputs.get("classes"),
+        step_noise=steps,
+        output_type="latent",
     ).images
     save_file({"x": x.contiguous()}, output)
 

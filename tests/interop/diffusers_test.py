@@ -22,10 +22,17 @@ PYTHON, ROWS, SIZE, LIMIT = peers.python(), 2, 8, 1e-4
 SMALL = ["dim=8", "dim_mults=[1, 2]", "attn_heads=2", "attn_dim_head=8"]
 # name: (task.model, other words, steps that take noise)
 CASES = {
-    "lucidrains' DDIM": (SMALL, ["sampler={kind: ddim, steps: 10}", "task.diffusion.timesteps=100"], 0),
+    "lucidrains' DDIM": (
+        SMALL,
+        ["sampler={kind: ddim, steps: 10}", "task.diffusion.timesteps=100"],
+        0,
+    ),
     "DDIM, trailing, eta": (
         SMALL,
-        ["sampler={kind: ddim, steps: 7, eta: 0.4, spacing: trailing}", "task.diffusion.objective=pred_x0"],
+        [
+            "sampler={kind: ddim, steps: 7, eta: 0.4, spacing: trailing}",
+            "task.diffusion.objective=pred_x0",
+        ],
         7,
     ),
     "DDIM, linspace, not clipped": (
@@ -48,13 +55,24 @@ CASES = {
     ),
     "DDPM, learned variance": (
         [*SMALL, "learned_variance=true"],
-        ["sampler={kind: ddpm}", "task.diffusion.timesteps=20", "task.diffusion.objective=pred_noise"],
+        [
+            "sampler={kind: ddpm}",
+            "task.diffusion.timesteps=20",
+            "task.diffusion.objective=pred_noise",
+        ],
         20,
     ),
-    "DPM-Solver++": (SMALL, ["sampler={kind: dpmpp_2m, steps: 8}", "task.diffusion.beta_schedule=linear"], 0),
+    "DPM-Solver++": (
+        SMALL,
+        ["sampler={kind: dpmpp_2m, steps: 8}", "task.diffusion.beta_schedule=linear"],
+        0,
+    ),
     "DPM-Solver++, SDE, Karras": (
         SMALL,
-        ["sampler={kind: dpmpp_2m, steps: 8, solver: sde, karras: true}", "task.diffusion.beta_schedule=cosine"],
+        [
+            "sampler={kind: dpmpp_2m, steps: 8, solver: sde, karras: true}",
+            "task.diffusion.beta_schedule=cosine",
+        ],
         8,
     ),
     "DPM-Solver++, Heun, self-conditioning": (
@@ -109,7 +127,9 @@ def numbers(shape, source, spread):
 def prepare(test, i, case):
     """Exports the case's folder, draws with `lockstep sample`; what the other side is to do, and our pictures."""
     words, source = words_of(case), random.Random(i)
-    weights, noise, out = (test.work / f"{i}-{name}.safetensors" for name in ("weights", "noise", "ours"))
+    weights, noise, out = (
+        test.work / f"{i}-{name}.safetensors" for name in ("weights", "noise", "ours")
+    )
     test.run("export", "-", "--weights", "initial", "--output", weights, *words).expect(0)
     moved = {}
     for name, tensor in safetensors_file.read(weights).items():
@@ -117,15 +137,23 @@ def prepare(test, i, case):
         moved[name] = safetensors_file.tensor("F32", tensor.shape, values)
     safetensors_file.write(weights, moved)
     folder, steps = test.work / f"folder-{i}", CASES[case][2]
-    test.run("export", "-", "--weights", weights, "--format", "diffusers", "--output", folder, *words).expect(0)
+    test.run(
+        "export", "-", "--weights", weights, "--format", "diffusers", "--output", folder, *words
+    ).expect(0)
     inputs = {"noise": numbers((ROWS, 3, SIZE, SIZE), source, 1)}
     if steps:
         inputs["step_noise"] = numbers((steps, ROWS, 3, SIZE, SIZE), source, 1)
     if case.startswith("classes"):
         inputs["classes"] = safetensors_file.tensor("I64", (ROWS,), (4, 1))
     safetensors_file.write(noise, inputs)
-    test.run("sample", "-", "--weights", weights, "--noise", noise, "--output", out, *words).expect(0)
-    return {"folder": str(folder), "noise": str(noise), "output": str(test.work / f"{i}-theirs.safetensors")}, out
+    test.run("sample", "-", "--weights", weights, "--noise", noise, "--output", out, *words).expect(
+        0
+    )
+    return {
+        "folder": str(folder),
+        "noise": str(noise),
+        "output": str(test.work / f"{i}-theirs.safetensors"),
+    }, out
 
 
 def draw_all(test, prepared):
@@ -163,7 +191,17 @@ def files(test, prepared):
     test.run("export", "schedule", "-", "--output", tables, *words_of("DDPM")).expect(0)
     betas = safetensors_file.read(tables)["betas"].values()
     assert struct.pack("<20f", *config["trained_betas"]) == struct.pack("<20f", *betas)
-    again = ["export", "-", "--weights", "initial", "--format", "diffusers", "--output", folder, *words_of("DDPM")]
+    again = [
+        "export",
+        "-",
+        "--weights",
+        "initial",
+        "--format",
+        "diffusers",
+        "--output",
+        folder,
+        *words_of("DDPM"),
+    ]
     test.run(*again).expect(2, "exists already")
     test.run(*again, "--force").expect(0)
     own = test.work / "own"

@@ -36,7 +36,9 @@ def metadata(path):
 def same_tensors(one, two):
     a, b = safetensors_file.read(one), safetensors_file.read(two)
     assert list(a) == list(b), "names or their order differ"
-    assert all(a[name].data == b[name].data and a[name].shape == b[name].shape for name in a), "values differ"
+    assert all(a[name].data == b[name].data and a[name].shape == b[name].shape for name in a), (
+        "values differ"
+    )
     return len(a)
 
 
@@ -47,7 +49,12 @@ def weights(test, run, kind):
     count = same_tensors(out, checkpoint / "ema.safetensors")
     facts = metadata(out)
     step = str(int(checkpoint.name[5:]))
-    assert (facts["format"], facts["task"], facts["weights"], facts["step"]) == ("pt", kind, "ema", step), facts
+    assert (facts["format"], facts["task"], facts["weights"], facts["step"]) == (
+        "pt",
+        kind,
+        "ema",
+        step,
+    ), facts
     assert json.loads(facts["config"])["task"]["kind"] == kind
     first = out.read_bytes()
     test.run("export", checkpoint, "--format", "safetensors", "--output", out, "--force").expect(0)
@@ -71,7 +78,9 @@ def in_python(test):
         ours, theirs = safetensors_file.read(path), load_file(path)
         assert ours.keys() == theirs.keys()
         for name, tensor in ours.items():
-            assert theirs[name].tobytes() == tensor.data and list(theirs[name].shape) == tensor.shape, name
+            assert (
+                theirs[name].tobytes() == tensor.data and list(theirs[name].shape) == tensor.shape
+            ), name
             compared += 1
     return f"{compared} tensors"
 
@@ -84,23 +93,29 @@ def back_in(test, config, kind):
     for name, source, more in (("plain", path, []), ("prefixed", prefixed, ["init.map=[net.=]"])):
         run = test.work / "runs" / f"{kind}-{name}"
         words = [f"init.from={source}", *more, "train.steps=1", "optimizer.lr=1e-30"]
-        test.run("train", config, "--run-folder", run, *words).expect(0, f"{len(tensors)} tensors taken")
+        test.run("train", config, "--run-folder", run, *words).expect(
+            0, f"{len(tensors)} tensors taken"
+        )
         started = tiny_run.checkpoints(run)[-1] / "model.safetensors"
         same_tensors(started, path)
-    test.run("train", config, f"init.from={prefixed}", "--run-folder", test.work / f"runs/{kind}-refused").expect(
-        2, "init.strict"
-    )
+    test.run(
+        "train", config, f"init.from={prefixed}", "--run-folder", test.work / f"runs/{kind}-refused"
+    ).expect(2, "init.strict")
     return f"{len(tensors)} tensors, twice"
 
 
 def mistakes(test, run, sudoku):
     out = test.work / "mistake.onnx"
-    test.run("export", run, "--output", out, "--format", "onx").expect(2, "unknown format 'onx'", "did you mean onnx?")
+    test.run("export", run, "--output", out, "--format", "onx").expect(
+        2, "unknown format 'onx'", "did you mean onnx?"
+    )
     test.run("export", run, "--output", test.work / "no-extension").expect(2, "needs --format")
     test.run("export", run).expect(2, "needs --output")
     test.run("export", test.work / "nowhere", "--output", out).expect(2, "there is no run")
     test.run("export", test.work / "shapes", "--output", out).expect(2, "no run in")
-    test.run("export", run, "--output", out, "task.image_size=9").expect(2, "multiple of 2", "task.image_size")
+    test.run("export", run, "--output", out, "task.image_size=9").expect(
+        2, "multiple of 2", "task.image_size"
+    )
     test.run("export", run, "--output", out, "--guidance").expect(2, "networks with classes")
     test.run("export", run, "--output", test.work / "m.safetensors", "--trtexec").expect(
         2, "--trtexec is for --format onnx"
@@ -109,14 +124,22 @@ def mistakes(test, run, sudoku):
     test.run("export", sudoku, "--output", out).expect(
         2, "not the task sudoku", "--format safetensors works for every task"
     )
-    test.run("export", sudoku, "--output", out, "--format", "diffusers").expect(2, "not the task sudoku")
+    test.run("export", sudoku, "--output", out, "--format", "diffusers").expect(
+        2, "not the task sudoku"
+    )
     other = test.work / "sudoku.safetensors"
     test.run("export", run, "--output", out, "--weights", other).expect(4, str(other))
-    test.run("export", run, "--output", test.work / "no/such/folder/x.onnx").expect(3, "cannot write")
-    assert not out.exists() and not list(test.work.glob(".tmp-*")), "a refused export left something"
+    test.run("export", run, "--output", test.work / "no/such/folder/x.onnx").expect(
+        3, "cannot write"
+    )
+    assert not out.exists() and not list(test.work.glob(".tmp-*")), (
+        "a refused export left something"
+    )
     test.run("export", run, "--output", out).expect(0)
     before = out.read_bytes()
-    test.run("export", run, "--output", out, "--weights", "model").expect(2, "exists already", "--force")
+    test.run("export", run, "--output", out, "--weights", "model").expect(
+        2, "exists already", "--force"
+    )
     assert out.read_bytes() == before
     return "fourteen answers"
 

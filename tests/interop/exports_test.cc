@@ -32,11 +32,14 @@ TEST(ExportFormats, AreChosenByNameOrByTheOutputsExtension) {
 }
 
 TEST(ExportFormats, SuggestTheNearestNameForAnUnknownOne) {
-  EXPECT_NE(fact_of([] { find_export_format("safetensor", "x"); }).find("did you mean safetensors?"),
+  EXPECT_NE(
+      fact_of([] { find_export_format("safetensor", "x"); }).find("did you mean safetensors?"),
+      std::string::npos);
+  EXPECT_NE(
+      fact_of([] { find_export_format("torchscript", "x"); }).find("unknown format 'torchscript'"),
+      std::string::npos);
+  EXPECT_NE(fact_of([] { find_export_format("", "folder"); }).find("needs --format"),
             std::string::npos);
-  EXPECT_NE(fact_of([] { find_export_format("torchscript", "x"); }).find("unknown format 'torchscript'"),
-            std::string::npos);
-  EXPECT_NE(fact_of([] { find_export_format("", "folder"); }).find("needs --format"), std::string::npos);
 }
 
 TEST(ExportedSafetensors, HoldTheSameBytesAndSayWhatTheyAre) {
@@ -44,7 +47,11 @@ TEST(ExportedSafetensors, HoldTheSameBytesAndSayWhatTheyAre) {
   const auto tasks = task_kinds();
   const Choice task(tasks, "sudoku"), sampler;
   ExportSource source{
-      &task, &sampler, {{"b.weight", at::arange(6, at::kFloat).reshape({2, 3})}, {"a", at::ones({2})}}, "ema", 70};
+      &task,
+      &sampler,
+      {{"b.weight", at::arange(6, at::kFloat).reshape({2, 3})}, {"a", at::ones({2})}},
+      "ema",
+      70};
   ExportRequest request;
   std::string first;
   for (const char* name : {"one.safetensors", "two.safetensors"}) {
@@ -71,7 +78,8 @@ TEST(ExportedOnnx, IsRefusedForOtherTasksByName) {
   const ExportSource source{&task, &sampler, {}, "ema", 1};
   const std::string message = fact_of([&] { export_onnx(source, {}); });
   EXPECT_NE(message.find("not the task sudoku"), std::string::npos) << message;
-  EXPECT_NE(message.find("--format safetensors works for every task"), std::string::npos) << message;
+  EXPECT_NE(message.find("--format safetensors works for every task"), std::string::npos)
+      << message;
 }
 
 TEST(ExportedOnnx, HoldsEveryTensorOfTheNetwork) {
@@ -87,7 +95,8 @@ TEST(ExportedOnnx, HoldsEveryTensorOfTheNetwork) {
   const std::string file = read_file(folder / "net.onnx");
   for (const NamedTensor& entry : model->parameters()) {
     if (entry.name.ends_with("mem_kv")) continue;  // two constants: .key and .value
-    const std::string bytes(static_cast<const char*>(entry.tensor.const_data_ptr()), entry.tensor.nbytes());
+    const std::string bytes(static_cast<const char*>(entry.tensor.const_data_ptr()),
+                            entry.tensor.nbytes());
     EXPECT_NE(file.find(entry.name), std::string::npos) << entry.name;
     EXPECT_NE(file.find(bytes), std::string::npos) << entry.name;
   }

@@ -113,7 +113,9 @@ def png(pixels):
     """A PNG of SIZE x SIZE colours, from rows of bytes."""
 
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     rows = b"".join(b"\0" + pixels[3 * SIZE * y : 3 * SIZE * (y + 1)] for y in range(SIZE))
     return (
@@ -132,7 +134,9 @@ def make_pictures(test):
         pixels = bytes(source.randrange(256) for _ in range(3 * SIZE * SIZE))
         (folder / f"{i:03}.png").write_bytes(png(pixels))
         planes += [pixels[channel::3] for channel in range(3)]
-    test.run("data", "convert", "image-folder", folder, test.work / "shards", f"size={SIZE}", limit=60).expect(0)
+    test.run(
+        "data", "convert", "image-folder", folder, test.work / "shards", f"size={SIZE}", limit=60
+    ).expect(0)
     return safetensors_file.Tensor("U8", (PICTURES, 3, SIZE, SIZE), b"".join(planes))
 
 
@@ -175,32 +179,44 @@ def loaded_and_stepped(test, run, images):
     (test.work / "results").mkdir()
     converted(test, "to-lucidrains", before, test.work / "results", "--milestone", "8")
     found = trainer_step(test, "8", write_inputs(test, images, LAST - 1), save="back")
-    model, ema = (safetensors_file.read(before / name) for name in ("model.safetensors", "ema.safetensors"))
+    model, ema = (
+        safetensors_file.read(before / name) for name in ("model.safetensors", "ema.safetensors")
+    )
     same(found, "loaded.model.model.", model, 0)
     same(found, "loaded.ema.model.", ema, 0)
     test.run(
-        "export", "schedule", before.parents[1] / "config.yaml", "--output", test.work / "tables.safetensors"
+        "export",
+        "schedule",
+        before.parents[1] / "config.yaml",
+        "--output",
+        test.work / "tables.safetensors",
     ).expect(0)
     tables = safetensors_file.read(test.work / "tables.safetensors")
     for name in tables:
         for kind in ("model", "ema"):
             worst = difference(found[f"loaded.{kind}.{name}"], tables[name])
             assert worst <= 1e-7, f"{name} differs by {worst:.1e}"
-    assert found["loaded.ema_step"].values() == (LAST - 1,) and found["step"].values() == (LAST,), "steps"
+    assert found["loaded.ema_step"].values() == (LAST - 1,) and found["step"].values() == (LAST,), (
+        "steps"
+    )
     wanted = safetensors_file.read(after / "model.safetensors")
     moved = max(difference(model[name], wanted[name]) for name in wanted)
     assert moved > 1e-4, f"our own step moved the weights by {moved:.1e} only"
     worst = same(found, "model.model.", wanted, 1e-5)
     moments = safetensors_file.read(after / tiny_run.FILES[2])
     del moments["updates"]
-    worst_moment = same(found, "", {name.replace(".", ".model.", 1): value for name, value in moments.items()}, 1e-4)
+    worst_moment = same(
+        found, "", {name.replace(".", ".model.", 1): value for name, value in moments.items()}, 1e-4
+    )
     what = f"{len(model)} tensors and averages, {len(tables)} tables"
     return f"{what}; one step agrees to {worst:.1e}, moments to {worst_moment:.1e}"
 
 
 def and_back(test, run):
     """What the Trainer saved goes on here: weights, moments, averages; the config that the converter prints works."""
-    text = converted(test, "from-lucidrains", test.work / "results/model-back.pt", test.work / "imported")
+    text = converted(
+        test, "from-lucidrains", test.work / "results/model-back.pt", test.work / "imported"
+    )
     found = safetensors_file.read(test.work / "trainer.safetensors")
     model = safetensors_file.read(test.work / "imported/model.safetensors")
     same(found, "model.model.", model, 0)
@@ -217,23 +233,29 @@ def and_back(test, run):
     start = (run / "config.yaml").read_text().split("\n")
     kept = section(start, "data") + section(start, "launch")
     config = test.work / "again.yaml"
-    config.write_text("\n".join(lines + kept).replace("SIZE", str(SIZE)) + f"""
+    config.write_text(
+        "\n".join(lines + kept).replace("SIZE", str(SIZE))
+        + f"""
 run: {{name: again, folder: {test.work}/runs, seed: {SEED}, cpu_isa: native}}
 train: {{steps: 2, global_batch: {PICTURES}, ema: {{decay: 0.9}}}}
-""")
+"""
+    )
     again = test.work / "runs/again"
     test.run("train", config, "--run-folder", again).expect(0, f"{len(model)} tensors taken")
     after = safetensors_file.read(tiny_run.checkpoints(again)[-1] / tiny_run.FILES[2])
     assert after["updates"].values() == (LAST + 2,), after["updates"].values()
-    test.run("train", config, "--run-folder", test.work / "runs/ema", "init.parts=[ema]", "train.steps=1").expect(
-        0, "tensors taken"
-    )
+    test.run(
+        "train", config, "--run-folder", test.work / "runs/ema", "init.parts=[ema]", "train.steps=1"
+    ).expect(0, "tensors taken")
     return f"{facts['updates']} updates, then {after['updates'].values()[0]}"
 
 
 def section(lines, name):
     first = lines.index(f"{name}:")
-    length = next((i for i, line in enumerate(lines[first + 1 :], 1) if not line.startswith(" ")), len(lines) - first)
+    length = next(
+        (i for i, line in enumerate(lines[first + 1 :], 1) if not line.startswith(" ")),
+        len(lines) - first,
+    )
     return lines[first : first + length]
 
 
@@ -256,9 +278,15 @@ def main():
     test = harness.Test(__doc__)
     images = make_pictures(test)
     config = test.work / "pictures.yaml"
-    config.write_text(CONFIG.format(work=test.work, seed=SEED, size=SIZE, times=TIMES, last=LAST, pictures=PICTURES))
+    config.write_text(
+        CONFIG.format(
+            work=test.work, seed=SEED, size=SIZE, times=TIMES, last=LAST, pictures=PICTURES
+        )
+    )
     run = tiny_run.train(test, config, "ours")
-    test.case("the Trainer loads ours, and its next step is ours", loaded_and_stepped, test, run, images)
+    test.case(
+        "the Trainer loads ours, and its next step is ours", loaded_and_stepped, test, run, images
+    )
     test.case("what it saves goes on here", and_back, test, run)
     test.case("what cannot be converted", refused, test, run)
     test.finish()

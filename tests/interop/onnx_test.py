@@ -21,7 +21,9 @@ try:
     import onnx
     import onnxruntime
 except ImportError as error:
-    print(f"skipped: onnx, onnxruntime and numpy are not there ({error}); scripts/test fetches them")
+    print(
+        f"skipped: onnx, onnxruntime and numpy are not there ({error}); scripts/test fetches them"
+    )
     sys.exit(harness.SKIPPED)
 
 CASES = {
@@ -34,14 +36,45 @@ CASES = {
         "attn_dim_head=[8, 4, 4]",
     ],
     "self-conditioning": ["dim=8", "dim_mults=[1, 2]", "self_condition=true", "attn_heads=2"],
-    "one channel, wide start": ["dim=8", "init_dim=12", "dim_mults=[1, 2]", "channels=1", "attn_dim_head=8"],
-    "learned variance": ["dim=8", "dim_mults=[1, 2]", "learned_variance=true", "attn_dim_head=8", "dropout=0.2"],
-    "trained frequencies": ["dim=8", "dim_mults=[1]", "learned_sinusoidal_cond=true", "learned_sinusoidal_dim=6"],
-    "random frequencies": ["dim=8", "dim_mults=[1, 2]", "random_fourier_features=true", "sinusoidal_pos_emb_theta=500"],
-    "classes": ["kind=class_unet", "dim=8", "num_classes=5", "dim_mults=[1, 2]", "attn_heads=2", "attn_dim_head=8"],
+    "one channel, wide start": [
+        "dim=8",
+        "init_dim=12",
+        "dim_mults=[1, 2]",
+        "channels=1",
+        "attn_dim_head=8",
+    ],
+    "learned variance": [
+        "dim=8",
+        "dim_mults=[1, 2]",
+        "learned_variance=true",
+        "attn_dim_head=8",
+        "dropout=0.2",
+    ],
+    "trained frequencies": [
+        "dim=8",
+        "dim_mults=[1]",
+        "learned_sinusoidal_cond=true",
+        "learned_sinusoidal_dim=6",
+    ],
+    "random frequencies": [
+        "dim=8",
+        "dim_mults=[1, 2]",
+        "random_fourier_features=true",
+        "sinusoidal_pos_emb_theta=500",
+    ],
+    "classes": [
+        "kind=class_unet",
+        "dim=8",
+        "num_classes=5",
+        "dim_mults=[1, 2]",
+        "attn_heads=2",
+        "attn_dim_head=8",
+    ],
 }
 SIZE, LIMIT = 8, 1e-5
-GUIDED_LIMIT = 4e-5  # the difference of two passes, enlarged scale − 1 times, both sides rounding on their own
+GUIDED_LIMIT = (
+    4e-5  # the difference of two passes, enlarged scale − 1 times, both sides rounding on their own
+)
 
 
 def words_of(options, size=SIZE):
@@ -110,19 +143,33 @@ def same_as_forward(test, case):
     words = words_of(CASES[case])
     weights = make_weights(test, words, "weights")
     path = test.work / "net.onnx"
-    test.run("export", "-", "--weights", weights, "--format", "onnx", "--output", path, "--force", *words).expect(0)
+    test.run(
+        "export", "-", "--weights", weights, "--format", "onnx", "--output", path, "--force", *words
+    ).expect(0)
     onnx.checker.check_model(str(path), full_check=True)
     model = onnx.load(str(path))
-    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)], model.opset_import
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)], (
+        model.opset_import
+    )
     runner, worst = session(path), 0.0
     channels = runner.get_inputs()[0].shape[1]
-    assert runner.get_inputs()[0].shape == ["batch", channels, SIZE, SIZE], runner.get_inputs()[0].shape
+    assert runner.get_inputs()[0].shape == ["batch", channels, SIZE, SIZE], runner.get_inputs()[
+        0
+    ].shape
     for rows in (1, 3):
         inputs = make_inputs(case, rows, channels)
         write_inputs(test.work / "in.safetensors", inputs)
         out = test.work / "out.safetensors"
         test.run(
-            "forward", "-", "--weights", weights, "--inputs", test.work / "in.safetensors", "--output", out, *words
+            "forward",
+            "-",
+            "--weights",
+            weights,
+            "--inputs",
+            test.work / "in.safetensors",
+            "--output",
+            out,
+            *words,
         ).expect(0)
         wanted = numpy_of(safetensors_file.read(out)["prediction"])
         (found,) = runner.run(["prediction"], inputs)
@@ -134,7 +181,10 @@ def same_as_forward(test, case):
 
 def guided(test):
     """The guided prediction is what `sample` of one DDIM step gives where the network predicts the picture."""
-    words = words_of(CASES["classes"]) + ["task.diffusion.objective=pred_x0", "task.diffusion.timesteps=100"]
+    words = words_of(CASES["classes"]) + [
+        "task.diffusion.objective=pred_x0",
+        "task.diffusion.timesteps=100",
+    ]
     weights, path = make_weights(test, words, "guided"), test.work / "guided.onnx"
     source, worst = np.random.default_rng(5), 0.0
     noise = source.normal(size=(3, 3, SIZE, SIZE)).astype(np.float32)
@@ -148,7 +198,16 @@ def guided(test):
     )
     for scale, setting in settings:
         test.run(
-            "export", "-", "--weights", weights, "--output", path, "--guidance", "--force", setting, *words
+            "export",
+            "-",
+            "--weights",
+            weights,
+            "--output",
+            path,
+            "--guidance",
+            "--force",
+            setting,
+            *words,
         ).expect(0)
         onnx.checker.check_model(str(path), full_check=True)
         out = test.work / "out.safetensors"
@@ -196,12 +255,12 @@ def outside(test):
         results.append(session(path).run(None, make_inputs("plain", 3, 3))[0])
     assert np.array_equal(*results), "the two forms differ"
     one, two, data = (test.work / name for name in ("one.onnx", "two.onnx", "two.onnx.data"))
-    assert (
-        two.stat().st_size + data.stat().st_size > one.stat().st_size > 5 * two.stat().st_size
-    ), "nothing went outside"
-    assert (test.work / "one.onnx").read_bytes() == again(
-        test, weights, words
-    ).read_bytes(), "the same export gave other bytes"
+    assert two.stat().st_size + data.stat().st_size > one.stat().st_size > 5 * two.stat().st_size, (
+        "nothing went outside"
+    )
+    assert (test.work / "one.onnx").read_bytes() == again(test, weights, words).read_bytes(), (
+        "the same export gave other bytes"
+    )
     return f"{two.stat().st_size} bytes and {data.stat().st_size} beside them"
 
 

@@ -14,8 +14,12 @@ def python():
 
 def need(program, *packages):
     """Ends the test as skipped, by name, unless `program` finds all packages."""
-    done = subprocess.run([program, "-c", FIND, *packages], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, "-c", FIND, *packages], capture_output=True, text=True, check=False
+    )
     missing = done.stdout.split() if done.returncode == 0 else list(packages)
     if missing:
-        print(f"skipped: {program} has no {', '.join(missing)}; LOCKSTEP_TORCH_PYTHON names a Python that has")
+        print(
+            f"skipped: {program} has no {', '.join(missing)}; LOCKSTEP_TORCH_PYTHON names a Python that has"
+        )
         sys.exit(SKIPPED)

@@ -25,7 +25,12 @@ PICTURES, PLACEHOLDERS = 64, 100
 def make_trainer(facts, folder):
     for i in range(PLACEHOLDERS):  # the Trainer wants that many; none is used
         Image.new("RGB", (8, 8), (i, i, i)).save(folder / f"{i}.png")
-    unet = Unet(**{key: tuple(value) if isinstance(value, list) else value for key, value in facts["unet"].items()})
+    unet = Unet(
+        **{
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in facts["unet"].items()
+        }
+    )
     diffusion = GaussianDiffusion(unet, **facts["diffusion"])
     return Trainer(
         diffusion,
@@ -45,8 +50,13 @@ def main(facts):
     with tempfile.TemporaryDirectory() as folder:
         trainer = make_trainer(facts, Path(folder))
     trainer.load(facts["milestone"])
-    out = {f"loaded.model.{key}": value.clone() for key, value in trainer.model.state_dict().items()}
-    out |= {f"loaded.ema.{key}": value.clone() for key, value in trainer.ema.ema_model.state_dict().items()}
+    out = {
+        f"loaded.model.{key}": value.clone() for key, value in trainer.model.state_dict().items()
+    }
+    out |= {
+        f"loaded.ema.{key}": value.clone()
+        for key, value in trainer.ema.ema_model.state_dict().items()
+    }
     out["loaded.ema_step"] = trainer.ema.step.clone()
     inputs = load_file(facts["inputs"])
     trainer.dl = iter([inputs["images"].float() / 255])
@@ -60,7 +70,10 @@ def main(facts):
     names = [name for name, _ in trainer.model.named_parameters()]
     state = trainer.opt.state_dict()["state"]
     for place, name in enumerate(names):
-        out[f"exp_avg.{name}"], out[f"exp_avg_sq.{name}"] = state[place]["exp_avg"], state[place]["exp_avg_sq"]
+        out[f"exp_avg.{name}"], out[f"exp_avg_sq.{name}"] = (
+            state[place]["exp_avg"],
+            state[place]["exp_avg_sq"],
+        )
     out |= {f"model.{key}": value for key, value in trainer.model.state_dict().items()}
     out["step"] = torch.tensor(trainer.step)
     save_file({key: value.contiguous().clone() for key, value in out.items()}, facts["output"])

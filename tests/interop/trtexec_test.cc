@@ -8,8 +8,8 @@ namespace lockstep {
 namespace {
 
 TEST(Trtexec, NamesTheThreeShapesOfEveryInputWithAnOpenBatch) {
-  const std::vector<std::string> words =
-      trtexec_words("net.onnx", {{"x", {-1, 3, 8, 8}}, {"t", {-1}}, {"guidance_scale", {}}}, {1, 4, 16}, "fp16");
+  const std::vector<std::string> words = trtexec_words(
+      "net.onnx", {{"x", {-1, 3, 8, 8}}, {"t", {-1}}, {"guidance_scale", {}}}, {1, 4, 16}, "fp16");
   const std::vector<std::string> wanted = {"trtexec",
                                            "--onnx=net.onnx",
                                            "--saveEngine=net.onnx.engine",
@@ -23,12 +23,14 @@ TEST(Trtexec, NamesTheThreeShapesOfEveryInputWithAnOpenBatch) {
 
 TEST(Trtexec, RefusesBatchesThatDoNotAscend) {
   EXPECT_EQ(parse_batch_profile("2,2,9").most, 9);
-  for (const char* text : {"", "1", "1,2", "1,2,3,4", "0,1,2", "3,2,1", "1,2,x", "1,2,3 ", "-1,2,3", "1,,3"})
+  for (const char* text :
+       {"", "1", "1,2", "1,2,3,4", "0,1,2", "3,2,1", "1,2,x", "1,2,3 ", "-1,2,3", "1,,3"})
     EXPECT_THROW(parse_batch_profile(text), ConfigError) << text;
 }
 
 TEST(Trtexec, QuotesWordsThatAShellWouldSplit) {
-  EXPECT_EQ(shell_text({"a", "--b=c/d.e", "two words", "it's"}), "a --b=c/d.e 'two words' 'it'\\''s'");
+  EXPECT_EQ(shell_text({"a", "--b=c/d.e", "two words", "it's"}),
+            "a --b=c/d.e 'two words' 'it'\\''s'");
 }
 
 TEST(Programs, ReportTheirExitCodeOrSignal) {

@@ -22,9 +22,11 @@ double worst(LaneFunction function, float low, float high, Exact exact) {
   const int steps = 200'000;
   float in[16], out[16];
   for (int i = 0; i < steps; i += 16) {
-    for (int lane = 0; lane < 16; ++lane) in[lane] = low + (high - low) * float(i + lane) / float(steps);
+    for (int lane = 0; lane < 16; ++lane)
+      in[lane] = low + (high - low) * float(i + lane) / float(steps);
     function(in, out);
-    for (int lane = 0; lane < 16; ++lane) largest = std::max(largest, units(out[lane], exact(double(in[lane]))));
+    for (int lane = 0; lane < 16; ++lane)
+      largest = std::max(largest, units(out[lane], exact(double(in[lane]))));
   }
   return largest;
 }

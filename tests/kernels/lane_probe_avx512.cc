@@ -15,7 +15,9 @@ void sum16(const float* in, float* out) { sum_lanes(V::load(in)).store(out); }
 }  // namespace
 
 LaneProbe lane_probe_avx512() {
-  return {"avx512", __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"), exp16, log16, sigmoid16, sum16};
+  return {"avx512",  __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"),
+          exp16,     log16,
+          sigmoid16, sum16};
 }
 
 }  // namespace lockstep

@@ -18,7 +18,12 @@ RankState state(int rank, int64_t step, double seconds, Phase phase = Phase::kCo
 }
 
 RankError complaint(int rank, int code, double seconds) {
-  return {rank, code, "error: from rank " + std::to_string(rank), "from rank " + std::to_string(rank), seconds, 5};
+  return {rank,
+          code,
+          "error: from rank " + std::to_string(rank),
+          "from rank " + std::to_string(rank),
+          seconds,
+          5};
 }
 
 Evidence evidence() {
@@ -30,9 +35,11 @@ Evidence evidence() {
   return out;
 }
 
-const char* const kKilled = "mpirun noticed that process rank 2 with PID 77 on node n1 exited on signal 9 (Killed).";
+const char* const kKilled =
+    "mpirun noticed that process rank 2 with PID 77 on node n1 exited on signal 9 (Killed).";
 const char* const kReturned =
-    "mpirun detected that one or more processes exited with non-zero status, thus causing\nthe job to be terminated. The "
+    "mpirun detected that one or more processes exited with non-zero status, thus causing\nthe job "
+    "to be terminated. The "
     "first process to do so was:\n\n  Process name: [[17361,1],1]\n  Exit code:    42\n";
 
 TEST(Failure, IsTheFirstErrorThatIsNotAboutPeers) {

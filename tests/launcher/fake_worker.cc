@@ -37,7 +37,11 @@ std::string variable(const char* name, const char* fallback) {
   return value != nullptr ? value : fallback;
 }
 
-int rank() { return std::atoi(variable("OMPI_COMM_WORLD_RANK", variable("LOCKSTEP_RANK", variable("RANK", "0").c_str()).c_str()).c_str()); }
+int rank() {
+  return std::atoi(variable("OMPI_COMM_WORLD_RANK",
+                            variable("LOCKSTEP_RANK", variable("RANK", "0").c_str()).c_str())
+                       .c_str());
+}
 
 std::string flag(const std::vector<std::string>& words, const std::string& name) {
   for (size_t i = 0; i + 1 < words.size(); ++i)
@@ -97,7 +101,8 @@ struct Training {
     std::error_code error;
     for (fs::directory_iterator it(run.checkpoints(), error), end; !error && it != end; ++it) {
       const std::string name = it->path().filename();
-      if (name.rfind("step-", 0) == 0) newest = std::max<int64_t>(newest, std::atoll(name.c_str() + 5));
+      if (name.rfind("step-", 0) == 0)
+        newest = std::max<int64_t>(newest, std::atoll(name.c_str() + 5));
     }
     return newest;
   }
@@ -108,24 +113,34 @@ struct Training {
   }
   void status(const char* state, int64_t step) const {
     if (rank() != 0) return;
-    write_file_atomic(run.status(), Json{{"state", state}, {"step", step}, {"exit_code", 0}, {"attempt", attempt}}.dump());
+    write_file_atomic(
+        run.status(),
+        Json{{"state", state}, {"step", step}, {"exit_code", 0}, {"attempt", attempt}}.dump());
   }
   void metrics(int64_t step) const {
     if (rank() != 0) return;
-    std::ofstream(run.metrics(), std::ios::app)
-        << Json{{"step", step}, {"time", 1.0 * time(nullptr)}, {"loss", 2.0 / static_cast<double>(step)}, {"lr", 0.1}, {"grad_norm", 1.0}}.dump() << "\n";
+    std::ofstream(run.metrics(), std::ios::app) << Json{{"step", step},
+                                                        {"time", 1.0 * time(nullptr)},
+                                                        {"loss", 2.0 / static_cast<double>(step)},
+                                                        {"lr", 0.1},
+                                                        {"grad_norm", 1.0}}
+                                                       .dump()
+                                                << "\n";
   }
   [[noreturn]] void fail(int code, int64_t step) const {
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);
     const std::string fact = code == 6 ? "a peer is gone" : "shard train-003.h5 is damaged";
-    write_file_atomic(run.attempt(attempt) / ("rank-" + std::to_string(rank()) + ".error.json"),
-                      Json{{"rank", rank()},
-                           {"code", code},
-                           {"message", "error: " + fact + "\n  --> train-003.h5\nhelp: fetch it again"},
-                           {"fact", fact},
-                           {"monotonic_seconds", static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec)},
-                           {"step", step}}.dump());
+    write_file_atomic(
+        run.attempt(attempt) / ("rank-" + std::to_string(rank()) + ".error.json"),
+        Json{{"rank", rank()},
+             {"code", code},
+             {"message", "error: " + fact + "\n  --> train-003.h5\nhelp: fetch it again"},
+             {"fact", fact},
+             {"monotonic_seconds",
+              static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec)},
+             {"step", step}}
+            .dump());
     std::exit(code);
   }
   // What FAKE_EVENTS holds for this attempt, rank and step.
@@ -133,13 +148,18 @@ struct Training {
     std::istringstream events(variable("FAKE_EVENTS", ""));
     for (std::string event; std::getline(events, event, ',');) {
       const size_t dot = event.find('.'), at = event.find('@'), colon = event.find(':');
-      const auto fits = [](const std::string& text, int64_t value) { return text == "*" || std::atoll(text.c_str()) == value; };
-      if (!fits(event.substr(0, dot), attempt) || !fits(event.substr(dot + 1, at - dot - 1), rank()) ||
+      const auto fits = [](const std::string& text, int64_t value) {
+        return text == "*" || std::atoll(text.c_str()) == value;
+      };
+      if (!fits(event.substr(0, dot), attempt) ||
+          !fits(event.substr(dot + 1, at - dot - 1), rank()) ||
           !fits(event.substr(at + 1, colon - at - 1), step)) {
         continue;
       }
       const std::string action = event.substr(colon + 1);
-      const int value = action.find('=') == std::string::npos ? 0 : std::atoi(action.c_str() + action.find('=') + 1);
+      const int value = action.find('=') == std::string::npos
+                            ? 0
+                            : std::atoi(action.c_str() + action.find('=') + 1);
       if (action.rfind("error", 0) == 0) fail(value, step);
       if (action.rfind("silent", 0) == 0) std::exit(value);
       if (action.rfind("signal", 0) == 0) std::signal(value, SIG_DFL), raise(value);
@@ -156,18 +176,21 @@ int train(const std::vector<std::string>& words) {
     std::cout << "\n";
     return 0;
   }
-  const Training training{{flag(words, "--run-folder")}, std::atoi(flag(words, "--attempt").c_str())};
+  const Training training{{flag(words, "--run-folder")},
+                          std::atoi(flag(words, "--attempt").c_str())};
   std::ofstream log(training.run.rank_log(training.attempt, rank()), std::ios::app);
   log << "rank " << rank() << " starts\n" << std::flush;
   for (int number : {SIGTERM, SIGUSR1}) std::signal(number, [](int) { stop = 1; });
   HeartbeatPage page(training.run.rank_page(training.attempt, rank()), true);
-  if (rank() == 0) std::cerr << "fake training" << (isatty(STDERR_FILENO) == 1 ? " on a terminal" : "") << "\n";
+  if (rank() == 0)
+    std::cerr << "fake training" << (isatty(STDERR_FILENO) == 1 ? " on a terminal" : "") << "\n";
   const int64_t steps = std::atoi(variable("FAKE_STEPS", "5").c_str());
   const int64_t every = std::atoi(variable("FAKE_CHECKPOINT_EVERY", "2").c_str());
   const int64_t start = training.newest();
   log << "starting from step " << start << "\n" << std::flush;
   for (int64_t step = start + 1; step <= steps; ++step) {
-    usleep(static_cast<useconds_t>(std::atoi(variable("FAKE_STEP_MILLISECONDS", "20").c_str())) * 1000);
+    usleep(static_cast<useconds_t>(std::atoi(variable("FAKE_STEP_MILLISECONDS", "20").c_str())) *
+           1000);
     page.write(step, Phase::kCompute);
     training.event(step);
     training.metrics(step);

@@ -3,6 +3,7 @@
 
 usage: launcher_runs.py LOCKSTEP FAKE_WORKER [NAME...]
 """
+
 import json
 import os
 import pty
@@ -17,7 +18,16 @@ import unittest
 
 LOCKSTEP, WORKER = [os.path.abspath(path) for path in sys.argv[1:3]]
 HAVE_MPIRUN = shutil.which("mpirun") is not None or "LOCKSTEP_MPIRUN" in os.environ
-FOREIGN = ("OMPI_", "PMIX_", "SLURM_", "LOCKSTEP_RANK", "LOCKSTEP_WORLD", "RANK", "WORLD_SIZE", "PET_")
+FOREIGN = (
+    "OMPI_",
+    "PMIX_",
+    "SLURM_",
+    "LOCKSTEP_RANK",
+    "LOCKSTEP_WORLD",
+    "RANK",
+    "WORLD_SIZE",
+    "PET_",
+)
 
 
 def read_text(path):
@@ -50,7 +60,9 @@ class RunTest(unittest.TestCase):
             try:
                 state = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()[0]
                 if os.readlink(f"/proc/{pid}/cwd") == self.folder and state != "Z":
-                    found.append((int(pid), read_text(f"/proc/{pid}/cmdline").replace("\0", " ")[:80]))
+                    found.append(
+                        (int(pid), read_text(f"/proc/{pid}/cmdline").replace("\0", " ")[:80])
+                    )
             except OSError:
                 continue
         return found
@@ -62,12 +74,21 @@ class RunTest(unittest.TestCase):
     seen_scratch = ()
 
     def environment(self, settings):
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)
+        }
         return {**environment, "LOCKSTEP_WORKER": WORKER, **settings}
 
     def start(self, *words, **settings):
-        return subprocess.Popen([LOCKSTEP, *words], cwd=self.folder, env=self.environment(settings), text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            [LOCKSTEP, *words],
+            cwd=self.folder,
+            env=self.environment(settings),
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def finish(self, process, limit=40):
         try:
@@ -91,7 +112,9 @@ class RunTest(unittest.TestCase):
 
     def wait_for_step(self, step, run="run"):
         log = os.path.join(self.folder, run, "metrics.jsonl")
-        self.wait_for(lambda: os.path.exists(log) and read_text(log).count("\n") >= step, f"step {step}")
+        self.wait_for(
+            lambda: os.path.exists(log) and read_text(log).count("\n") >= step, f"step {step}"
+        )
         self.note_scratch()
 
     def note_scratch(self):
@@ -120,9 +143,19 @@ class RunTest(unittest.TestCase):
 class Normal(RunTest):
     def test_one_rank_trains_without_a_launcher(self):
         result = self.lockstep("train", "x.yaml", "--run-folder", "run")
-        self.expect_run(result, 0, "fake training", "no launcher, since there is 1 rank", "done: 5 of 5 steps")
-        self.assertEqual(self.json("run/status.json"),
-                         {"state": "done", "step": 5, "exit_code": 0, "attempt": 0, "checkpoint": "step-00000005"})
+        self.expect_run(
+            result, 0, "fake training", "no launcher, since there is 1 rank", "done: 5 of 5 steps"
+        )
+        self.assertEqual(
+            self.json("run/status.json"),
+            {
+                "state": "done",
+                "step": 5,
+                "exit_code": 0,
+                "attempt": 0,
+                "checkpoint": "step-00000005",
+            },
+        )
         self.assertEqual(self.read("run/config.yaml"), "train:\n  steps: 5  # fake\n")
         self.assertEqual(self.json("run/plan.json")["global_batch"], 64)
         self.assertNotIn("config_yaml", self.json("run/plan.json"))
@@ -131,17 +164,48 @@ class Normal(RunTest):
         self.assertNotIn("fake training", result.out)
 
     def test_folders_are_made_below_the_parent_folder(self):
-        runs = {self.lockstep("train", "x.yaml", FAKE_FOLDER="out").out.splitlines()[-1] for _ in range(2)}
+        runs = {
+            self.lockstep("train", "x.yaml", FAKE_FOLDER="out").out.splitlines()[-1]
+            for _ in range(2)
+        }
         self.assertEqual(len(runs), 2)
         for run in runs:
             self.assertRegex(run, r"^run folder: out/fake/\d{8}-\d{6}(-\d+)?$")
 
     def test_overrides_and_flags_reach_the_worker(self):
-        self.lockstep("train", "x.yaml", "a.b=[1, 2]", "~c.d", "+e=x y", "--nproc_per_node=1", "--max-restarts", "2",
-                      "--standalone", "--dry-run", "3", "--run-folder", "run")
+        self.lockstep(
+            "train",
+            "x.yaml",
+            "a.b=[1, 2]",
+            "~c.d",
+            "+e=x y",
+            "--nproc_per_node=1",
+            "--max-restarts",
+            "2",
+            "--standalone",
+            "--dry-run",
+            "3",
+            "--run-folder",
+            "run",
+        )
         plan = self.json("run/plan.json")
-        self.assertEqual(plan["words"], ["plan", "x.yaml", "a.b=[1, 2]", "~c.d", "+e=x y", "launch.ranks_per_node=1",
-                                         "launch.max_restarts=2", "--prepare", "--run-folder", "run", "--dry-run", "3"])
+        self.assertEqual(
+            plan["words"],
+            [
+                "plan",
+                "x.yaml",
+                "a.b=[1, 2]",
+                "~c.d",
+                "+e=x y",
+                "launch.ranks_per_node=1",
+                "launch.max_restarts=2",
+                "--prepare",
+                "--run-folder",
+                "run",
+                "--dry-run",
+                "3",
+            ],
+        )
         self.assertIn("--dry-run 3", self.read("run/logs/attempt-0/launcher.log"))
 
     @unittest.skipUnless(HAVE_MPIRUN, "mpirun is missing")
@@ -154,16 +218,34 @@ class Normal(RunTest):
 
     @unittest.skipUnless(HAVE_MPIRUN, "mpirun is missing")
     def test_ranks_of_a_foreign_mpirun_become_workers(self):
-        environment = self.environment({"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"})
-        done = subprocess.run(["mpirun", "-n", "2", "--oversubscribe", LOCKSTEP, "train", "x.yaml", "a=1"], cwd=self.folder,
-                              env=environment, text=True, capture_output=True, timeout=30, check=True)
-        self.assertEqual(sorted(done.stdout.split("\n")), ["", "foreign rank 0: train x.yaml a=1", "foreign rank 1: train x.yaml a=1"])
+        environment = self.environment(
+            {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        )
+        done = subprocess.run(
+            ["mpirun", "-n", "2", "--oversubscribe", LOCKSTEP, "train", "x.yaml", "a=1"],
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            capture_output=True,
+            timeout=30,
+            check=True,
+        )
+        self.assertEqual(
+            sorted(done.stdout.split("\n")),
+            ["", "foreign rank 0: train x.yaml a=1", "foreign rank 1: train x.yaml a=1"],
+        )
 
     def test_rank_0_sees_a_terminal_if_there_is_one(self):
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
-        process = subprocess.Popen([LOCKSTEP, "train", "x.yaml", "--run-folder", "run"], cwd=self.folder, env=self.environment({}),
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs)
+        process = subprocess.Popen(
+            [LOCKSTEP, "train", "x.yaml", "--run-folder", "run"],
+            cwd=self.folder,
+            env=self.environment({}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+        )
         os.close(theirs)
         text = b""
         try:
@@ -177,29 +259,54 @@ class Normal(RunTest):
         self.assertNotIn("on a terminal", self.lockstep("train", "x.yaml").err)
 
     def test_a_rank_of_torchrun_goes_on_as_that_rank(self):
-        result = self.lockstep("train", "x.yaml", "a.b=1", RANK="1", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT="29500")
+        result = self.lockstep(
+            "train",
+            "x.yaml",
+            "a.b=1",
+            RANK="1",
+            WORLD_SIZE="2",
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT="29500",
+        )
         self.expect(result, 0)
         self.assertEqual(result.out, "foreign rank 1: train x.yaml a.b=1\n")
-        result = self.lockstep("resume", "run", RANK="0", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT="29500")
+        result = self.lockstep(
+            "resume", "run", RANK="0", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT="29500"
+        )
         self.assertEqual(result.out, "foreign rank 0: train --resume run\n")
 
     def test_slurm_jobs_start_ranks_by_srun(self):
         bin_folder = os.path.join(self.folder, "bin")
         os.mkdir(bin_folder)
         with open(os.path.join(bin_folder, "srun"), "w", encoding="utf-8") as file:
-            file.write('#!/bin/sh\necho "$@" > srun.txt\nwhile [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n')
+            file.write(
+                '#!/bin/sh\necho "$@" > srun.txt\nwhile [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n'
+            )
         os.chmod(os.path.join(bin_folder, "srun"), 0o755)
-        result = self.lockstep("train", "x.yaml", "--run-folder", "run", SLURM_JOB_ID="7", SLURM_PROCID="0",
-                               PATH=bin_folder + ":" + os.environ["PATH"])
+        result = self.lockstep(
+            "train",
+            "x.yaml",
+            "--run-folder",
+            "run",
+            SLURM_JOB_ID="7",
+            SLURM_PROCID="0",
+            PATH=bin_folder + ":" + os.environ["PATH"],
+        )
         self.expect_run(result, 0, "srun, since this is a Slurm job")
         self.assertIn("--mpi=pmix --nodes=1 --ntasks=1", self.read("srun.txt"))
 
     def test_other_commands_are_the_workers(self):
-        self.assertEqual(self.lockstep("data", "make", "sudoku", "--help").out, "data\nmake\nsudoku\n--help\n")
-        self.assertEqual(self.lockstep("sample", "run", "--puzzle", "53..").out, "sample\nrun\n--puzzle\n53..\n")
+        self.assertEqual(
+            self.lockstep("data", "make", "sudoku", "--help").out, "data\nmake\nsudoku\n--help\n"
+        )
+        self.assertEqual(
+            self.lockstep("sample", "run", "--puzzle", "53..").out, "sample\nrun\n--puzzle\n53..\n"
+        )
 
     def test_plan_prints_text_or_json(self):
-        self.assertEqual(self.lockstep("plan", "x.yaml", "--ranks", "4").out, "a fake run of 4 ranks\n")
+        self.assertEqual(
+            self.lockstep("plan", "x.yaml", "--ranks", "4").out, "a fake run of 4 ranks\n"
+        )
         self.assertEqual(json.loads(self.lockstep("plan", "x.yaml", "--json").out)["ranks"], 1)
 
 
@@ -218,7 +325,12 @@ class Resume(RunTest):
 
     def test_train_into_a_folder_with_a_run_points_to_resume(self):
         self.lockstep("train", "x.yaml", "--run-folder", "run")
-        self.expect(self.lockstep("train", "x.yaml", "--run-folder", "run"), 2, "holds a run already", "lockstep resume run")
+        self.expect(
+            self.lockstep("train", "x.yaml", "--run-folder", "run"),
+            2,
+            "holds a run already",
+            "lockstep resume run",
+        )
 
     def test_resume_of_nothing_is_refused(self):
         self.expect(self.lockstep("resume", "nowhere"), 2, "nowhere")
@@ -236,14 +348,31 @@ class Resume(RunTest):
 @unittest.skipUnless(HAVE_MPIRUN, "mpirun is missing")
 class Failures(RunTest):
     def train(self, events, *words, **settings):
-        return self.lockstep("train", "x.yaml", "--ranks", "2", "--run-folder", "run", *words, FAKE_EVENTS=events, **settings)
+        return self.lockstep(
+            "train",
+            "x.yaml",
+            "--ranks",
+            "2",
+            "--run-folder",
+            "run",
+            *words,
+            FAKE_EVENTS=events,
+            **settings,
+        )
 
     def test_errors_that_would_come_again_end_the_run(self):
         for code in (2, 3, 4, 5, 7):
             with self.subTest(code=code):
                 result = self.train(f"*.1@3:error={code}")
-                self.expect_run(result, code, "error: shard train-003.h5 is damaged", "help: fetch it again",
-                                "rank 1 failed first, at step 3", "   | rank 1 starts", "no restart")
+                self.expect_run(
+                    result,
+                    code,
+                    "error: shard train-003.h5 is damaged",
+                    "help: fetch it again",
+                    "rank 1 failed first, at step 3",
+                    "   | rank 1 starts",
+                    "no restart",
+                )
                 error = self.json("run/error.json")
                 self.assertEqual((error["rank"], error["exit_code"], error["step"]), (1, code, 3))
                 status = self.json("run/status.json")
@@ -254,36 +383,83 @@ class Failures(RunTest):
 
     def test_a_killed_rank_is_named_and_the_run_restarts(self):
         result = self.train("0.1@3:signal=9", FAKE_STEPS="8")
-        self.expect_run(result, 0, "rank 1 was killed by SIGKILL after step 3 in phase 'compute'", "is intact; going on from it",
-                        "restart 1 of 3")
+        self.expect_run(
+            result,
+            0,
+            "rank 1 was killed by SIGKILL after step 3 in phase 'compute'",
+            "is intact; going on from it",
+            "restart 1 of 3",
+        )
         self.assertEqual(self.json("run/status.json")["attempt"], 1)
         self.assertFalse(os.path.exists(os.path.join(self.folder, "run/error.json")))
         self.assertEqual(self.json("run/logs/attempt-0/error.json")["signal"], "SIGKILL")
 
     def test_a_crash_is_named(self):
-        self.expect_run(self.train("*.0@2:signal=11", "--max-restarts", "0"), 6, "rank 0 was killed by SIGSEGV", "launch.max_restarts is 0")
+        self.expect_run(
+            self.train("*.0@2:signal=11", "--max-restarts", "0"),
+            6,
+            "rank 0 was killed by SIGSEGV",
+            "launch.max_restarts is 0",
+        )
 
     def test_restarts_are_used_up(self):
-        result = self.train("*.1@*:silent=9", "--max-restarts", "1", FAKE_STEPS="900", FAKE_CHECKPOINT_EVERY="500")
-        self.expect_run(result, 6, "rank 1 exited with code 9", "restart 1 of 1", "all 1 of launch.max_restarts are used up")
+        result = self.train(
+            "*.1@*:silent=9", "--max-restarts", "1", FAKE_STEPS="900", FAKE_CHECKPOINT_EVERY="500"
+        )
+        self.expect_run(
+            result,
+            6,
+            "rank 1 exited with code 9",
+            "restart 1 of 1",
+            "all 1 of launch.max_restarts are used up",
+        )
 
     def test_a_stopped_rank_is_noticed(self):
         began = time.time()
-        result = self.train("0.1@3:stop", FAKE_TIMEOUT="1", FAKE_STEPS="400", FAKE_STEP_MILLISECONDS="5")
-        self.expect_run(result, 0, "rank 1 gave no sign of life for 2 s after step 3", "restart 1 of 3")
+        result = self.train(
+            "0.1@3:stop", FAKE_TIMEOUT="1", FAKE_STEPS="400", FAKE_STEP_MILLISECONDS="5"
+        )
+        self.expect_run(
+            result, 0, "rank 1 gave no sign of life for 2 s after step 3", "restart 1 of 3"
+        )
         self.assertLess(time.time() - began, 12)
 
     def test_a_rank_that_leaves_early_is_noticed(self):
-        result = self.train("*.0@3:leave", "--max-restarts", "0", FAKE_TIMEOUT="1", FAKE_STEPS="100000", FAKE_STEP_MILLISECONDS="5")
+        result = self.train(
+            "*.0@3:leave",
+            "--max-restarts",
+            "0",
+            FAKE_TIMEOUT="1",
+            FAKE_STEPS="100000",
+            FAKE_STEP_MILLISECONDS="5",
+        )
         self.expect_run(result, 6, "rank 0 left the others")
 
     def test_no_restart_after_three_without_progress(self):
-        result = self.lockstep("train", "x.yaml", "--run-folder", "run", "--max-restarts", "9", FAKE_EVENTS="*.0@1:signal=9")
+        result = self.lockstep(
+            "train",
+            "x.yaml",
+            "--run-folder",
+            "run",
+            "--max-restarts",
+            "9",
+            FAKE_EVENTS="*.0@1:signal=9",
+        )
         self.expect_run(result, 6, "3 restarts brought no new checkpoint")
         self.assertEqual(self.json("run/status.json")["attempt"], 3)
 
     def test_a_killed_mpirun_takes_its_ranks_along(self):
-        process = self.start("train", "x.yaml", "--ranks", "2", "--run-folder", "run", "--max-restarts", "1", FAKE_STEPS="40")
+        process = self.start(
+            "train",
+            "x.yaml",
+            "--ranks",
+            "2",
+            "--run-folder",
+            "run",
+            "--max-restarts",
+            "1",
+            FAKE_STEPS="40",
+        )
         self.wait_for_step(3)
         mpirun = [pid for pid, words in self.processes() if "mpirun" in words.split()[0]]
         os.kill(mpirun[0], signal.SIGKILL)
@@ -292,15 +468,42 @@ class Failures(RunTest):
 
 class NoMpirun(RunTest):
     def test_two_ranks_without_mpirun(self):
-        result = self.lockstep("train", "x.yaml", "--ranks", "2", "--run-folder", "run", LOCKSTEP_MPIRUN="/nowhere/mpirun")
-        self.expect_run(result, 0, "local processes, since there are 2 ranks and no mpirun", "done: 5 of 5 steps")
+        result = self.lockstep(
+            "train",
+            "x.yaml",
+            "--ranks",
+            "2",
+            "--run-folder",
+            "run",
+            LOCKSTEP_MPIRUN="/nowhere/mpirun",
+        )
+        self.expect_run(
+            result,
+            0,
+            "local processes, since there are 2 ranks and no mpirun",
+            "done: 5 of 5 steps",
+        )
         shutil.rmtree(os.path.join(self.folder, "run"))
-        result = self.lockstep("train", "x.yaml", "--ranks", "2", "--run-folder", "run", LOCKSTEP_MPIRUN="/nowhere/mpirun", FAKE_WITH="mpirun")
+        result = self.lockstep(
+            "train",
+            "x.yaml",
+            "--ranks",
+            "2",
+            "--run-folder",
+            "run",
+            LOCKSTEP_MPIRUN="/nowhere/mpirun",
+            FAKE_WITH="mpirun",
+        )
         self.expect(result, 3, "mpirun was not found", "scripts/setup", "launch.with=local")
         self.assertFalse(os.path.exists(os.path.join(self.folder, "run")))
 
     def test_the_worker_is_missing(self):
-        self.expect(self.lockstep("train", "x.yaml", LOCKSTEP_WORKER="/nowhere/worker"), 3, "/nowhere/worker", "is missing")
+        self.expect(
+            self.lockstep("train", "x.yaml", LOCKSTEP_WORKER="/nowhere/worker"),
+            3,
+            "/nowhere/worker",
+            "is missing",
+        )
 
     def test_a_bad_config_is_the_workers_message(self):
         result = self.lockstep("train", "bad.yaml", "--run-folder", "run")
@@ -311,8 +514,16 @@ class NoMpirun(RunTest):
 
 class Signals(RunTest):
     def begin(self, ranks):
-        process = self.start("train", "x.yaml", "--ranks", str(ranks), "--run-folder", "run", FAKE_STEPS="1000",
-                             FAKE_CHECKPOINT_EVERY="500")
+        process = self.start(
+            "train",
+            "x.yaml",
+            "--ranks",
+            str(ranks),
+            "--run-folder",
+            "run",
+            FAKE_STEPS="1000",
+            FAKE_CHECKPOINT_EVERY="500",
+        )
         self.wait_for_step(3)
         return process
 
@@ -345,7 +556,9 @@ class Signals(RunTest):
         for number in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(signal=number):
                 process = self.start("train", "slow.yaml", "--run-folder", "run")
-                self.wait_for(lambda: any("fake_worker" in words for _, words in self.processes()), "the plan")
+                self.wait_for(
+                    lambda: any("fake_worker" in words for _, words in self.processes()), "the plan"
+                )
                 process.send_signal(number)
                 self.expect(self.finish(process), 75, "nothing was started")
                 self.assertFalse(os.path.exists(os.path.join(self.folder, "run")))
@@ -369,15 +582,22 @@ class Listing(RunTest):
         self.lockstep("train", "x.yaml", "--run-folder", "runs/a")
         self.lockstep("train", "x.yaml", "--run-folder", "runs/b", FAKE_EVENTS="*.0@3:error=4")
         rows = [json.loads(line) for line in self.lockstep("runs", "--json").out.splitlines()]
-        self.assertEqual([(row["run"], row["state"], row["step"]) for row in rows], [("runs/a", "done", 5), ("runs/b", "failed", 3)])
+        self.assertEqual(
+            [(row["run"], row["state"], row["step"]) for row in rows],
+            [("runs/a", "done", 5), ("runs/b", "failed", 3)],
+        )
         self.assertRegex(self.lockstep("runs").out, r"runs/b +failed +3/5")
         self.assertEqual(self.lockstep("logs", "runs/b", "--lines", "1").out, "step 2\n")
-        self.expect(self.lockstep("logs", "runs/b", "--rank", "5"), 2, "rank 5 of attempt 0 has no log")
+        self.expect(
+            self.lockstep("logs", "runs/b", "--rank", "5"), 2, "rank 5 of attempt 0 has no log"
+        )
 
     def test_a_report_of_several_runs(self):
         for name in ("a", "b"):
             self.lockstep("train", "x.yaml", "--run-folder", "runs/" + name)
-        self.assertEqual(self.lockstep("report", "runs/a", "runs/b", "--output", "both.html").out, "both.html\n")
+        self.assertEqual(
+            self.lockstep("report", "runs/a", "runs/b", "--output", "both.html").out, "both.html\n"
+        )
         self.assertIn("2 runs", self.read("both.html"))
 
 
@@ -386,9 +606,25 @@ class CommandLine(RunTest):
         text = self.lockstep("--help").out
         self.assertLessEqual(len(text.splitlines()), 32)
         self.assertLess(text.index("Examples"), text.index("Commands"))
-        for name in ("train", "resume", "plan", "sample", "evaluate", "forward", "optimize", "data", "config", "report", "env", "runs", "logs"):
+        for name in (
+            "train",
+            "resume",
+            "plan",
+            "sample",
+            "evaluate",
+            "forward",
+            "optimize",
+            "data",
+            "config",
+            "report",
+            "env",
+            "runs",
+            "logs",
+        ):
             self.assertIn(f"\n  {name} ", text)
-            self.assertIn("Examples", self.lockstep(name, "--help").out if name != "env" else "Examples")
+            self.assertIn(
+                "Examples", self.lockstep(name, "--help").out if name != "env" else "Examples"
+            )
         for line in text.splitlines():
             self.assertLessEqual(len(line), 100)
 
@@ -404,13 +640,30 @@ class CommandLine(RunTest):
         for words, texts in (
             (["trian"], ["unknown command 'trian'", "did you mean `lockstep train`?"]),
             (["train"], ["train needs a config file"]),
-            (["train", "x.yaml", "--rank", "2"], ["unknown flag '--rank'", "did you mean '--ranks'?"]),
+            (
+                ["train", "x.yaml", "--rank", "2"],
+                ["unknown flag '--rank'", "did you mean '--ranks'?"],
+            ),
             (["train", "x.yaml", "--ranks", "0"], ["--ranks"]),
             (["train", "x.yaml", "--ranks", "2", "--nproc-per-node", "2"], ["twice"]),
             (["train", "x.yaml", "--nproc-per-node", "two"], ["--nproc-per-node", "'two'"]),
             (["train", "x.yaml", "y.yaml"], ["'y.yaml' is no override"]),
             (["train", "x.yaml", "--nnodes", "2"], ["--nnodes 2 needs --node-rank"]),
-            (["train", "x.yaml", "--nnodes", "2", "--node-rank", "2", "--master-addr", "a", "--nproc-per-node", "1"], ["--node-rank", "0 to 1"]),
+            (
+                [
+                    "train",
+                    "x.yaml",
+                    "--nnodes",
+                    "2",
+                    "--node-rank",
+                    "2",
+                    "--master-addr",
+                    "a",
+                    "--nproc-per-node",
+                    "1",
+                ],
+                ["--node-rank", "0 to 1"],
+            ),
             (["train", "x.yaml", "--nnodes", "1:4"], ["--nnodes 1:4", "cannot change"]),
             (["launch"], ["launch needs a program"]),
             (["resume", "x", "--run-folder", "y"], ["--run-folder"]),
@@ -418,7 +671,13 @@ class CommandLine(RunTest):
             (["runs", "nowhere"], ["there is no folder nowhere"]),
         ):
             with self.subTest(words=words):
-                self.expect(self.lockstep(*words), 2, "error: ", "help: " if "0" not in words and "two" not in words else "", *texts)
+                self.expect(
+                    self.lockstep(*words),
+                    2,
+                    "error: ",
+                    "help: " if "0" not in words and "two" not in words else "",
+                    *texts,
+                )
 
     def test_version(self):
         self.assertRegex(self.lockstep("--version").out, r"^lockstep \d+\.\d+\.\d+\n$")

@@ -12,7 +12,9 @@
 namespace lockstep {
 namespace {
 
-ChildProcess shell(const char* script) { return ChildProcess({{"/bin/sh", "-c", script}, {{"WORD", "7"}}}, {}); }
+ChildProcess shell(const char* script) {
+  return ChildProcess({{"/bin/sh", "-c", script}, {{"WORD", "7"}}}, {});
+}
 
 TEST(ChildProcess, TellsHowItEnded) {
   EXPECT_EQ(shell("exit $WORD").wait().code, 7);
@@ -47,7 +49,9 @@ TEST(ScratchFolder, IsRemovedByItselfOrByTheNextOne) {
   EXPECT_FALSE(fs::exists(path));
   fs::create_directories(path);
   write_file_atomic(path / ".lock", "");  // what a killed launcher leaves
-  { const ScratchFolder next; }
+  {
+    const ScratchFolder next;
+  }
   EXPECT_FALSE(fs::exists(path));
 }
 

@@ -34,7 +34,8 @@ TEST_F(RankWatchTest, SeesRanksAsTheyCome) {
 
 TEST_F(RankWatchTest, NamesTheMostSilentRank) {
   RankWatch watch(run_, 0, 3, 0.1);  // and a second of slack
-  HeartbeatPage a(run_.rank_page(0, 0), true), b(run_.rank_page(0, 1), true), c(run_.rank_page(0, 2), true);
+  HeartbeatPage a(run_.rank_page(0, 0), true), b(run_.rank_page(0, 1), true),
+      c(run_.rank_page(0, 2), true);
   b.write(3, Phase::kData);
   usleep(50'000);
   a.write(3, Phase::kCommunicate);

@@ -10,7 +10,8 @@
 namespace lockstep {
 namespace {
 
-std::vector<SweepPoint> points_of(const std::string& text, const std::vector<std::string>& overrides = {}) {
+std::vector<SweepPoint> points_of(const std::string& text,
+                                  const std::vector<std::string>& overrides = {}) {
   size_t repeated = 0;
   return make_points(read_sweep_text(text, "dir/s.yaml"), overrides, repeated);
 }
@@ -41,55 +42,68 @@ TEST(SweepFile, HasDefaultsAndFindsItsBaseBesideItself) {
 }
 
 TEST(SweepFile, RefusesSlipsWithPlaceAndNearestKey) {
-  EXPECT_PRED3(says, refusal(kBase + "gird: {a.b: [1]}\n"), "dir/s.yaml:2:1", "did you mean 'grid'?");
+  EXPECT_PRED3(says, refusal(kBase + "gird: {a.b: [1]}\n"), "dir/s.yaml:2:1",
+               "did you mean 'grid'?");
   EXPECT_PRED3(says, refusal(kBase + "grid: {a.b: 1}\n"), "dir/s.yaml:2:13", "must be a list");
   EXPECT_PRED3(says, refusal(kBase + "grid: {a.b: []}\n"), "dir/s.yaml:2:13", "an empty one");
-  EXPECT_PRED3(says, refusal(kBase + "grid: {a..b: [1]}\n"), "dir/s.yaml:2:8", "no key of a config");
-  EXPECT_PRED3(says, refusal(kBase + "grid: {run.name: [x]}\n"), "dir/s.yaml:2:8", "the sweep's to set");
+  EXPECT_PRED3(says, refusal(kBase + "grid: {a..b: [1]}\n"), "dir/s.yaml:2:8",
+               "no key of a config");
+  EXPECT_PRED3(says, refusal(kBase + "grid: {run.name: [x]}\n"), "dir/s.yaml:2:8",
+               "the sweep's to set");
   EXPECT_PRED3(says, refusal(kBase + "list: {a.b: 1}\n"), "dir/s.yaml:2:7", "list of maps");
   EXPECT_PRED3(says, refusal(kBase + "at_once: 0\ngrid: {a: [1]}\n"), "dir/s.yaml:2:10", "at_once");
-  EXPECT_PRED3(says, refusal(kBase + "initial_weights: other\ngrid: {a: [1]}\n"), "dir/s.yaml:2:18", "per_point");
-  EXPECT_PRED3(says, refusal(kBase + "set: {a: 1}\ngrid: {a: [1]}\n"), "dir/s.yaml:3:8", "varied as well");
-  EXPECT_PRED3(says, refusal(kBase + "initial_weights: per_point\ngrid: {run.seed: [1]}\n"), "dir/s.yaml:3:8",
+  EXPECT_PRED3(says, refusal(kBase + "initial_weights: other\ngrid: {a: [1]}\n"), "dir/s.yaml:2:18",
                "per_point");
+  EXPECT_PRED3(says, refusal(kBase + "set: {a: 1}\ngrid: {a: [1]}\n"), "dir/s.yaml:3:8",
+               "varied as well");
+  EXPECT_PRED3(says, refusal(kBase + "initial_weights: per_point\ngrid: {run.seed: [1]}\n"),
+               "dir/s.yaml:3:8", "per_point");
   EXPECT_PRED3(says, refusal(kBase), "the sweep has no points", "dir/s.yaml");
   EXPECT_PRED3(says, refusal("grid: {a: [1]}\n"), "names no base config", "dir/s.yaml");
-  EXPECT_PRED3(says, refusal(kBase + "name: ../x\ngrid: {a: [1]}\n"), "cannot be a folder", "dir/s.yaml");
-  EXPECT_PRED3(says, refusal(kBase + "random: {points: 2, keys: {a: {low: 1, hihg: 2}}}\n"), "did you mean 'high'?",
-               "dir/s.yaml:2:40");
-  EXPECT_PRED3(says, refusal(kBase + "random: {points: 2, keys: {a: {low: 2, high: 1}}}\n"), "low is not below high",
+  EXPECT_PRED3(says, refusal(kBase + "name: ../x\ngrid: {a: [1]}\n"), "cannot be a folder",
+               "dir/s.yaml");
+  EXPECT_PRED3(says, refusal(kBase + "random: {points: 2, keys: {a: {low: 1, hihg: 2}}}\n"),
+               "did you mean 'high'?", "dir/s.yaml:2:40");
+  EXPECT_PRED3(says, refusal(kBase + "random: {points: 2, keys: {a: {low: 2, high: 1}}}\n"),
+               "low is not below high", "dir/s.yaml:2");
+  EXPECT_PRED3(says,
+               refusal(kBase + "random: {points: 2, keys: {a: {low: 0, high: 1, scale: log}}}\n"),
+               "log scale", "dir/s.yaml:2");
+  EXPECT_PRED3(says, refusal(kBase + "random: {points: 0, keys: {a: [1]}}\n"), "random.points",
                "dir/s.yaml:2");
-  EXPECT_PRED3(says, refusal(kBase + "random: {points: 2, keys: {a: {low: 0, high: 1, scale: log}}}\n"), "log scale",
-               "dir/s.yaml:2");
-  EXPECT_PRED3(says, refusal(kBase + "random: {points: 0, keys: {a: [1]}}\n"), "random.points", "dir/s.yaml:2");
 }
 
 TEST(SweepPoints, OfAGridAreEveryCombinationTheLastKeyFastest) {
-  const auto points =
-      points_of(kBase + "grid:\n  optimizer.lr: [1.0e-3, 5.0e-4]\n  task.model.hidden_dim: [8, 32, 64]\n");
+  const auto points = points_of(
+      kBase + "grid:\n  optimizer.lr: [1.0e-3, 5.0e-4]\n  task.model.hidden_dim: [8, 32, 64]\n");
   ASSERT_EQ(points.size(), 6u);
   EXPECT_EQ(points[0].name, "lr_1.0e-3-hidden_dim_8");
   EXPECT_EQ(points[1].name, "lr_1.0e-3-hidden_dim_32");
   EXPECT_EQ(points[5].name, "lr_5.0e-4-hidden_dim_64");
-  EXPECT_EQ(points[5].overrides, (std::vector<std::string>{"optimizer.lr=5.0e-4", "task.model.hidden_dim=64"}));
+  EXPECT_EQ(points[5].overrides,
+            (std::vector<std::string>{"optimizer.lr=5.0e-4", "task.model.hidden_dim=64"}));
 }
 
 TEST(SweepPoints, HaveTheSeedsNamesIfAsked) {
-  const auto points = points_of(kBase +
-                                "point_name: lr_{optimizer.lr}_hd{task.model.hidden_dim}_k{task.k_max}\n"
-                                "grid: {optimizer.lr: [0.0005], task.model.hidden_dim: [8], task.k_max: [3]}\n");
+  const auto points =
+      points_of(kBase +
+                "point_name: lr_{optimizer.lr}_hd{task.model.hidden_dim}_k{task.k_max}\n"
+                "grid: {optimizer.lr: [0.0005], task.model.hidden_dim: [8], task.k_max: [3]}\n");
   EXPECT_EQ(points.at(0).name, "lr_0.0005_hd8_k3");
-  EXPECT_PRED3(says, refusal(kBase + "point_name: '{a.x}'\ngrid: {a.b: [1]}\n"), "point_name", "'{a.x}'");
-  EXPECT_PRED3(says, refusal(kBase + "point_name: same\ngrid: {a.b: [1, 2]}\n"), "two points have the name 'same'",
-               "point_name");
+  EXPECT_PRED3(says, refusal(kBase + "point_name: '{a.x}'\ngrid: {a.b: [1]}\n"), "point_name",
+               "'{a.x}'");
+  EXPECT_PRED3(says, refusal(kBase + "point_name: same\ngrid: {a.b: [1, 2]}\n"),
+               "two points have the name 'same'", "point_name");
 }
 
 TEST(SweepPoints, KeepListsTextsAndMapsApartInOverrides) {
-  const auto points = points_of(kBase +
-                                "grid:\n  a.list: [[1, 2], [1]]\n  a.text: ['it''s, here', two words]\n  a.map: "
-                                "[{kind: x, n: 1}]\n  a.none: [null]\n");
-  EXPECT_EQ(points.at(0).overrides, (std::vector<std::string>{"a.list=[1, 2]", "a.text='it\\'s, here'",
-                                                              "a.map={kind: x, n: 1}", "a.none=null"}));
+  const auto points =
+      points_of(kBase +
+                "grid:\n  a.list: [[1, 2], [1]]\n  a.text: ['it''s, here', two words]\n  a.map: "
+                "[{kind: x, n: 1}]\n  a.none: [null]\n");
+  EXPECT_EQ(points.at(0).overrides,
+            (std::vector<std::string>{"a.list=[1, 2]", "a.text='it\\'s, here'",
+                                      "a.map={kind: x, n: 1}", "a.none=null"}));
   EXPECT_EQ(points.at(1).overrides.at(1), "a.text=two\\ words");
   Node root;
   root.type = Node::Type::kMap;
@@ -101,8 +115,8 @@ TEST(SweepPoints, KeepListsTextsAndMapsApartInOverrides) {
 
 TEST(SweepPoints, HaveNamesThatAreSafeShortAndDifferent) {
   const std::string long_text(300, 'x');
-  const auto points =
-      points_of(kBase + "grid: {data.path: [../../etc, a/b, a_b, " + long_text + ", " + long_text + "y]}\n");
+  const auto points = points_of(kBase + "grid: {data.path: [../../etc, a/b, a_b, " + long_text +
+                                ", " + long_text + "y]}\n");
   std::set<std::string> names;
   for (const SweepPoint& point : points) {
     EXPECT_LE(point.name.size(), 130u);
@@ -115,7 +129,8 @@ TEST(SweepPoints, HaveNamesThatAreSafeShortAndDifferent) {
 
 TEST(SweepPoints, AreDrawnFromTheirRangesAndStayWhenMoreAreDrawn) {
   const std::string keys =
-      "keys: {a.lr: {low: 1.0e-5, high: 1.0e-1, scale: log}, a.n: {low: 2, high: 4, whole: true}, a.w: [x, y]}}\n";
+      "keys: {a.lr: {low: 1.0e-5, high: 1.0e-1, scale: log}, a.n: {low: 2, high: 4, whole: true}, "
+      "a.w: [x, y]}}\n";
   const auto few = points_of(kBase + "random: {points: 5, " + keys),
              many = points_of(kBase + "random: {points: 400, " + keys);
   for (size_t i = 0; i < few.size(); ++i) EXPECT_EQ(few[i].overrides, many[i].overrides);
@@ -132,7 +147,8 @@ TEST(SweepPoints, AreDrawnFromTheirRangesAndStayWhenMoreAreDrawn) {
   EXPECT_NEAR(below, 200, 50);  // 5 standard deviations
   EXPECT_EQ(whole, (std::set<std::string>{"2", "3", "4"}));
   EXPECT_EQ(words, (std::set<std::string>{"x", "y"}));
-  EXPECT_NE(points_of(kBase + "seed: 18\nrandom: {points: 5, " + keys)[0].overrides, few[0].overrides);
+  EXPECT_NE(points_of(kBase + "seed: 18\nrandom: {points: 5, " + keys)[0].overrides,
+            few[0].overrides);
 }
 
 TEST(SweepPoints, KeepTheirSeedWhateverStandsAroundThem) {
@@ -141,22 +157,27 @@ TEST(SweepPoints, KeepTheirSeedWhateverStandsAroundThem) {
   EXPECT_EQ(one.at(0).overrides, two.at(1).overrides);
   EXPECT_NE(two.at(0).overrides.back(), two.at(1).overrides.back());
   EXPECT_TRUE(one.at(0).overrides.back().starts_with("run.seed=")) << one.at(0).overrides.back();
-  EXPECT_EQ(points_of(kBase + "grid: {a.b: [2]}\n").at(0).overrides, std::vector<std::string>{"a.b=2"});
+  EXPECT_EQ(points_of(kBase + "grid: {a.b: [2]}\n").at(0).overrides,
+            std::vector<std::string>{"a.b=2"});
 }
 
 TEST(SweepPoints, RunOnceIfTheyAreThereTwice) {
   size_t repeated = 0;
-  const auto points =
-      make_points(read_sweep_text(kBase + "grid: {a.b: [1, 2]}\nlist: [{a.b: 2}, {a.b: 3}]\n", "s.yaml"), {}, repeated);
+  const auto points = make_points(
+      read_sweep_text(kBase + "grid: {a.b: [1, 2]}\nlist: [{a.b: 2}, {a.b: 3}]\n", "s.yaml"), {},
+      repeated);
   EXPECT_EQ(points.size(), 3u);
   EXPECT_EQ(repeated, 1u);
 }
 
 TEST(SweepPoints, PutCommonValuesBeforeTheirOwn) {
-  const auto points = points_of(kBase + "set: {train.steps: 9}\ngrid: {a.b: [1]}\n", {"log.every_steps=2"});
-  EXPECT_EQ(points.at(0).overrides, (std::vector<std::string>{"train.steps=9", "log.every_steps=2", "a.b=1"}));
-  EXPECT_EQ(points_of(kBase + "set: {train.steps: 9}\nlist: [{train.steps: 3}]\n").at(0).overrides.back(),
-            "train.steps=3");
+  const auto points =
+      points_of(kBase + "set: {train.steps: 9}\ngrid: {a.b: [1]}\n", {"log.every_steps=2"});
+  EXPECT_EQ(points.at(0).overrides,
+            (std::vector<std::string>{"train.steps=9", "log.every_steps=2", "a.b=1"}));
+  EXPECT_EQ(
+      points_of(kBase + "set: {train.steps: 9}\nlist: [{train.steps: 3}]\n").at(0).overrides.back(),
+      "train.steps=3");
 }
 
 TEST(SweepPoints, AreNamedByTheLastWordsThatTellKeysApart) {
@@ -168,13 +189,16 @@ TEST(SweepPoints, AreNamedByTheLastWordsThatTellKeysApart) {
 TEST(SweepPlan, PointsTheWorkersMessagesToTheSweepsFile) {
   const auto points = points_of(kBase + "grid:\n  optimizer.lrr: [3]\n");
   const std::string message =
-      "error: unknown key 'optimizer.lrr'\n  --> command line\n | optimizer.lrr=3\n |           ^\nhelp: did you mean "
+      "error: unknown key 'optimizer.lrr'\n  --> command line\n | optimizer.lrr=3\n |           "
+      "^\nhelp: did you mean "
       "'lr'?";
   EXPECT_EQ(with_sweep_place(message, points.at(0)),
-            "error: unknown key 'optimizer.lrr'\n  --> dir/s.yaml:3:3\n3 |   optimizer.lrr: [3]\n  |   ^\nhelp: did "
+            "error: unknown key 'optimizer.lrr'\n  --> dir/s.yaml:3:3\n3 |   optimizer.lrr: [3]\n  "
+            "|   ^\nhelp: did "
             "you mean 'lr'?");
   const std::string value =
-      "error: 'optimizer.lrr' must be 4\n  --> command line\n | optimizer.lrr=3\n |               ^";
+      "error: 'optimizer.lrr' must be 4\n  --> command line\n | optimizer.lrr=3\n |               "
+      "^";
   EXPECT_NE(with_sweep_place(value, points.at(0)).find("dir/s.yaml:3:19\n"), std::string::npos)
       << with_sweep_place(value, points.at(0));
   const std::string other = "error: x\n  --> data/a.h5\nhelp: y";

@@ -11,7 +11,8 @@ namespace lockstep {
 namespace {
 
 const NamedTensors& golden() {
-  static const NamedTensors all = load_safetensors(LOCKSTEP_SOURCE_DIR "/tests/models/golden/schedules.safetensors");
+  static const NamedTensors all =
+      load_safetensors(LOCKSTEP_SOURCE_DIR "/tests/models/golden/schedules.safetensors");
   return all;
 }
 
@@ -49,7 +50,9 @@ TEST(DiffusionSchedule, LimitsTheLossWeightByTheSignalToNoiseRatio) {
     options.min_snr_loss_weight = true;
     options.min_snr_gamma = 3;
     const NamedTensors mine = DiffusionSchedule(options).buffers();
-    EXPECT_LE(ulps(*find_tensor(mine, "loss_weight"), *find_tensor(golden(), std::string("min_snr.") + objective)), 1);
+    EXPECT_LE(ulps(*find_tensor(mine, "loss_weight"),
+                   *find_tensor(golden(), std::string("min_snr.") + objective)),
+              1);
   }
 }
 

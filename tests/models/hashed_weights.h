@@ -24,8 +24,8 @@ inline at::Tensor hashed(int64_t place, int64_t count) {
   return out;
 }
 
-// Fills each tensor by its place in upstream's state dict, which the golden file has as first number
-// of CASE.gradient.NAME.
+// Fills each tensor by its place in upstream's state dict, which the golden file has as first
+// number of CASE.gradient.NAME.
 inline void fill_hashed(Model& model, const NamedTensors& golden, const std::string& name) {
   const at::NoGradGuard no_grad;
   NamedTensors all = model.parameters();
@@ -33,10 +33,13 @@ inline void fill_hashed(Model& model, const NamedTensors& golden, const std::str
   for (NamedTensor& entry : all) {
     const at::Tensor* known = find_tensor(golden, name + ".gradient." + entry.name);
     if (known == nullptr) throw std::runtime_error("upstream has no tensor " + entry.name);
-    at::Tensor values = hashed(static_cast<int64_t>(known->const_data_ptr<double>()[0]), entry.tensor.numel());
-    if (entry.name.ends_with(".g")) values = 1 + 0.3 * values;
+    at::Tensor values =
+        hashed(static_cast<int64_t>(known->const_data_ptr<double>()[0]), entry.tensor.numel());
+    if (entry.name.ends_with(".g"))
+      values = 1 + 0.3 * values;
     else if (entry.name.ends_with("weight"))
-      values = values * std::sqrt(3.0 / static_cast<double>(entry.tensor.numel() / entry.tensor.size(0)));
+      values = values *
+               std::sqrt(3.0 / static_cast<double>(entry.tensor.numel() / entry.tensor.size(0)));
     entry.tensor.copy_(values.reshape(entry.tensor.sizes()));
   }
 }

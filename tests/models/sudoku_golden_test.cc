@@ -18,7 +18,8 @@ class SudokuGolden : public ::testing::TestWithParam<const char*> {
     net_ = std::make_unique<SudokuNet>(options, 1);
     NamedTensors weights;
     for (const NamedTensor& entry : golden_)
-      if (entry.name.starts_with("weight.")) weights.push_back({entry.name.substr(7), entry.tensor});
+      if (entry.name.starts_with("weight."))
+        weights.push_back({entry.name.substr(7), entry.tensor});
     net_->load(weights, "the golden file");
   }
   const at::Tensor& golden(const std::string& name) const { return *find_tensor(golden_, name); }

@@ -19,7 +19,8 @@ inline Boards make_boards(int64_t count, uint64_t seed) {
   Boards boards{at::zeros({count, 81}, at::kByte), at::zeros({count, 81}, at::kByte)};
   const Stream stream(seed, Purpose::kTest);
   for (int64_t b = 0; b < count; ++b) {
-    const uint32_t shift = stream.below(uint64_t(b), 0, 0, 9), hidden = 10 + stream.below(uint64_t(b), 0, 1, 60);
+    const uint32_t shift = stream.below(uint64_t(b), 0, 0, 9),
+                   hidden = 10 + stream.below(uint64_t(b), 0, 1, 60);
     for (uint32_t cell = 0; cell < 81; ++cell) {
       const uint32_t row = cell / 9, column = cell % 9;
       const auto digit = uint8_t(1 + (3 * row + row / 3 + column + shift) % 9);  // the cyclic grid
@@ -45,7 +46,8 @@ inline std::unique_ptr<SudokuNet> make_random_net(SudokuNetOptions options, uint
 }
 
 // Gradients of `loss` for all parameters, in their order.
-inline std::vector<at::Tensor> gradients_of(const at::Tensor& loss, const NamedTensors& parameters) {
+inline std::vector<at::Tensor> gradients_of(const at::Tensor& loss,
+                                            const NamedTensors& parameters) {
   std::vector<at::Tensor> leaves;
   for (const NamedTensor& parameter : parameters) leaves.push_back(parameter.tensor);
   return torch::autograd::grad({loss}, leaves);

@@ -19,7 +19,8 @@ class OnIsa : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     const bool has_avx512 = (set_kernel_isa("native"), kernel_isa() == KernelIsa::kAvx512);
-    if (std::string(GetParam()) == "native" && !has_avx512) GTEST_SKIP() << "this CPU has no AVX-512";
+    if (std::string(GetParam()) == "native" && !has_avx512)
+      GTEST_SKIP() << "this CPU has no AVX-512";
     set_kernel_isa(GetParam());
   }
   void TearDown() override { set_kernel_isa("native"); }
@@ -29,7 +30,8 @@ INSTANTIATE_TEST_SUITE_P(Isas, OnIsa, ::testing::Values("native", "avx2"));
 struct Widths {
   int64_t channels, hidden;
 };
-const Widths kWidths[] = {{16, 16}, {16, 24}, {16, 48}, {16, 64}, {32, 8}, {32, 32}, {32, 33}, {32, 50}};
+const Widths kWidths[] = {{16, 16}, {16, 24}, {16, 48}, {16, 64},
+                          {32, 8},  {32, 32}, {32, 33}, {32, 50}};
 
 SudokuNetOptions options_of(Widths widths, const char* implementation) {
   SudokuNetOptions options;
@@ -73,8 +75,9 @@ TEST(SudokuNet, ReferenceGradientsMatchCentralDifferencesInDouble) {
   const NamedTensors parameters = in_double(net->parameters());
   const Boards boards = make_boards(2, 1);
   auto loss = [&] {
-    return sudoku_reference_loss(sudoku_reference_logits(parameters, options, boards.cells, options.loss_depths),
-                                 boards.targets);
+    return sudoku_reference_loss(
+        sudoku_reference_logits(parameters, options, boards.cells, options.loss_depths),
+        boards.targets);
   };
   const std::vector<at::Tensor> gradients = gradients_of(loss(), parameters);
   const at::NoGradGuard no_grad;
@@ -87,7 +90,8 @@ TEST(SudokuNet, ReferenceGradientsMatchCentralDifferencesInDouble) {
     flat[i] = value - step;
     const double below = loss().item<double>();
     flat[i] = value;
-    EXPECT_NEAR(gradients[p].reshape({-1})[i].item<double>(), (above - below) / (2 * step), 1e-8) << parameters[p].name;
+    EXPECT_NEAR(gradients[p].reshape({-1})[i].item<double>(), (above - below) / (2 * step), 1e-8)
+        << parameters[p].name;
   }
 }
 
@@ -97,10 +101,12 @@ TEST_P(OnIsa, FusedLogitsMatchTheReferenceInDouble) {
     const auto net = make_random_net(options);
     const Boards boards = make_boards(3, 2);
     const at::NoGradGuard no_grad;
-    const at::Tensor expected =
-        sudoku_reference_logits(in_double(net->parameters()), options, boards.cells, {options.iterations}).front();
+    const at::Tensor expected = sudoku_reference_logits(in_double(net->parameters()), options,
+                                                        boards.cells, {options.iterations})
+                                    .front();
     // 5 iterations of float32 sums over 9 to 50 terms: measured 5e-7.
-    EXPECT_LT(relative(net->logits(boards.cells), expected), 5e-6) << widths.channels << " " << widths.hidden;
+    EXPECT_LT(relative(net->logits(boards.cells), expected), 5e-6)
+        << widths.channels << " " << widths.hidden;
   }
 }
 
@@ -112,8 +118,8 @@ TEST_P(OnIsa, FusedLossAndGradientsMatchTheReferenceInDouble) {
     const at::Tensor loss = net->loss_sum(boards.cells, boards.targets);
     const std::vector<at::Tensor> gradients = gradients_of(loss, net->parameters());
     const NamedTensors wide = in_double(net->parameters());
-    const at::Tensor expected =
-        sudoku_reference_loss(sudoku_reference_logits(wide, options, boards.cells, options.loss_depths), boards.targets);
+    const at::Tensor expected = sudoku_reference_loss(
+        sudoku_reference_logits(wide, options, boards.cells, options.loss_depths), boards.targets);
     EXPECT_NEAR(loss.item<double>(), expected.item<double>(), 1e-5);
     const std::vector<at::Tensor> reference = gradients_of(expected, wide);
     for (size_t p = 0; p < gradients.size(); ++p) {
@@ -122,7 +128,8 @@ TEST_P(OnIsa, FusedLossAndGradientsMatchTheReferenceInDouble) {
         EXPECT_LT(gradients[p].abs().max().item<double>(), 1e-6);
         continue;
       }
-      EXPECT_LT(relative(gradients[p], reference[p]), 1e-5) << wide[p].name << " " << widths.channels << " " << widths.hidden;
+      EXPECT_LT(relative(gradients[p], reference[p]), 1e-5)
+          << wide[p].name << " " << widths.channels << " " << widths.hidden;
     }
   }
 }
@@ -132,7 +139,8 @@ TEST_P(OnIsa, APuzzleGivesTheSameBitsInAnyBatch) {
   const Boards boards = make_boards(5, 4);
   const at::NoGradGuard no_grad;
   const at::Tensor together = net->logits(boards.cells);
-  for (int64_t b = 0; b < 5; ++b) EXPECT_TRUE(net->logits(boards.cells.narrow(0, b, 1))[0].equal(together[b]));
+  for (int64_t b = 0; b < 5; ++b)
+    EXPECT_TRUE(net->logits(boards.cells.narrow(0, b, 1))[0].equal(together[b]));
 }
 
 TEST_P(OnIsa, RepeatedRunsGiveTheSameBits) {
@@ -170,14 +178,19 @@ TEST(SudokuNet, Avx2AndAvx512GiveTheSameBits) {
 TEST(SudokuNet, AddsGradientsOfPuzzlesInOrder) {
   const auto net = make_random_net(options_of({16, 24}, "auto"));
   const Boards boards = make_boards(3, 7);
-  const std::vector<at::Tensor> together = gradients_of(net->loss_sum(boards.cells, boards.targets), net->parameters());
+  const std::vector<at::Tensor> together =
+      gradients_of(net->loss_sum(boards.cells, boards.targets), net->parameters());
   std::vector<at::Tensor> sum;
   for (int64_t b = 0; b < 3; ++b) {
-    const auto one = gradients_of(net->loss_sum(boards.cells.narrow(0, b, 1), boards.targets.narrow(0, b, 1)), net->parameters());
-    for (size_t p = 0; p < one.size(); ++p) b == 0 ? sum.push_back(one[p]) : void(sum[p] = sum[p] + one[p]);
+    const auto one =
+        gradients_of(net->loss_sum(boards.cells.narrow(0, b, 1), boards.targets.narrow(0, b, 1)),
+                     net->parameters());
+    for (size_t p = 0; p < one.size(); ++p)
+      b == 0 ? sum.push_back(one[p]) : void(sum[p] = sum[p] + one[p]);
   }
   for (size_t p = 0; p < sum.size(); ++p) {
-    if (net->parameters()[p].name == "embed.bias") continue;  // the sum of three packed rows: rounded in another order
+    if (net->parameters()[p].name == "embed.bias")
+      continue;  // the sum of three packed rows: rounded in another order
     EXPECT_TRUE(sum[p].equal(together[p])) << net->parameters()[p].name;
   }
 }
@@ -185,7 +198,8 @@ TEST(SudokuNet, AddsGradientsOfPuzzlesInOrder) {
 TEST(SudokuNet, RenamingDigitsRenamesTheOutput) {
   const auto net = make_random_net(options_of({16, 24}, "auto"));
   const Boards boards = make_boards(2, 8);
-  const at::Tensor names = at::tensor({0, 4, 9, 1, 7, 2, 8, 3, 6, 5}, at::kLong);  // names[d] = new digit
+  const at::Tensor names =
+      at::tensor({0, 4, 9, 1, 7, 2, 8, 3, 6, 5}, at::kLong);  // names[d] = new digit
   const at::NoGradGuard no_grad;
   const at::Tensor renamed = names.index({boards.cells.to(at::kLong)}).to(at::kByte);
   const at::Tensor logits = net->logits(boards.cells), other = net->logits(renamed);
@@ -195,14 +209,17 @@ TEST(SudokuNet, RenamingDigitsRenamesTheOutput) {
 TEST(SudokuNet, MovingRowsColumnsAndTransposingMovesTheOutput) {
   const auto net = make_random_net(options_of({16, 24}, "auto"));
   const Boards boards = make_boards(2, 9);
-  const at::Tensor rows = at::tensor({5, 3, 4, 0, 2, 1, 8, 6, 7}, at::kLong);  // bands 1 0 2, rows within
+  const at::Tensor rows =
+      at::tensor({5, 3, 4, 0, 2, 1, 8, 6, 7}, at::kLong);  // bands 1 0 2, rows within
   const at::Tensor columns = at::tensor({7, 8, 6, 1, 0, 2, 3, 5, 4}, at::kLong);
   const at::NoGradGuard no_grad;
   auto move = [&](const at::Tensor& board) {
     return board.view({2, 9, 9, -1}).index_select(1, rows).index_select(2, columns);
   };
   const at::Tensor logits = net->logits(boards.cells);
-  EXPECT_LT(relative(net->logits(move(boards.cells).reshape({2, 81})).view({2, 9, 9, 9}), move(logits)), 1e-5);
+  EXPECT_LT(
+      relative(net->logits(move(boards.cells).reshape({2, 81})).view({2, 9, 9, 9}), move(logits)),
+      1e-5);
 }
 
 TEST(SudokuNet, LearnsNothingFromAPuzzleWithoutTargets) {
@@ -211,12 +228,14 @@ TEST(SudokuNet, LearnsNothingFromAPuzzleWithoutTargets) {
     const Boards boards = make_boards(1, 10);
     const at::Tensor loss = net->loss_sum(boards.cells, at::zeros({1, 81}, at::kByte));
     EXPECT_EQ(loss.item<float>(), 0);
-    for (const at::Tensor& gradient : gradients_of(loss, net->parameters())) EXPECT_EQ(gradient.abs().max().item<float>(), 0);
+    for (const at::Tensor& gradient : gradients_of(loss, net->parameters()))
+      EXPECT_EQ(gradient.abs().max().item<float>(), 0);
   }
 }
 
 TEST(SudokuNet, FollowsAliasedParameters) {
-  const auto net = make_random_net(options_of({16, 24}, "auto")), replica = std::make_unique<SudokuNet>(options_of({16, 24}, "auto"), 99);
+  const auto net = make_random_net(options_of({16, 24}, "auto")),
+             replica = std::make_unique<SudokuNet>(options_of({16, 24}, "auto"), 99);
   std::vector<at::Tensor> storage;
   for (const NamedTensor& p : net->parameters()) storage.push_back(p.tensor.detach().clone());
   net->alias_parameters(storage);
@@ -250,7 +269,8 @@ TEST(MaskedGridModels, MakesSudokuNetByName) {
 TEST(Model, LoadNamesWhatIsMissingUnknownAndDiffers) {
   SudokuNet net(options_of({16, 24}, "auto"), 1);
   NamedTensors weights;
-  for (const NamedTensor& p : net.parameters()) weights.push_back({p.name, p.tensor.detach().clone()});
+  for (const NamedTensor& p : net.parameters())
+    weights.push_back({p.name, p.tensor.detach().clone()});
   net.load(weights, "good.safetensors");
   weights[0].name = "embed.wait";
   weights[1].tensor = at::zeros({5});
@@ -259,7 +279,8 @@ TEST(Model, LoadNamesWhatIsMissingUnknownAndDiffers) {
     FAIL() << "loaded";
   } catch (const DataError& error) {
     const std::string text = error.message();
-    for (const char* part : {"missing: embed.weight", "unknown: embed.wait", "embed.bias is [5] and should be [16]", "bad.safetensors"})
+    for (const char* part : {"missing: embed.weight", "unknown: embed.wait",
+                             "embed.bias is [5] and should be [16]", "bad.safetensors"})
       EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
   }
 }

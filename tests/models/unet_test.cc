@@ -7,9 +7,9 @@
 
 #include "core/errors.h"
 #include "core/philox.h"
-#include "models/unet/class_unet.h"
 #include "models/models.h"
 #include "models/philox_dropout.h"
+#include "models/unet/class_unet.h"
 #include "models/unet/unet.h"
 #include "tensor/safetensors.h"
 #include "tests/models/hashed_weights.h"
@@ -22,7 +22,8 @@ using testing::fill_hashed;
 using testing::hashed;
 
 const NamedTensors& golden_file() {
-  static const NamedTensors all = load_safetensors(LOCKSTEP_SOURCE_DIR "/tests/models/golden/unet.safetensors");
+  static const NamedTensors all =
+      load_safetensors(LOCKSTEP_SOURCE_DIR "/tests/models/golden/unet.safetensors");
   return all;
 }
 const at::Tensor& golden(const std::string& name) {
@@ -84,7 +85,8 @@ class UnetGolden : public ::testing::TestWithParam<std::tuple<const char*, const
   std::unique_ptr<Denoiser> unet_;
 };
 INSTANTIATE_TEST_SUITE_P(Options, UnetGolden,
-                         ::testing::Combine(::testing::Values("plain", "full", "self_condition", "one_channel", "learned_variance",
+                         ::testing::Combine(::testing::Values("plain", "full", "self_condition",
+                                                              "one_channel", "learned_variance",
                                                               "learned_time", "random_time"),
                                             ::testing::Values("channels_first", "channels_last")));
 
@@ -105,8 +107,10 @@ TEST_P(UnetGolden, GivesUpstreamsGradientsByItsNames) {
       EXPECT_EQ(numbers[0], static_cast<double>(i)) << "order of " << key;
     }
     EXPECT_NEAR(norm, numbers[1], 2e-5 * numbers[1] + 1e-9) << key;
-    const double product = (mine * hashed(static_cast<int64_t>(numbers[0]), mine.numel())).sum().item<double>();
-    EXPECT_NEAR(product, numbers[2], 5e-5 * (std::abs(numbers[1]) * std::sqrt(mine.numel())) + 1e-9) << key;
+    const double product =
+        (mine * hashed(static_cast<int64_t>(numbers[0]), mine.numel())).sum().item<double>();
+    EXPECT_NEAR(product, numbers[2], 5e-5 * (std::abs(numbers[1]) * std::sqrt(mine.numel())) + 1e-9)
+        << key;
   }
 }
 
@@ -128,18 +132,22 @@ class ClassUnetGolden : public ::testing::TestWithParam<const char*> {
   DenoiserInput input_;
 };
 
-INSTANTIATE_TEST_SUITE_P(MemoryFormat, ClassUnetGolden, ::testing::Values("channels_first", "channels_last"));
+INSTANTIATE_TEST_SUITE_P(MemoryFormat, ClassUnetGolden,
+                         ::testing::Values("channels_first", "channels_last"));
 
 TEST_P(ClassUnetGolden, PredictsAsUpstreamWithHiddenClasses) {
-  input_.classes = at::where(golden("classes.keep"), input_.classes, at::full_like(input_.classes, -1));
+  input_.classes =
+      at::where(golden("classes.keep"), input_.classes, at::full_like(input_.classes, -1));
   const at::Tensor prediction = unet_->predict(input_);
   EXPECT_LT(relative(prediction.detach(), golden("classes.prediction")), 1e-5);
   const auto gradients = testing::gradients_of(prediction.square().mean(), unet_->parameters());
   for (size_t i = 0; i < gradients.size(); ++i) {
     const at::Tensor& expected = golden("classes.gradient." + unet_->parameters()[i].name);
     const double norm = expected.const_data_ptr<double>()[1];
-    EXPECT_EQ(expected.const_data_ptr<double>()[0], static_cast<double>(i)) << "order of " << unet_->parameters()[i].name;
-    EXPECT_NEAR(gradients[i].to(at::kDouble).norm().item<double>(), norm, 2e-5 * norm + 1e-9) << unet_->parameters()[i].name;
+    EXPECT_EQ(expected.const_data_ptr<double>()[0], static_cast<double>(i))
+        << "order of " << unet_->parameters()[i].name;
+    EXPECT_NEAR(gradients[i].to(at::kDouble).norm().item<double>(), norm, 2e-5 * norm + 1e-9)
+        << unet_->parameters()[i].name;
   }
 }
 
@@ -178,11 +186,13 @@ TEST(Unet, DropoutDependsOnSampleAndStepAlone) {
   const at::NoGradGuard no_grad;
   const at::Tensor x = at::sin(at::arange(3 * 3 * 8 * 8).to(at::kFloat)).reshape({3, 3, 8, 8});
   const at::Tensor t = at::tensor({1, 2, 3});
-  const at::Tensor key = dropout_numbers(17, 4, {10, 11, 12}), other_order = dropout_numbers(17, 4, {12, 10, 11});
+  const at::Tensor key = dropout_numbers(17, 4, {10, 11, 12}),
+                   other_order = dropout_numbers(17, 4, {12, 10, 11});
   const at::Tensor other_step = dropout_numbers(17, 5, {10, 11, 12});
   const at::Tensor order = at::tensor({2, 0, 1});
   const at::Tensor a = unet->predict({x, t, {}, {}, key});
-  const at::Tensor b = unet->predict({x.index_select(0, order), t.index_select(0, order), {}, {}, other_order});
+  const at::Tensor b =
+      unet->predict({x.index_select(0, order), t.index_select(0, order), {}, {}, other_order});
   EXPECT_LT(relative(b, a.index_select(0, order)), 1e-6);
   EXPECT_GT(relative(unet->predict({x, t, {}, {}, other_step}), a), 1e-3);
   EXPECT_GT(relative(unet->predict({x, t, {}, {}, {}}), a), 1e-3);
@@ -196,8 +206,10 @@ TEST(Unet, DropoutMasksAreThoseOfTheStreamInBothOrders) {
   at::Tensor factors = at::empty({2, 60});
   for (int64_t row = 0; row < 2; ++row)
     for (int64_t e = 0; e < 60; ++e)
-      factors[row][e] = stream.uniform(static_cast<uint64_t>(ids[static_cast<size_t>(row)]), 9, static_cast<uint64_t>(64 + e)) < 0.4f
-                            ? 0.0f : static_cast<float>(1 / 0.6);
+      factors[row][e] = stream.uniform(static_cast<uint64_t>(ids[static_cast<size_t>(row)]), 9,
+                                       static_cast<uint64_t>(64 + e)) < 0.4f
+                            ? 0.0f
+                            : static_cast<float>(1 / 0.6);
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16})
     for (const MapOrder order : {MapOrder::kChannelsFirst, MapOrder::kChannelsLast}) {
       at::Tensor leaf = x.to(type).detach().requires_grad_(true);
@@ -223,7 +235,8 @@ class Autocast {
 };
 
 // One training pass with everything on, maps in `memory_format`: prediction and gradients.
-std::vector<at::Tensor> training_pass(const std::string& memory_format, const std::string& compute, int64_t channels, int64_t side) {
+std::vector<at::Tensor> training_pass(const std::string& memory_format, const std::string& compute,
+                                      int64_t channels, int64_t side) {
   UnetOptions options;
   options.dim = 16;
   options.dim_mults = {1, 2, 4};
@@ -233,14 +246,17 @@ std::vector<at::Tensor> training_pass(const std::string& memory_format, const st
   options.dropout = 0.2;
   options.memory_format = memory_format;
   const auto unet = make_unet(options, 5);
-  const at::Tensor x = at::sin(at::arange(2 * channels * side * side).to(at::kFloat) * 0.7).reshape({2, channels, side, side});
+  const at::Tensor x = at::sin(at::arange(2 * channels * side * side).to(at::kFloat) * 0.7)
+                           .reshape({2, channels, side, side});
   at::Tensor prediction;
   {
     const Autocast autocast(compute == "bf16");
-    prediction = unet->predict({x, at::tensor({3, 700}), x * 0.5, {}, dropout_numbers(3, 11, {4, 9})});
+    prediction =
+        unet->predict({x, at::tensor({3, 700}), x * 0.5, {}, dropout_numbers(3, 11, {4, 9})});
   }
   EXPECT_TRUE(prediction.is_contiguous());
-  std::vector<at::Tensor> out = testing::gradients_of((prediction - x).square().mean(), unet->parameters());
+  std::vector<at::Tensor> out =
+      testing::gradients_of((prediction - x).square().mean(), unet->parameters());
   out.push_back(prediction.detach());
   return out;
 }
@@ -252,10 +268,13 @@ TEST(Unet, TrainsAlikeWithMapsInBothOrders) {
     double tolerance;  // of bfloat16: both sides round activations, in another order of additions
   };
   for (const Case& c : {Case{"fp32", 3, 8, 1e-4}, {"fp32", 1, 4, 1e-4}, {"bf16", 3, 8, 0.2}}) {
-    const auto first = training_pass("channels_first", c.compute, c.channels, c.side), last = training_pass("channels_last", c.compute, c.channels, c.side);
+    const auto first = training_pass("channels_first", c.compute, c.channels, c.side),
+               last = training_pass("channels_last", c.compute, c.channels, c.side);
     ASSERT_EQ(first.size(), last.size());
-    EXPECT_LT(relative(last.back(), first.back()), c.tolerance / 10) << c.compute << ", " << c.channels;
-    for (size_t i = 0; i < first.size(); ++i) EXPECT_LT(relative(last[i], first[i]), c.tolerance) << c.compute << ", tensor " << i;
+    EXPECT_LT(relative(last.back(), first.back()), c.tolerance / 10)
+        << c.compute << ", " << c.channels;
+    for (size_t i = 0; i < first.size(); ++i)
+      EXPECT_LT(relative(last[i], first[i]), c.tolerance) << c.compute << ", tensor " << i;
   }
 }
 

@@ -24,16 +24,19 @@ TEST(Clip, BlocksAreAddedByTree) {
   const ArenaLayout layout = ArenaLayout::of({{"a", at::zeros({5 * 65'536 + 123})}});
   Arena gradients(layout);
   const Stream stream(5, Purpose::kTest);
-  for (int64_t i = 0; i < layout.size; ++i) gradients.data()[i] = stream.normal(0, 0, i) * (i % 97 == 0 ? 1000 : 1);
+  for (int64_t i = 0; i < layout.size; ++i)
+    gradients.data()[i] = stream.normal(0, 0, i) * (i % 97 == 0 ? 1000 : 1);
   gradients.flat().narrow(0, 5 * 65'536 + 123, layout.size - 5 * 65'536 - 123).zero_();
   const auto block = [&](int64_t b) {
     double lanes[8] = {};
     for (int64_t i = b * 65'536; i < std::min<int64_t>((b + 1) * 65'536, layout.size); ++i)
       lanes[(i - b * 65'536) % 8] += double(gradients.data()[i]) * double(gradients.data()[i]);
-    return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+    return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
+           ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
   };
   EXPECT_EQ(gradient_norm(gradients), std::sqrt(tree_sum<double>(0, 6, block)));
-  EXPECT_NEAR(gradient_norm(gradients), gradients.flat().to(at::kDouble).norm().item<double>(), 1e-9);
+  EXPECT_NEAR(gradient_norm(gradients), gradients.flat().to(at::kDouble).norm().item<double>(),
+              1e-9);
 }
 
 TEST(Clip, TheOrderInWhichThreadsTakeBlocksDoesNotMatter) {

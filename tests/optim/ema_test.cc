@@ -21,7 +21,8 @@ TEST(Ema, FollowsEmaPytorchWithWarmUp) {
       }
       const std::string key = std::to_string(k);
       if (!entry["shown"].contains(key)) continue;
-      for (int i = 0; i < 4; ++i) EXPECT_NEAR(ema[i], entry["shown"][key][i].get<double>(), 3e-7) << "k = " << k;
+      for (int i = 0; i < 4; ++i)
+        EXPECT_NEAR(ema[i], entry["shown"][key][i].get<double>(), 3e-7) << "k = " << k;
     }
   }
 }

@@ -1,5 +1,5 @@
-// The update of a device by our kernels, here by their CPU twins, against Optimizer::step and the host's loss scale; and
-// which update a device gets.
+// The update of a device by our kernels, here by their CPU twins, against Optimizer::step and the
+// host's loss scale; and which update a device gets.
 #include <gtest/gtest.h>
 
 #include <ATen/ATen.h>
@@ -16,11 +16,14 @@ namespace lockstep {
 namespace {
 
 NamedTensors parameters() {
-  return {{"a.weight", at::sin(at::arange(70'000).to(at::kFloat))}, {"a.bias", at::ones({7})}, {"frozen", at::ones({5})}};
+  return {{"a.weight", at::sin(at::arange(70'000).to(at::kFloat))},
+          {"a.bias", at::ones({7})},
+          {"frozen", at::ones({5})}};
 }
 
 std::vector<GroupOptions> groups() {
-  return {{"*.bias", 0.5, std::nullopt, 0.0, false}, {"frozen", 1, std::nullopt, std::nullopt, true}};
+  return {{"*.bias", 0.5, std::nullopt, 0.0, false},
+          {"frozen", 1, std::nullopt, std::nullopt, true}};
 }
 
 // Weights, gradients, EMA and an optimizer with two groups and a frozen parameter.
@@ -38,18 +41,23 @@ struct Side {
     SgdOptions sgd_options;
     sgd_options.momentum = 0.9;
     sgd_options.groups = groups();
-    if (adam) optimizer = make_adam(adam_options, true, shard);
-    else optimizer = make_sgd(sgd_options, shard);
+    if (adam)
+      optimizer = make_adam(adam_options, true, shard);
+    else
+      optimizer = make_sgd(sgd_options, shard);
   }
   void make_gradients(int64_t step) {
     for (size_t i = 0; i < gradients.views().size(); ++i) {
       at::Tensor view = gradients.views()[i];
-      view.copy_(at::cos(at::arange(view.numel()).to(at::kFloat) * 0.3 + static_cast<double>(step)).view(view.sizes()));
+      view.copy_(at::cos(at::arange(view.numel()).to(at::kFloat) * 0.3 + static_cast<double>(step))
+                     .view(view.sizes()));
     }
   }
 };
 
-PlannedUpdate planned(int64_t update) { return {1e-2 / static_cast<double>(update + 1), ema_move({0.99, 2, false}, update)}; }
+PlannedUpdate planned(int64_t update) {
+  return {1e-2 / static_cast<double>(update + 1), ema_move({0.99, 2, false}, update)};
+}
 
 constexpr double kConstant = 64, kCount = 50;
 
@@ -90,7 +98,8 @@ void check(bool adam) {
     const double used = scale.value();
     EXPECT_EQ(update->loss_scale().item<float>(), used);
     host_step(host, scale);
-    // The device may be ahead of what the host knows: rows are written for updates up to three behind.
+    // The device may be ahead of what the host knows: rows are written for updates up to three
+    // behind.
     const int64_t known = std::max<int64_t>(0, host.optimizer->updates() - 1);
     update->run(update->rows(known, planned), at::tensor({2.0, kCount}, at::kDouble), report);
     const double* told = report.const_data_ptr<double>();
@@ -102,12 +111,14 @@ void check(bool adam) {
     EXPECT_TRUE(at::equal(device.weights.flat(), host.weights.flat())) << step;
     EXPECT_TRUE(at::equal(device.ema.flat(), host.ema.flat())) << step;
     for (size_t i = 0; i < host.optimizer->flat_states().size(); ++i)
-      EXPECT_TRUE(at::equal(device.optimizer->flat_states()[i], host.optimizer->flat_states()[i])) << step;
+      EXPECT_TRUE(at::equal(device.optimizer->flat_states()[i], host.optimizer->flat_states()[i]))
+          << step;
   }
   for (const ArenaEntry& entry : device.layout.entries) {
     if (entry.name == "frozen") continue;
-    EXPECT_TRUE(at::equal(setup.low_weights.narrow(0, entry.offset, entry.count),
-                          device.weights.flat().narrow(0, entry.offset, entry.count).to(at::kBFloat16)));
+    EXPECT_TRUE(
+        at::equal(setup.low_weights.narrow(0, entry.offset, entry.count),
+                  device.weights.flat().narrow(0, entry.offset, entry.count).to(at::kBFloat16)));
   }
 }
 
@@ -125,7 +136,8 @@ void check_shares(bool adam, Implementation implementation, double tolerance) {
     setup.backward_constant = kConstant;
     setup.clip_norm = 1;
     setup.choice = ImplementationChoice{implementation, "for the test", "auto"};
-    if (host.size() > 1) setup.exchange = ShareExchange{comm.get(), [&](const auto& work) { work(*queue); }};
+    if (host.size() > 1)
+      setup.exchange = ShareExchange{comm.get(), [&](const auto& work) { work(*queue); }};
     const auto update = make_device_update(setup);
     at::Tensor report = at::zeros({DeviceUpdate::kReportSize}, at::kDouble);
     for (int64_t step = 0; step < 5; ++step) {
@@ -133,10 +145,14 @@ void check_shares(bool adam, Implementation implementation, double tolerance) {
       if (step == 2) side.gradients.data()[77] = INFINITY;
       for (int rank = 0; rank < host.size(); ++rank)
         if (rank != host.rank())
-          side.optimizer->shard().for_owned(rank, 0, side.layout.size, [&](int64_t begin, int64_t end) {
-            side.gradients.flat().narrow(0, begin, end - begin).fill_(NAN);  // nobody may look at it
-          });
-      update->run(update->rows(std::max<int64_t>(0, step - 1), planned), at::tensor({2.0, kCount}, at::kDouble), report);
+          side.optimizer->shard().for_owned(rank, 0, side.layout.size,
+                                            [&](int64_t begin, int64_t end) {
+                                              side.gradients.flat()
+                                                  .narrow(0, begin, end - begin)
+                                                  .fill_(NAN);  // nobody may look at it
+                                            });
+      update->run(update->rows(std::max<int64_t>(0, step - 1), planned),
+                  at::tensor({2.0, kCount}, at::kDouble), report);
     }
     side.optimizer->note_updates(4);
     out = {side.weights.flat(), side.ema.flat(), setup.low_weights, report};
@@ -149,7 +165,9 @@ void check_shares(bool adam, Implementation implementation, double tolerance) {
       std::vector<at::Tensor> mine;
       run(host, mine);
       for (size_t i = 0; i < mine.size(); ++i)
-        EXPECT_LE((mine[i].to(at::kDouble) - whole[i].to(at::kDouble)).abs().max().item<double>(), tolerance) << i << ", rank " << host.rank();
+        EXPECT_LE((mine[i].to(at::kDouble) - whole[i].to(at::kDouble)).abs().max().item<double>(),
+                  tolerance)
+            << i << ", rank " << host.rank();
     });
 }
 
@@ -175,18 +193,26 @@ TEST(MeasuredUpdate, PutsBackWhatItChanged) {
   for (const UpdateTime& time : times) EXPECT_GT(time.seconds.value_or(0), 0) << time.obstacle;
   EXPECT_TRUE(at::equal(side.weights.flat(), weights));
   EXPECT_TRUE(at::equal(side.ema.flat(), weights));
-  for (const at::Tensor& state : side.optimizer->flat_states()) EXPECT_EQ(state.abs().max().item<float>(), 0);
+  for (const at::Tensor& state : side.optimizer->flat_states())
+    EXPECT_EQ(state.abs().max().item<float>(), 0);
 }
 
 TEST(MeasuredUpdate, TheFastestIsChosenIfItSavesATwentieth) {
   const UpdateTime fused{Implementation::kFused, 1.0e-3, ""};
-  const auto choice = [&](const UpdateTime& other) { return choose_by_times("adam", {fused, other}, true); };
+  const auto choice = [&](const UpdateTime& other) {
+    return choose_by_times("adam", {fused, other}, true);
+  };
   EXPECT_EQ(choice({Implementation::kForeach, 0.96e-3, ""}).implementation, Implementation::kFused);
-  EXPECT_EQ(choice({Implementation::kForeach, 0.9e-3, ""}).implementation, Implementation::kForeach);
-  const ImplementationChoice failed = choice({Implementation::kForeach, std::nullopt, "no such operation"});
+  EXPECT_EQ(choice({Implementation::kForeach, 0.9e-3, ""}).implementation,
+            Implementation::kForeach);
+  const ImplementationChoice failed =
+      choice({Implementation::kForeach, std::nullopt, "no such operation"});
   EXPECT_EQ(failed.implementation, Implementation::kFused);
-  EXPECT_NE(failed.text.find("fused 1 ms, foreach cannot run: no such operation, as graphs"), std::string::npos) << failed.text;
-  EXPECT_THROW(choose_by_times("adam", {{Implementation::kFused, std::nullopt, "broken"}}, false), EnvironmentError);
+  EXPECT_NE(failed.text.find("fused 1 ms, foreach cannot run: no such operation, as graphs"),
+            std::string::npos)
+      << failed.text;
+  EXPECT_THROW(choose_by_times("adam", {{Implementation::kFused, std::nullopt, "broken"}}, false),
+               EnvironmentError);
 }
 
 TEST(FusedUpdate, TheImplementationOfADeviceIsChosenAndExplained) {

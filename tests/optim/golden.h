@@ -35,7 +35,8 @@ inline NamedTensors tensors(const nlohmann::json& by_name, const std::string& pr
 
 // A Choice of `table` with the options of a golden optimizer.
 template <class Table>
-Choice optimizer_choice(const Table& table, const nlohmann::json& entry, const std::string& implementation) {
+Choice optimizer_choice(const Table& table, const nlohmann::json& entry,
+                        const std::string& implementation) {
   Choice choice(table, entry["kind"]);
   struct Set : FieldVisitor {
     const nlohmann::json& options;

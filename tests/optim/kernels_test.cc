@@ -51,9 +51,10 @@ TEST(Kernels, AdamHasTheBitsOfTheReferenceOnEveryInstructionSet) {
         Buffers ours(n), wanted(n);
         for (int64_t t = 1; t <= 3; ++t) {
           const AdamFactors f = adam_factors(options, decoupled, 1e-2, 0.05, t);
-          kernels->adam({ours.w.data(), ours.g.data(), ours.m.data(), ours.v.data()}, n, f, kGradient,
-                        {ours.e.data(), false, 0.1f});
-          adam_reference({wanted.w.data(), wanted.g.data(), wanted.m.data(), wanted.v.data()}, n, f, kGradient);
+          kernels->adam({ours.w.data(), ours.g.data(), ours.m.data(), ours.v.data()}, n, f,
+                        kGradient, {ours.e.data(), false, 0.1f});
+          adam_reference({wanted.w.data(), wanted.g.data(), wanted.m.data(), wanted.v.data()}, n, f,
+                         kGradient);
           for (int64_t i = 0; i < n; ++i) wanted.e[i] += 0.1f * (wanted.w[i] - wanted.e[i]);
         }
         EXPECT_TRUE(ours == wanted) << kernels->isa << ", " << n;
@@ -66,12 +67,17 @@ TEST(Kernels, SgdHasTheBitsOfTheReferenceOnEveryInstructionSet) {
       for (const bool nesterov : {false, true})
         for (const bool momentum : {false, true}) {
           Buffers ours(n), wanted(n);
-          SgdFactors f{.lr = 0.1f, .decay = 0.01f, .momentum = 0.9f, .dampening_rest = 0.8f, .nesterov = nesterov};
+          SgdFactors f{.lr = 0.1f,
+                       .decay = 0.01f,
+                       .momentum = 0.9f,
+                       .dampening_rest = 0.8f,
+                       .nesterov = nesterov};
           for (const bool first : {true, false}) {
             f.first = first;
-            kernels->sgd({ours.w.data(), ours.g.data(), momentum ? ours.m.data() : nullptr}, n, f, kGradient,
-                         {ours.e.data(), first, 0.1f});
-            sgd_reference({wanted.w.data(), wanted.g.data(), momentum ? wanted.m.data() : nullptr}, n, f, kGradient);
+            kernels->sgd({ours.w.data(), ours.g.data(), momentum ? ours.m.data() : nullptr}, n, f,
+                         kGradient, {ours.e.data(), first, 0.1f});
+            sgd_reference({wanted.w.data(), wanted.g.data(), momentum ? wanted.m.data() : nullptr},
+                          n, f, kGradient);
             for (int64_t i = 0; i < n; ++i)
               wanted.e[i] = first ? wanted.w[i] : wanted.e[i] + 0.1f * (wanted.w[i] - wanted.e[i]);
           }
@@ -87,8 +93,8 @@ TEST(Kernels, SumsOfSquaresHaveEightFixedLanes) {
       const float scaled = b.g[i] * 0.37f;
       lanes[i % 8] += double(scaled) * double(scaled);
     }
-    const double wanted =
-        ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+    const double wanted = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
+                          ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
     for (const OptimizerKernels* kernels : available())
       EXPECT_EQ(kernels->sum_of_squares(b.g.data(), n, 0.37f), wanted) << kernels->isa << ", " << n;
   }

@@ -12,7 +12,8 @@
 namespace lockstep {
 namespace {
 
-// LibTorch's own rule as the reference, over 2,000 steps of which every fifteenth overflows on average.
+// LibTorch's own rule as the reference, over 2,000 steps of which every fifteenth overflows on
+// average.
 TEST(LossScale, FollowsLibTorch) {
   LossScaleOptions options;
   options.initial = 1024;
@@ -68,7 +69,8 @@ TEST(LossScale, GoesOnFromAState) {
 
 TEST(LossScale, RefusesABrokenState) {
   LossScale scale(LossScaleOptions{});
-  for (const double value : {0.0, -2.0, 3.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()})
+  for (const double value : {0.0, -2.0, 3.0, std::numeric_limits<double>::infinity(),
+                             std::numeric_limits<double>::quiet_NaN()})
     EXPECT_THROW(scale.load({value, 0}), CheckpointError) << value;
   EXPECT_THROW(scale.load({2, -1}), CheckpointError);
 }

@@ -38,7 +38,8 @@ std::vector<NamedTensors> run(const nlohmann::json& entry, const std::string& im
     }
     optimizer->step(weights, gradients, terms);
     NamedTensors copies;
-    for (const NamedTensor& tensor : weights.named()) copies.push_back({tensor.name, tensor.tensor.clone()});
+    for (const NamedTensor& tensor : weights.named())
+      copies.push_back({tensor.name, tensor.tensor.clone()});
     result.push_back(copies);
   }
   return result;
@@ -52,14 +53,17 @@ TEST_P(AgainstPyTorch, TwentyStepsGiveItsNumbers) {
   const auto steps = run(entry, implementation);
   for (const auto& [step, by_name] : entry["shown"].items())
     for (const NamedTensor& wanted : golden::tensors(by_name))
-      EXPECT_LT(relative_difference(*find_tensor(steps[std::stoul(step)], wanted.name), wanted.tensor), 1e-6)
+      EXPECT_LT(
+          relative_difference(*find_tensor(steps[std::stoul(step)], wanted.name), wanted.tensor),
+          1e-6)
           << name << ", " << implementation << ", step " << step << ", " << wanted.name;
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Optimizers, AgainstPyTorch,
-    testing::Combine(testing::Values("adamw_default", "adamw_decay", "adam_plain", "adam_l2", "sgd_plain",
-                                     "sgd_momentum", "sgd_dampening", "sgd_nesterov", "adamw_clipped"),
+    testing::Combine(testing::Values("adamw_default", "adamw_decay", "adam_plain", "adam_l2",
+                                     "sgd_plain", "sgd_momentum", "sgd_dampening", "sgd_nesterov",
+                                     "adamw_clipped"),
                      testing::Values("fused", "foreach", "reference")),
     [](const auto& info) { return std::get<0>(info.param) + "_" + std::get<1>(info.param); });
 
@@ -126,12 +130,17 @@ struct Fixture {
   ArenaLayout layout;
   Arena weights, gradients, ema;
   Fixture()
-      : layout(ArenaLayout::of({{"a.weight", at::zeros({300, 300})}, {"a.bias", at::zeros({300})},
-                                {"b.weight", at::zeros({70'001})}, {"b.bias", at::zeros({5})}})),
-        weights(layout), gradients(layout), ema(layout) {
+      : layout(ArenaLayout::of({{"a.weight", at::zeros({300, 300})},
+                                {"a.bias", at::zeros({300})},
+                                {"b.weight", at::zeros({70'001})},
+                                {"b.bias", at::zeros({5})}})),
+        weights(layout),
+        gradients(layout),
+        ema(layout) {
     const Stream stream(3, Purpose::kTest);
     for (size_t p = 0; p < layout.entries.size(); ++p)
-      for (int64_t i = layout.entries[p].offset; i < layout.entries[p].offset + layout.entries[p].count; ++i) {
+      for (int64_t i = layout.entries[p].offset;
+           i < layout.entries[p].offset + layout.entries[p].count; ++i) {
         weights.data()[i] = stream.normal(0, 0, i);
         gradients.data()[i] = stream.normal(1, 0, i);
         ema.data()[i] = stream.normal(2, 0, i);
@@ -149,10 +158,11 @@ AdamWOptions with_groups(std::vector<GroupOptions> groups, const std::string& im
 TEST(Groups, FrozenParametersStayAndOthersHaveTheirOwnRateAndDecay) {
   for (const char* implementation : {"fused", "foreach", "reference"}) {
     Fixture f, plain;
-    const auto optimizer = make_adam(
-        with_groups({{.match = "a.*", .freeze = true}, {.match = "*.bias", .lr_scale = 10, .weight_decay = 0.0}},
-                    implementation),
-        true, f.layout);
+    const auto optimizer =
+        make_adam(with_groups({{.match = "a.*", .freeze = true},
+                               {.match = "*.bias", .lr_scale = 10, .weight_decay = 0.0}},
+                              implementation),
+                  true, f.layout);
     const at::Tensor before = f.weights.flat().clone();
     optimizer->step(f.weights, f.gradients, {.lr = 1e-3});
     EXPECT_TRUE(at::equal(f.weights.views()[0], before.narrow(0, 0, 90'000).view({300, 300})));
@@ -168,8 +178,10 @@ TEST(Groups, FrozenParametersStayAndOthersHaveTheirOwnRateAndDecay) {
 
 TEST(Groups, AnAbsoluteRateFollowsTheSchedule) {
   Fixture f, plain;
-  const auto optimizer = make_adam(with_groups({{.match = "b.*", .lr = 4e-3}}, "fused"), true, f.layout);
-  optimizer->step(f.weights, f.gradients, {.lr = 0.5 * optimizer->lr()});  // half-way down a schedule
+  const auto optimizer =
+      make_adam(with_groups({{.match = "b.*", .lr = 4e-3}}, "fused"), true, f.layout);
+  optimizer->step(f.weights, f.gradients,
+                  {.lr = 0.5 * optimizer->lr()});  // half-way down a schedule
   make_adam(AdamWOptions(), true, plain.layout)->step(plain.weights, plain.gradients, {.lr = 2e-3});
   EXPECT_TRUE(at::equal(f.weights.views()[2], plain.weights.views()[2]));
 }
@@ -180,7 +192,10 @@ TEST(Fused, FoldsScalingClippingAndEmaLikeSeparatePasses) {
   const auto two = make_adam(AdamWOptions(), true, apart.layout);
   for (int step = 0; step < 3; ++step) {
     one->step(folded.weights, folded.gradients,
-              {.lr = 1e-3, .gradient = {0.3f, 0.7f}, .ema = &folded.ema, .ema_move = EmaMove{false, 0.005f}});
+              {.lr = 1e-3,
+               .gradient = {0.3f, 0.7f},
+               .ema = &folded.ema,
+               .ema_move = EmaMove{false, 0.005f}});
     Arena scaled(apart.layout);
     scaled.flat().copy_(apart.gradients.flat().mul(0.3f).mul(0.7f));
     two->step(apart.weights, scaled, {.lr = 1e-3});
@@ -195,7 +210,8 @@ TEST(Fused, ThreadsDoNotChangeABit) {
   const ParallelFor backwards = [](int64_t n, const std::function<void(int64_t)>& fn) {
     for (int64_t i = n - 1; i >= 0; --i) fn(i);
   };
-  const auto a = make_adam(AdamWOptions(), true, one.layout), b = make_adam(AdamWOptions(), true, many.layout);
+  const auto a = make_adam(AdamWOptions(), true, one.layout),
+             b = make_adam(AdamWOptions(), true, many.layout);
   for (int step = 0; step < 2; ++step) {
     a->step(one.weights, one.gradients, {.lr = 1e-3});
     b->step(many.weights, many.gradients, {.lr = 1e-3, .parallel = backwards});

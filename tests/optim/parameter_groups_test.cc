@@ -9,8 +9,10 @@ namespace lockstep {
 namespace {
 
 ArenaLayout layout() {
-  return ArenaLayout::of({{"emb.weight", at::zeros({4})}, {"layers.0.weight", at::zeros({4})},
-                          {"layers.0.bias", at::zeros({4})}, {"layers.1.weight", at::zeros({4})}});
+  return ArenaLayout::of({{"emb.weight", at::zeros({4})},
+                          {"layers.0.weight", at::zeros({4})},
+                          {"layers.0.bias", at::zeros({4})},
+                          {"layers.1.weight", at::zeros({4})}});
 }
 
 TEST(Glob, MatchesTheWholeName) {
@@ -26,9 +28,10 @@ TEST(Glob, MatchesTheWholeName) {
 }
 
 TEST(ParameterGroups, TheFirstMatchingGroupCounts) {
-  const auto settings = resolve_groups(
-      layout(), {{.match = "*.bias", .weight_decay = 0.0}, {.match = "regex:layers\\.[0-9]+\\..*", .lr_scale = 0.5}},
-      0.1, 0.01);
+  const auto settings = resolve_groups(layout(),
+                                       {{.match = "*.bias", .weight_decay = 0.0},
+                                        {.match = "regex:layers\\.[0-9]+\\..*", .lr_scale = 0.5}},
+                                       0.1, 0.01);
   EXPECT_EQ(settings[0], (ParameterSettings{1, 0.01, false}));
   EXPECT_EQ(settings[1], (ParameterSettings{0.5, 0.01, false}));
   EXPECT_EQ(settings[2], (ParameterSettings{1, 0, false}));
@@ -38,7 +41,8 @@ TEST(ParameterGroups, TheFirstMatchingGroupCounts) {
 TEST(ParameterGroups, NeighboursWithEqualSettingsMakeOneStretch) {
   const ArenaLayout l = layout();
   EXPECT_EQ(make_stretches(l, resolve_groups(l, {}, 0.1, 0)).size(), 1u);
-  const auto stretches = make_stretches(l, resolve_groups(l, {{.match = "*.bias", .freeze = true}}, 0.1, 0));
+  const auto stretches =
+      make_stretches(l, resolve_groups(l, {{.match = "*.bias", .freeze = true}}, 0.1, 0));
   ASSERT_EQ(stretches.size(), 3u);
   EXPECT_EQ(stretches[0].end, 32);
   EXPECT_EQ(stretches[1].first_parameter, 2);

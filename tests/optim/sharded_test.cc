@@ -14,14 +14,17 @@ constexpr int64_t kSteps = 3;
 
 // Four blocks; groups change at parameters inside a block; sizes that are no multiple of a vector.
 NamedTensors parameters() {
-  return {{"a.weight", at::zeros({100'003})}, {"a.bias", at::zeros({301})},
-          {"b.weight", at::zeros({300, 333})}, {"b.bias", at::zeros({45})}};
+  return {{"a.weight", at::zeros({100'003})},
+          {"a.bias", at::zeros({301})},
+          {"b.weight", at::zeros({300, 333})},
+          {"b.bias", at::zeros({45})}};
 }
 
 void fill(Arena& arena, int64_t purpose) {
   const Stream stream(3, Purpose::kTest);
   for (const ArenaEntry& entry : arena.layout().entries)
-    for (int64_t i = entry.offset; i < entry.offset + entry.count; ++i) arena.data()[i] = stream.normal(purpose, 0, i);
+    for (int64_t i = entry.offset; i < entry.offset + entry.count; ++i)
+      arena.data()[i] = stream.normal(purpose, 0, i);
 }
 
 struct Result {
@@ -30,8 +33,8 @@ struct Result {
   double norm = 0;
 };
 
-// What the training step does (train/step/step.cc). With more than one rank every gradient outside the own
-// blocks is NaN: nobody may look at it.
+// What the training step does (train/step/step.cc). With more than one rank every gradient outside
+// the own blocks is NaN: nobody may look at it.
 Result run(Communicator& comm, const Choice& choice, bool reload) {
   const ArenaLayout layout = ArenaLayout::of(parameters());
   const ShardLayout shard(layout, comm.size(), comm.rank());
@@ -46,7 +49,9 @@ Result run(Communicator& comm, const Choice& choice, bool reload) {
     for (int rank = 0; rank < comm.size(); ++rank)
       if (rank != comm.rank())
         shard.for_owned(rank, 0, layout.size, [&](int64_t begin, int64_t end) {
-          gradients.flat().narrow(0, begin, end - begin).fill_(std::numeric_limits<float>::quiet_NaN());
+          gradients.flat()
+              .narrow(0, begin, end - begin)
+              .fill_(std::numeric_limits<float>::quiet_NaN());
         });
     UpdateTerms terms{.lr = 1e-3 * (step + 1), .gradient = {0.3f, 1.0f}};
     result.norm = gradient_norm(gradients, 0.3f, shard, comm);
@@ -59,9 +64,11 @@ Result run(Communicator& comm, const Choice& choice, bool reload) {
     NamedTensors state = optimizer->gather_state(comm);
     Arena carrier(layout);
     NamedTensors given;
-    for (size_t i = 0; i < static_cast<size_t>(optimizer->num_states()) * layout.entries.size(); ++i) {
+    for (size_t i = 0; i < static_cast<size_t>(optimizer->num_states()) * layout.entries.size();
+         ++i) {
       const ArenaEntry& entry = layout.entries[i % layout.entries.size()];
-      at::Tensor value = comm.rank() == 0 ? state[i].tensor.clone() : at::empty(entry.shape, at::kFloat);
+      at::Tensor value =
+          comm.rank() == 0 ? state[i].tensor.clone() : at::empty(entry.shape, at::kFloat);
       comm.broadcast(value.data_ptr(), value.nbytes(), 0, "state");
       const char* prefixes[] = {choice.kind == "sgd" ? "momentum." : "exp_avg.", "exp_avg_sq."};
       given.push_back({prefixes[i / layout.entries.size()] + entry.name, value});
@@ -79,7 +86,8 @@ Result run(Communicator& comm, const Choice& choice, bool reload) {
 Choice choice_of(const std::string& kind, const std::string& implementation) {
   static const auto table = optimizers();
   Choice choice(table, kind);
-  const std::vector<GroupOptions> groups = {{.match = "a.bias", .freeze = true}, {.match = "*.bias", .lr_scale = 3}};
+  const std::vector<GroupOptions> groups = {{.match = "a.bias", .freeze = true},
+                                            {.match = "*.bias", .lr_scale = 3}};
   if (kind == "sgd") {
     auto options = std::make_shared<OptionsOf<SgdOptions>>();
     options->value.momentum = 0.9;
@@ -105,7 +113,8 @@ TEST_P(Sharded, AnyNumberOfRanksGivesTheBitsOfAWholeOptimizer) {
   for (const int ranks : {2, 3, 4, 7})
     harness::run_ranks(ranks, [&](Communicator& comm) {
       const Result sharded = run(comm, choice, ranks == 3);
-      const std::string where = std::to_string(ranks) + " ranks, rank " + std::to_string(comm.rank());
+      const std::string where =
+          std::to_string(ranks) + " ranks, rank " + std::to_string(comm.rank());
       EXPECT_EQ(sharded.norm, whole.norm) << where;
       EXPECT_TRUE(at::equal(sharded.weights, whole.weights)) << where;
       EXPECT_TRUE(at::equal(sharded.ema, whole.ema)) << where;
@@ -113,7 +122,8 @@ TEST_P(Sharded, AnyNumberOfRanksGivesTheBitsOfAWholeOptimizer) {
       ASSERT_EQ(sharded.state.size(), whole.state.size());
       for (size_t i = 0; i < whole.state.size(); ++i) {
         EXPECT_EQ(sharded.state[i].name, whole.state[i].name);
-        EXPECT_TRUE(at::equal(sharded.state[i].tensor, whole.state[i].tensor)) << where << ", " << whole.state[i].name;
+        EXPECT_TRUE(at::equal(sharded.state[i].tensor, whole.state[i].tensor))
+            << where << ", " << whole.state[i].name;
       }
     });
 }
@@ -121,7 +131,9 @@ TEST_P(Sharded, AnyNumberOfRanksGivesTheBitsOfAWholeOptimizer) {
 INSTANTIATE_TEST_SUITE_P(Optimizers, Sharded,
                          testing::Combine(testing::Values("adamw", "sgd"),
                                           testing::Values("fused", "foreach", "reference")),
-                         [](const auto& info) { return std::get<0>(info.param) + "_" + std::get<1>(info.param); });
+                         [](const auto& info) {
+                           return std::get<0>(info.param) + "_" + std::get<1>(info.param);
+                         });
 
 TEST(Sharded, ARankHoldsItsShareOfTheStateOnly) {
   const ArenaLayout layout = ArenaLayout::of(parameters());

@@ -13,8 +13,15 @@ namespace {
 TEST(Html, EscapesWhatCouldBreakThePage) {
   EXPECT_EQ(escape_html("<a href='x'>\"&"), "&lt;a href=&#39;x&#39;&gt;&quot;&amp;");
   EXPECT_EQ(escape_html("ä€😀"), "ä€😀");
-  EXPECT_EQ(escape_html("a\xff" "b\xc3"), "a\xEF\xBF\xBD" "b\xEF\xBF\xBD");
-  EXPECT_EQ(escape_html(std::string("a\0\x1b" "b", 4)), "a\xEF\xBF\xBD\xEF\xBF\xBD" "b");
+  EXPECT_EQ(escape_html("a\xff"
+                        "b\xc3"),
+            "a\xEF\xBF\xBD"
+            "b\xEF\xBF\xBD");
+  EXPECT_EQ(escape_html(std::string("a\0\x1b"
+                                    "b",
+                                    4)),
+            "a\xEF\xBF\xBD\xEF\xBF\xBD"
+            "b");
 }
 
 TEST(Base64, IsThatOfRfc4648) {
@@ -56,17 +63,22 @@ TEST(Smoothed, IsTheMeanOfAConstantAndSkipsGaps) {
 
 TEST(Thinned, KeepsSpikes) {
   std::vector<ChartPoint> points;
-  for (int i = 0; i < 10000; ++i) points.push_back({static_cast<double>(i), i == 5003 ? 100.0 : i == 7001 ? -100.0 : 0.0});
+  for (int i = 0; i < 10000; ++i)
+    points.push_back({static_cast<double>(i), i == 5003 ? 100.0 : i == 7001 ? -100.0 : 0.0});
   const std::vector<ChartPoint> out = thinned(points, 50);
   EXPECT_LE(out.size(), 100u);
-  const auto has = [&](double x) { return std::any_of(out.begin(), out.end(), [&](const ChartPoint& p) { return p.x == x; }); };
+  const auto has = [&](double x) {
+    return std::any_of(out.begin(), out.end(), [&](const ChartPoint& p) { return p.x == x; });
+  };
   EXPECT_TRUE(has(5003));
   EXPECT_TRUE(has(7001));
-  EXPECT_TRUE(std::is_sorted(out.begin(), out.end(), [](const ChartPoint& a, const ChartPoint& b) { return a.x < b.x; }));
+  EXPECT_TRUE(std::is_sorted(out.begin(), out.end(),
+                             [](const ChartPoint& a, const ChartPoint& b) { return a.x < b.x; }));
 }
 
 TEST(Chart, LeavesAGapWhereAValueIsNotFinite) {
-  const std::string svg = draw_chart({{"", "line s0", {{0, 1}, {1, 2}, {2, std::nan("")}, {3, 1}, {4, 2}}}}, {}, {"t"});
+  const std::string svg =
+      draw_chart({{"", "line s0", {{0, 1}, {1, 2}, {2, std::nan("")}, {3, 1}, {4, 2}}}}, {}, {"t"});
   const size_t path = svg.find("<path class='line s0'");
   ASSERT_NE(path, std::string::npos);
   const std::string data = svg.substr(path, svg.find("/>", path) - path);
@@ -85,13 +97,19 @@ TEST(Chart, DrawsASinglePointAsADot) {
 }
 
 TEST(ConfigValues, AreThePathsOfAConfig) {
-  const Facts expected{{"run.name", "x"}, {"data.train", "[a, b]"}, {"evaluate.0.kind", "fid"}, {"evaluate.0.every", "3"}};
-  EXPECT_EQ(config_values("run:\n  name: x  # default\ndata: {train: [a, b]}\nevaluate:\n  - kind: fid\n    every: 3\n"), expected);
+  const Facts expected{{"run.name", "x"},
+                       {"data.train", "[a, b]"},
+                       {"evaluate.0.kind", "fid"},
+                       {"evaluate.0.every", "3"}};
+  EXPECT_EQ(config_values("run:\n  name: x  # default\ndata: {train: [a, b]}\nevaluate:\n  - kind: "
+                          "fid\n    every: 3\n"),
+            expected);
   EXPECT_TRUE(config_values("a: [").empty());
 }
 
 TEST(ConfigText, DimsCommentsButNotHashesInStrings) {
-  EXPECT_EQ(config_text("a: \"# no\"  # yes\n"), "<pre class=config>a: &quot;# no&quot;  <i># yes</i>\n</pre>\n");
+  EXPECT_EQ(config_text("a: \"# no\"  # yes\n"),
+            "<pre class=config>a: &quot;# no&quot;  <i># yes</i>\n</pre>\n");
 }
 
 }  // namespace

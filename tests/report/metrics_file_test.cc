@@ -14,13 +14,15 @@ TEST(Metrics, ReadsStepsEvaluationsAndAttempts) {
       "{\"kind\":\"attempt\",\"attempt\":0,\"step\":0,\"ranks\":2,\"slots\":8,\"time\":100}\n"
       "{\"step\":1,\"epoch\":0.5,\"time\":101,\"loss\":2.5,\"lr\":0.1,\"skipped\":false}\n"
       "{\"step\":2,\"time\":102.5,\"loss\":null}\n"
-      "{\"kind\":\"evaluation\",\"step\":2,\"time\":103,\"solve_rate\":{\"easy\":0.5,\"hard\":0.25},\"fid\":3}\n");
+      "{\"kind\":\"evaluation\",\"step\":2,\"time\":103,\"solve_rate\":{\"easy\":0.5,\"hard\":0.25}"
+      ",\"fid\":3}\n");
   ASSERT_EQ(metrics.steps.size(), 2u);
   EXPECT_EQ(metrics.steps[0].value("loss"), 2.5);
   EXPECT_TRUE(std::isnan(metrics.steps[1].value("loss")));
   EXPECT_TRUE(std::isnan(metrics.steps[0].value("skipped")));
   ASSERT_EQ(metrics.evaluations.size(), 1u);
-  const std::vector<std::pair<std::string, double>> scores{{"solve_rate.easy", 0.5}, {"solve_rate.hard", 0.25}, {"fid", 3}};
+  const std::vector<std::pair<std::string, double>> scores{
+      {"solve_rate.easy", 0.5}, {"solve_rate.hard", 0.25}, {"fid", 3}};
   EXPECT_EQ(metrics.evaluations[0].scores, scores);
   ASSERT_EQ(metrics.attempts.size(), 1u);
   EXPECT_EQ(metrics.attempts[0].ranks, 2);

@@ -4,6 +4,7 @@ event-file parser written from the format's description, independent of ours.
 
 usage: report_files.py LOCKSTEP
 """
+
 import base64
 import glob
 import json
@@ -24,10 +25,17 @@ START = 1767225600.0
 
 def png(width, height):
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
     rows = b"".join(b"\0" + bytes([y % 256, 0, 0]) * width for y in range(height))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
-            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def crc32c(data):
@@ -65,10 +73,13 @@ def fields(data):
             value, at = varint(data, at)
         elif kind == 2:
             size, at = varint(data, at)
-            value, at = data[at:at + size], at + size
+            value, at = data[at : at + size], at + size
         else:
             size = {1: 8, 5: 4}[kind]
-            value, at = struct.unpack("<d" if kind == 1 else "<f", data[at:at + size])[0], at + size
+            value, at = (
+                struct.unpack("<d" if kind == 1 else "<f", data[at : at + size])[0],
+                at + size,
+            )
         out.append((key >> 3, value))
     return out
 
@@ -79,10 +90,13 @@ def read_events(path):
         data = file.read()
     at, events = 0, []
     while at < len(data):
-        head = data[at:at + 8]
-        (size,), (sum_of_head,) = struct.unpack("<Q", head), struct.unpack("<I", data[at + 8:at + 12])
-        body = data[at + 12:at + 12 + size]
-        (sum_of_body,) = struct.unpack("<I", data[at + 12 + size:at + 16 + size])
+        head = data[at : at + 8]
+        (size,), (sum_of_head,) = (
+            struct.unpack("<Q", head),
+            struct.unpack("<I", data[at + 8 : at + 12]),
+        )
+        body = data[at + 12 : at + 12 + size]
+        (sum_of_body,) = struct.unpack("<I", data[at + 12 + size : at + 16 + size])
         assert sum_of_head == masked(head) and sum_of_body == masked(body) and len(body) == size
         at += 16 + size
         event = dict(fields(body))
@@ -121,7 +135,11 @@ class Page(HTMLParser):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
-        if self.get_starttag_text() is not None and tag in ("path", "line", "circle") and self.open[-1] != tag:
+        if (
+            self.get_starttag_text() is not None
+            and tag in ("path", "line", "circle")
+            and self.open[-1] != tag
+        ):
             return  # "<path … />"
         assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
         self.open.pop()
@@ -142,25 +160,59 @@ class ReportTest(unittest.TestCase):
             file.write(content if isinstance(content, bytes) else content.encode())
 
     def make_run(self, run="runs/sudoku/a", steps=200, lr=0.001):
-        lines = [{"kind": "attempt", "attempt": 0, "step": 0, "ranks": 2, "slots": 8, "time": START}]
+        lines = [
+            {"kind": "attempt", "attempt": 0, "step": 0, "ranks": 2, "slots": 8, "time": START}
+        ]
         for step in range(1, steps + 1):
-            lines.append({"step": step, "epoch": step / 100, "time": START + step, "loss": 2 * math.exp(-step / 50) + 0.5, "lr": lr,
-                          "grad_norm": 1.5, "samples_per_second": 800.0, "step_seconds": 1.0, "data_wait_seconds": 0.25,
-                          "comm_exposed_seconds": 0.125, "memory_bytes": 2 << 30})
+            lines.append(
+                {
+                    "step": step,
+                    "epoch": step / 100,
+                    "time": START + step,
+                    "loss": 2 * math.exp(-step / 50) + 0.5,
+                    "lr": lr,
+                    "grad_norm": 1.5,
+                    "samples_per_second": 800.0,
+                    "step_seconds": 1.0,
+                    "data_wait_seconds": 0.25,
+                    "comm_exposed_seconds": 0.125,
+                    "memory_bytes": 2 << 30,
+                }
+            )
             if step % 100 == 0:
-                lines.append({"kind": "evaluation", "step": step, "time": START + step, "seconds": 2.5,
-                              "solve_rate_easy": step / 200, "validation_loss": 100 / step})
+                lines.append(
+                    {
+                        "kind": "evaluation",
+                        "step": step,
+                        "time": START + step,
+                        "seconds": 2.5,
+                        "solve_rate_easy": step / 200,
+                        "validation_loss": 100 / step,
+                    }
+                )
                 self.write(f"{run}/samples/step-{step:08}.png", png(90, 60))
         self.write(f"{run}/metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-        self.write(f"{run}/config.yaml", f"optimizer:\n  lr: {lr}  # my.yaml:2\nrun:\n  name: \"<b>&\"\n")
-        self.write(f"{run}/plan.json", json.dumps({"steps": steps, "ranks": 2, "targets": {"solve_rate_easy": 0.9}}))
+        self.write(
+            f"{run}/config.yaml", f'optimizer:\n  lr: {lr}  # my.yaml:2\nrun:\n  name: "<b>&"\n'
+        )
+        self.write(
+            f"{run}/plan.json",
+            json.dumps({"steps": steps, "ranks": 2, "targets": {"solve_rate_easy": 0.9}}),
+        )
         self.write(f"{run}/env.json", json.dumps({"host": "h", "versions": {"libtorch": "2.11.0"}}))
         self.write(f"{run}/status.json", json.dumps({"state": "done", "step": steps}))
         self.write(f"{run}/checkpoints/step-00000200/MANIFEST.json", "{}")
         return run
 
     def report(self, *words):
-        done = subprocess.run([LOCKSTEP, "report", *words], cwd=self.folder, text=True, capture_output=True, timeout=20, check=False)
+        done = subprocess.run(
+            [LOCKSTEP, "report", *words],
+            cwd=self.folder,
+            text=True,
+            capture_output=True,
+            timeout=20,
+            check=False,
+        )
         self.assertEqual(done.returncode, 0, done.stderr)
         return os.path.join(self.folder, done.stdout.strip())
 
@@ -174,8 +226,20 @@ class ReportTest(unittest.TestCase):
 
     def test_the_page_holds_everything(self):
         page = self.page(self.make_run())
-        for text in ("sudoku/a", "done", "loss", "gradient norm", "solve_rate_easy", "100.0 %", "≥ 90.0 %", "step-00000200",
-                     "2.11.0", "# my.yaml:2", "<b>&", "seconds a step"):
+        for text in (
+            "sudoku/a",
+            "done",
+            "loss",
+            "gradient norm",
+            "solve_rate_easy",
+            "100.0 %",
+            "≥ 90.0 %",
+            "step-00000200",
+            "2.11.0",
+            "# my.yaml:2",
+            "<b>&",
+            "seconds a step",
+        ):
             self.assertIn(text, page.text)
         self.assertGreater(page.counts["svg"], 6)
         self.assertEqual(page.pictures, [png(90, 60)] * 2)
@@ -184,14 +248,27 @@ class ReportTest(unittest.TestCase):
         self.write("runs/w/config.yaml", b"a: [\xff\n")
         self.write("runs/w/plan.json", "{")
         self.page("runs/w")
-        self.write("runs/w/metrics.jsonl", b'{"step":1,"loss":1}\n\xff\xfe rubbish\n{"step":2,"loss":null}\n{"step":3,"lo')
-        self.write("runs/w/error.json", json.dumps({"attempt": 0, "fact": "rank 1 was killed by SIGKILL", "exit_code": 6}))
+        self.write(
+            "runs/w/metrics.jsonl",
+            b'{"step":1,"loss":1}\n\xff\xfe rubbish\n{"step":2,"loss":null}\n{"step":3,"lo',
+        )
+        self.write(
+            "runs/w/error.json",
+            json.dumps({"attempt": 0, "fact": "rank 1 was killed by SIGKILL", "exit_code": 6}),
+        )
         self.write("runs/w/samples/step-00000001.png", "no picture")
         self.write("runs/w/status.json", "[]")
         self.write("runs/w/checkpoints/step-00000001/model.safetensors", "x")
         page = self.page("runs/w")
-        for text in ("rank 1 was killed by SIGKILL", "line 2 of metrics.jsonl", "no JSON", "half a line", "incomplete",
-                     "1 logged steps have no finite loss, the first is step 2", "is no picture"):
+        for text in (
+            "rank 1 was killed by SIGKILL",
+            "line 2 of metrics.jsonl",
+            "no JSON",
+            "half a line",
+            "incomplete",
+            "1 logged steps have no finite loss, the first is step 2",
+            "is no picture",
+        ):
             self.assertIn(text, page.text)
 
     def test_runs_side_by_side(self):
@@ -210,15 +287,28 @@ class ReportTest(unittest.TestCase):
         events = read_events(paths[0])
         time, step, values = events[1]
         self.assertEqual((time, step), (START + 1, 1))
-        self.assertAlmostEqual(values["loss_metrics/global_avg_loss"], 2 * math.exp(-1 / 50) + 0.5, 6)
-        for tag, value in (("grad_norm", 1.5), ("lr", 0.001), ("throughput(samples/s)", 800), ("time_metrics/end_to_end(s)", 1),
-                           ("time_metrics/data_loading(s)", 0.25), ("time_metrics/data_loading(%)", 25), ("memory/max_reserved(GiB)", 2)):
+        self.assertAlmostEqual(
+            values["loss_metrics/global_avg_loss"], 2 * math.exp(-1 / 50) + 0.5, 6
+        )
+        for tag, value in (
+            ("grad_norm", 1.5),
+            ("lr", 0.001),
+            ("throughput(samples/s)", 800),
+            ("time_metrics/end_to_end(s)", 1),
+            ("time_metrics/data_loading(s)", 0.25),
+            ("time_metrics/data_loading(%)", 25),
+            ("memory/max_reserved(GiB)", 2),
+        ):
             self.assertAlmostEqual(values[tag], value, 6)
-        evaluations = {step: values for _, step, values in events if "validation_metrics/loss" in values}
+        evaluations = {
+            step: values for _, step, values in events if "validation_metrics/loss" in values
+        }
         self.assertEqual(sorted(evaluations), [100, 200])
         self.assertEqual(evaluations[200]["validation_metrics/solve_rate_easy"], 1.0)
         pictures = {step: values["samples"] for _, step, values in events if "samples" in values}
-        self.assertEqual(pictures, {step: {1: 60, 2: 90, 3: 3, 4: png(90, 60)} for step in (100, 200)})
+        self.assertEqual(
+            pictures, {step: {1: 60, 2: 90, 3: 3, 4: png(90, 60)} for step in (100, 200)}
+        )
         self.assertEqual(len([event for event in events if "lr" in event[2]]), 200)
 
     def test_crc_has_the_published_value(self):

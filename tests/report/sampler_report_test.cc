@@ -8,7 +8,8 @@
 namespace lockstep {
 namespace {
 
-SamplerRow measured(const std::string& sampler, int64_t steps, double ms, std::optional<double> error) {
+SamplerRow measured(const std::string& sampler, int64_t steps, double ms,
+                    std::optional<double> error) {
   SamplerRow row;
   row.sampler = sampler;
   row.steps = steps;
@@ -28,8 +29,8 @@ SamplerReport example() {
   report.batch = 8;
   report.repeats = 1;
   report.reference_steps = 1000;
-  report.rows = {measured("ddim", 10, 100, 0.5), measured("ddim", 20, 200, 0.2), measured("dpmpp_2m", 20, 210, 0.3),
-                 measured("ddpm", 1000, 9000, std::nullopt)};
+  report.rows = {measured("ddim", 10, 100, 0.5), measured("ddim", 20, 200, 0.2),
+                 measured("dpmpp_2m", 20, 210, 0.3), measured("ddpm", 1000, 9000, std::nullopt)};
   report.rows.push_back(measured("ddim", 10, 1, 0.0));
   report.rows.back().graph = "on";
   report.rows.back().problem = "not available: a \"CPU\" has no graphs";
@@ -43,7 +44,7 @@ TEST(SamplerReport, SpreadInterpolatesPercentilesAndDividesByOneLess) {
   EXPECT_DOUBLE_EQ(spread.mean, 3);
   EXPECT_DOUBLE_EQ(spread.deviation * spread.deviation, 2.5);
   EXPECT_DOUBLE_EQ(spread.p50, 3);
-  EXPECT_DOUBLE_EQ(spread.p90, 4.6);   // numpy.percentile([1, 2, 3, 4, 5], 90)
+  EXPECT_DOUBLE_EQ(spread.p90, 4.6);  // numpy.percentile([1, 2, 3, 4, 5], 90)
   EXPECT_DOUBLE_EQ(spread.p99, 4.96);
   EXPECT_EQ(spread_of({7}).deviation, 0);
 }

@@ -27,7 +27,8 @@ class SweepResultsTest : public testing::Test {
     const RunFolder run{folder_ / name};
     fs::create_directories(run.root);
     std::ofstream(run.metrics()) << metrics;
-    points_.push_back({name, run, {{"optimizer.lr", lr}}, {"optimizer.lr=" + lr}, state, code, error, 4});
+    points_.push_back(
+        {name, run, {{"optimizer.lr", lr}}, {"optimizer.lr=" + lr}, state, code, error, 4});
   }
 
   SweepResults results(const std::vector<std::string>& rank_by) {
@@ -35,18 +36,20 @@ class SweepResultsTest : public testing::Test {
   }
 
   static std::string step(int number, double loss) {
-    return "{\"step\":" + std::to_string(number) + ",\"loss\":" + std::to_string(loss) + ",\"accuracy\":0.25}\n";
+    return "{\"step\":" + std::to_string(number) + ",\"loss\":" + std::to_string(loss) +
+           ",\"accuracy\":0.25}\n";
   }
   static std::string evaluation(int number, double loss, double accuracy) {
     return "{\"kind\":\"evaluation\",\"step\":" + std::to_string(number) +
-           ",\"validation_loss\":" + std::to_string(loss) + ",\"validation_accuracy\":" + std::to_string(accuracy) +
-           "}\n";
+           ",\"validation_loss\":" + std::to_string(loss) +
+           ",\"validation_accuracy\":" + std::to_string(accuracy) + "}\n";
   }
 
   // Two winners: "a" by its loss of step 2, "b" by its accuracy of step 4.
   void add_three() {
     add("a", "1.0e-3", step(1, 3) + evaluation(2, 0.5, 0.10) + evaluation(4, 0.7, 0.20));
-    add("b", "0.01", step(1, 2) + step(2, 1.5) + evaluation(2, 0.6, 0.05) + evaluation(4, 0.55, 0.30));
+    add("b", "0.01",
+        step(1, 2) + step(2, 1.5) + evaluation(2, 0.6, 0.05) + evaluation(4, 0.55, 0.30));
     add("c", "bad, \"value\"", "", "failed", 7, "gradients, were not finite");
   }
 
@@ -66,27 +69,32 @@ TEST_F(SweepResultsTest, RankByTheBestOfARunAndHaveAWinnerForEachScore) {
   EXPECT_EQ(winner(by_loss, "nothing"), nullptr);
   const SweepResults by_accuracy = results({"validation_accuracy"});
   EXPECT_EQ(by_accuracy.rows[0].facts.name, "b");
-  EXPECT_EQ(results({}).rank_by, (std::vector<std::string>{"validation_loss", "validation_accuracy"}));
+  EXPECT_EQ(results({}).rank_by,
+            (std::vector<std::string>{"validation_loss", "validation_accuracy"}));
 }
 
 TEST_F(SweepResultsTest, AreATableWithAllPointsAndTheWinners) {
   add_three();
   const std::string table = sweep_table(results({"validation_loss", "validation_accuracy"}), 30);
-  EXPECT_NE(table.find("   1  a      done             0.5000        2               0.2000        4"),
-            std::string::npos)
+  EXPECT_NE(
+      table.find("   1  a      done             0.5000        2               0.2000        4"),
+      std::string::npos)
       << table;
   EXPECT_NE(table.find("   -  c      failed"), std::string::npos) << table;
-  EXPECT_NE(table.find("best validation_loss: 0.5000 at step 2, a\nbest validation_accuracy: 0.3000 at step 4, b\n"),
+  EXPECT_NE(table.find("best validation_loss: 0.5000 at step 2, a\nbest validation_accuracy: "
+                       "0.3000 at step 4, b\n"),
             std::string::npos)
       << table;
-  EXPECT_NE(sweep_table(results({"validation_loss"}), 1).find("(2 more in results.csv)"), std::string::npos);
+  EXPECT_NE(sweep_table(results({"validation_loss"}), 1).find("(2 more in results.csv)"),
+            std::string::npos);
 }
 
 TEST_F(SweepResultsTest, AreCsvWithQuotesWhereNeeded) {
   add_three();
   EXPECT_EQ(
       sweep_csv(results({"validation_loss"})),
-      "rank,point,state,exit_code,optimizer.lr,step,steps,seconds,min_train_loss,min_train_loss_step,final_train_loss,"
+      "rank,point,state,exit_code,optimizer.lr,step,steps,seconds,min_train_loss,min_train_loss_"
+      "step,final_train_loss,"
       "best_validation_loss,best_validation_loss_step,final_validation_loss,"
       "best_validation_accuracy,best_validation_accuracy_step,final_validation_accuracy,error\n"
       "1,a,done,0,1.0e-3,1,4,0,3,1,3,0.5,2,0.7,0.2,4,0.2,\n"
@@ -96,7 +104,8 @@ TEST_F(SweepResultsTest, AreCsvWithQuotesWhereNeeded) {
 
 TEST_F(SweepResultsTest, AreJsonWithTypedValuesAndCurves) {
   add_three();
-  const auto json = nlohmann::json::parse(sweep_json(results({"validation_loss", "validation_accuracy"})));
+  const auto json =
+      nlohmann::json::parse(sweep_json(results({"validation_loss", "validation_accuracy"})));
   EXPECT_EQ(json.at("version"), 1);
   EXPECT_EQ(json.at("winners").at("validation_accuracy").at("point"), "b");
   const auto& first = json.at("points").at(0);

@@ -92,16 +92,36 @@ class CommandLine(InFolder):
 
     def test_an_unknown_command_is_a_usage_error_with_help(self):
         self.expect(2, "form-seed", says=["error: ", "invalid choice: 'form-seed'", "help: "])
-        self.expect(2, "from-seed", says=["error: ", "checkpoint", "`scripts/convert from-seed --help`"])
+        self.expect(
+            2, "from-seed", says=["error: ", "checkpoint", "`scripts/convert from-seed --help`"]
+        )
 
     def test_a_missing_file_is_named(self):
-        self.expect(4, "from-seed", self.folder / "no.pt", self.folder / "out", says=["there is no such file", "no.pt"])
-        self.expect(4, "to-seed", self.folder / "no", self.folder / "out.pt", says=["no such run, checkpoint or file"])
+        self.expect(
+            4,
+            "from-seed",
+            self.folder / "no.pt",
+            self.folder / "out",
+            says=["there is no such file", "no.pt"],
+        )
+        self.expect(
+            4,
+            "to-seed",
+            self.folder / "no",
+            self.folder / "out.pt",
+            says=["no such run, checkpoint or file"],
+        )
 
     def test_without_torch_it_says_how_to_get_it(self):
         path = self.archive({"a/data.pkl": pickle.dumps({"epoch": 1}, 2), "a/version": "3\n"})
         with unittest.mock.patch.dict(sys.modules, {"torch": None}):
-            self.expect(3, "from-seed", path, self.folder / "out", says=["needs Python's torch", "pip install torch"])
+            self.expect(
+                3,
+                "from-seed",
+                path,
+                self.folder / "out",
+                says=["needs Python's torch", "pip install torch"],
+            )
             self.expect(0, "inspect", path, says=["nothing in it runs code"])
         self.assertFalse((self.folder / "out").exists())
 
@@ -114,10 +134,19 @@ class HostileFiles(InFolder):
     def test_a_pickle_that_runs_code_is_refused_without_running_it(self):
         mark = pathlib.Path("/tmp/lockstep-convert-was-here")
         mark.unlink(missing_ok=True)
-        self.refused(self.archive({"a/data.pkl": pickle.dumps({"x": Runs()}, 2)}), "posix.system", "plain values")
+        self.refused(
+            self.archive({"a/data.pkl": pickle.dumps({"x": Runs()}, 2)}),
+            "posix.system",
+            "plain values",
+        )
         self.refused(self.archive({"a/data.pkl": pickle.dumps({"x": Runs()}, 4)}), "STACK_GLOBAL")
         self.refused(self.archive({"a/data.pkl": pickle.dumps({"x": Runs()}, 0)}), "posix.system")
-        self.refused(self.archive({"a/data.pkl": b"(S'touch /tmp/lockstep-convert-was-here'\nios\nsystem\n."}), "INST")
+        self.refused(
+            self.archive(
+                {"a/data.pkl": b"(S'touch /tmp/lockstep-convert-was-here'\nios\nsystem\n."}
+            ),
+            "INST",
+        )
         self.assertFalse(mark.exists())
 
     def test_numpy_scalars_and_classes_of_the_user_are_named(self):
@@ -132,9 +161,14 @@ class HostileFiles(InFolder):
         old.write_bytes(pickle.dumps([1], 2))
         self.refused(old, "torch before 1.6")
         self.refused(self.archive({"a/other": b""}), "0 files data.pkl")
-        self.refused(self.archive({"a/data.pkl": pickle.dumps(1, 2), "a/code/m.py": b""}), "TorchScript")
         self.refused(
-            self.archive({"a/data.pkl": pickle.dumps([0] * 999, 2)}, compression=zipfile.ZIP_DEFLATED), "compressed"
+            self.archive({"a/data.pkl": pickle.dumps(1, 2), "a/code/m.py": b""}), "TorchScript"
+        )
+        self.refused(
+            self.archive(
+                {"a/data.pkl": pickle.dumps([0] * 999, 2)}, compression=zipfile.ZIP_DEFLATED
+            ),
+            "compressed",
         )
 
     def test_damage_is_refused(self):
@@ -173,14 +207,18 @@ class Safetensors(InFolder):
             "wrong dtype": json.dumps({"a": {**good["a"], "dtype": "F33"}}).encode(),
             "do not fit its shape": json.dumps({"a": {**good["a"], "shape": [2]}}).encode(),
             "hole": json.dumps({"a": {**good["a"], "data_offsets": [4, 8]}}).encode(),
-            "ends early": json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode(),
+            "ends early": json.dumps(
+                {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
+            ).encode(),
             "wrong dtype, shape": json.dumps({"a": {**good["a"], "shape": [-1]}}).encode(),
             "nested": b"[" * 100_000,
         }
         for words, header in wrong.items():
             path = self.folder / "x.safetensors"
             whole = words in ("longer than the file", "shorter")
-            path.write_bytes(header if whole else struct.pack("<Q", len(header)) + header + b"\0\0\0\0")
+            path.write_bytes(
+                header if whole else struct.pack("<Q", len(header)) + header + b"\0\0\0\0"
+            )
             with self.assertRaisesRegex(ConvertError, words):
                 safetensors_file.read(path)
 
@@ -227,7 +265,10 @@ class Checkpoints(InFolder):
             'optimizer:\n  kind: adamw  # default\n  lr: 0.001  # a.yaml:3\ntask:\n  model:\n    kind: "seed_conv"\n'
         )
         values = lockstep_folder.config_values(self.folder)
-        self.assertEqual(values, {"optimizer.kind": "adamw", "optimizer.lr": "0.001", "task.model.kind": "seed_conv"})
+        self.assertEqual(
+            values,
+            {"optimizer.kind": "adamw", "optimizer.lr": "0.001", "task.model.kind": "seed_conv"},
+        )
 
     def test_names_sort_as_the_seed_lists_its_parameters(self):
         names = [
@@ -262,7 +303,9 @@ def seed_network(channels=8, layers=2, embedding=4):
     nn = torch.nn
     network = nn.Module()
     network.embedding_layer = nn.Embedding(10, embedding)
-    network.time_embed = nn.Sequential(nn.Linear(1, channels), nn.SiLU(), nn.Linear(channels, channels))
+    network.time_embed = nn.Sequential(
+        nn.Linear(1, channels), nn.SiLU(), nn.Linear(channels, channels)
+    )
     network.conv_in = nn.Conv2d(embedding, channels, 3, padding=1)
     network.conv_blocks = nn.ModuleList(
         nn.Sequential(
@@ -276,8 +319,12 @@ def seed_network(channels=8, layers=2, embedding=4):
         for _ in range(layers)
     )
     network.conv_out = nn.Conv2d(channels, channels, 3, padding=1)
-    network.position_head = nn.Sequential(nn.Linear(81 * channels, channels), nn.SiLU(), nn.Linear(channels, 81))
-    network.value_head = nn.Sequential(nn.Linear(81 * channels, channels), nn.SiLU(), nn.Linear(channels, 10))
+    network.position_head = nn.Sequential(
+        nn.Linear(81 * channels, channels), nn.SiLU(), nn.Linear(channels, 81)
+    )
+    network.value_head = nn.Sequential(
+        nn.Linear(81 * channels, channels), nn.SiLU(), nn.Linear(channels, 10)
+    )
     return network
 
 
@@ -295,7 +342,9 @@ def seed_checkpoint(path, prefix="", steps=3):
     torch.save(
         {
             "epoch": steps - 1,
-            "model_state_dict": {prefix + name: value for name, value in network.state_dict().items()},
+            "model_state_dict": {
+                prefix + name: value for name, value in network.state_dict().items()
+            },
             "optimizer_state_dict": optimizer.state_dict(),
             "scheduler_state_dict": scheduler.state_dict(),
             "epoch_losses": [5.8, 5.7, 5.6],
@@ -315,7 +364,10 @@ class SeedCheckpoints(InFolder):
     def test_are_imported_by_name(self):
         network, optimizer, _ = seed_checkpoint(self.folder / "c.pt")
         out = self.expect(0, "from-seed", self.folder / "c.pt", self.folder / "in")
-        self.assertIn("model: {kind: seed_conv, hidden_dim: 8, num_layers: 2, kernel_size: 3, embedding_dim: 4}", out)
+        self.assertIn(
+            "model: {kind: seed_conv, hidden_dim: 8, num_layers: 2, kernel_size: 3, embedding_dim: 4}",
+            out,
+        )
         self.assertIn("k_max: 3", out)
         model = safetensors_file.read(self.folder / "in/model.safetensors")
         moments = safetensors_file.read(self.folder / "in" / lockstep_folder.OPTIMIZER)
@@ -324,7 +376,11 @@ class SeedCheckpoints(InFolder):
             self.assertTrue(torch.equal(torch_file.from_plain(model[name]), parameter.data), name)
             for key in ("exp_avg", "exp_avg_sq"):
                 self.assertTrue(
-                    torch.equal(torch_file.from_plain(moments[f"{key}.{name}"]), optimizer.state[parameter][key]), name
+                    torch.equal(
+                        torch_file.from_plain(moments[f"{key}.{name}"]),
+                        optimizer.state[parameter][key],
+                    ),
+                    name,
                 )
         self.assertEqual(moments["updates"], Tensor("I64", (), struct.pack("<q", 3)))
         facts = json.loads((self.folder / "in/import.json").read_text())
@@ -333,12 +389,17 @@ class SeedCheckpoints(InFolder):
     def test_of_a_compiled_model_lose_their_prefix(self):
         network, _, _ = seed_checkpoint(self.folder / "c.pt", prefix="_orig_mod.")
         self.expect(0, "from-seed", self.folder / "c.pt", self.folder / "in")
-        self.assertEqual(set(safetensors_file.read(self.folder / "in/model.safetensors")), set(network.state_dict()))
+        self.assertEqual(
+            set(safetensors_file.read(self.folder / "in/model.safetensors")),
+            set(network.state_dict()),
+        )
 
     def test_there_and_back_go_on_as_if_nothing_had_happened(self):
         network, optimizer, scheduler = seed_checkpoint(self.folder / "c.pt")
         self.expect(0, "from-seed", self.folder / "c.pt", self.folder / "in")
-        self.expect(0, "to-seed", self.folder / "in", self.folder / "back.pt", "--epoch", 3, "--epochs", 10)
+        self.expect(
+            0, "to-seed", self.folder / "in", self.folder / "back.pt", "--epoch", 3, "--epochs", 10
+        )
         back = torch.load(self.folder / "back.pt", weights_only=True)
         other = seed_network()
         other.load_state_dict(back["model_state_dict"])
@@ -347,13 +408,18 @@ class SeedCheckpoints(InFolder):
         other_scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(other_optimizer, T_max=10)
         other_scheduler.load_state_dict(back["scheduler_state_dict"])
         self.assertEqual(back["epoch"], 2)
-        for net, opt, sched in ((network, optimizer, scheduler), (other, other_optimizer, other_scheduler)):
+        for net, opt, sched in (
+            (network, optimizer, scheduler),
+            (other, other_optimizer, other_scheduler),
+        ):
             for _ in range(3):
                 opt.zero_grad(set_to_none=True)
                 sum((parameter**2).sum() for parameter in net.parameters()).backward()
                 opt.step()
                 sched.step()
-        self.assertAlmostEqual(scheduler.get_last_lr()[0], other_scheduler.get_last_lr()[0], places=12)
+        self.assertAlmostEqual(
+            scheduler.get_last_lr()[0], other_scheduler.get_last_lr()[0], places=12
+        )
         for (name, a), (_, b) in zip(network.named_parameters(), other.named_parameters()):
             self.assertTrue(torch.allclose(a, b, rtol=1e-6, atol=1e-8), name)
 
@@ -375,18 +441,31 @@ class SeedCheckpoints(InFolder):
             "task:\n  k_max: 6\noptimizer:\n  kind: adamw\n  lr: 0.002\n  weight_decay: 0.0001\n"
         )
         lines = [{"step": step, "loss": float(step), "accuracy": 0.5} for step in range(1, 13)]
-        lines.append({"kind": "evaluation", "step": 8, "validation_loss": 5.5, "validation_accuracy": 0.1})
-        (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"torn')
+        lines.append(
+            {"kind": "evaluation", "step": 8, "validation_loss": 5.5, "validation_accuracy": 0.1}
+        )
+        (run / "metrics.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines) + '{"torn'
+        )
         with unittest.mock.patch.object(lockstep_folder, "_hasher", lambda: None):
             self.expect(0, "to-seed", run, self.folder / "out.pt", "--compiled")
         out = torch.load(self.folder / "out.pt", weights_only=True)
-        self.assertEqual((out["epoch"], out["epoch_losses"], out["epoch_accuracies"]), (1, [2.5, 6.5], [0.5, 0.5]))
+        self.assertEqual(
+            (out["epoch"], out["epoch_losses"], out["epoch_accuracies"]),
+            (1, [2.5, 6.5], [0.5, 0.5]),
+        )
         self.assertEqual((out["val_losses"], out["val_accuracies"]), ([5.5], [0.1]))
-        self.assertEqual(out["config"], {"batch_size": 64, "learning_rate": 0.002, "weight_decay": 0.0001, "k_max": 6})
-        self.assertEqual(list(out["model_state_dict"]), ["_orig_mod." + name for name in network.state_dict()])
+        self.assertEqual(
+            out["config"],
+            {"batch_size": 64, "learning_rate": 0.002, "weight_decay": 0.0001, "k_max": 6},
+        )
+        self.assertEqual(
+            list(out["model_state_dict"]), ["_orig_mod." + name for name in network.state_dict()]
+        )
         self.assertEqual(out["scheduler_state_dict"]["T_max"], 10)
         self.assertAlmostEqual(
-            out["optimizer_state_dict"]["param_groups"][0]["lr"], 0.001 * (1 + math.cos(math.pi * 0.2))
+            out["optimizer_state_dict"]["param_groups"][0]["lr"],
+            0.001 * (1 + math.cos(math.pi * 0.2)),
         )
         other = seed_network()
         torch.optim.AdamW(other.parameters()).load_state_dict(out["optimizer_state_dict"])
@@ -399,21 +478,44 @@ class SeedCheckpoints(InFolder):
             changed = torch.load(self.folder / "c.pt", weights_only=True)
             change(changed)
             torch.save(changed, self.folder / "d.pt")
-            self.expect(4, "from-seed", self.folder / "d.pt", self.folder / "out", says=["error: ", *says])
+            self.expect(
+                4, "from-seed", self.folder / "d.pt", self.folder / "out", says=["error: ", *says]
+            )
             self.assertFalse((self.folder / "out").exists())
 
         refused(lambda c: c.pop("model_state_dict"), "no model_state_dict", "state-dict")
-        refused(lambda c: c["model_state_dict"].pop("conv_out.weight"), "it lacks 'conv_out.weight'")
-        refused(lambda c: c["model_state_dict"].update({"lm_head.weight": torch.ones(1)}), "it has 'lm_head.weight'")
+        refused(
+            lambda c: c["model_state_dict"].pop("conv_out.weight"), "it lacks 'conv_out.weight'"
+        )
+        refused(
+            lambda c: c["model_state_dict"].update({"lm_head.weight": torch.ones(1)}),
+            "it has 'lm_head.weight'",
+        )
         refused(lambda c: c["model_state_dict"]["conv_in.bias"].fill_(math.nan), "not finite")
-        refused(lambda c: c["optimizer_state_dict"]["param_groups"][0]["params"].pop(), "parameters, its model")
-        refused(lambda c: c["optimizer_state_dict"]["state"][2].update(exp_avg=torch.ones(3)), "has the shape [3]")
-        refused(lambda c: c["optimizer_state_dict"]["state"][2].update(step=torch.tensor(9.0)), "updated [3, 9] times")
-        torch.save({"model_state_dict": content["model_state_dict"], "class": seed_network}, self.folder / "e.pt")
-        self.expect(4, "from-seed", self.folder / "e.pt", self.folder / "out", says=["seed_network"])
+        refused(
+            lambda c: c["optimizer_state_dict"]["param_groups"][0]["params"].pop(),
+            "parameters, its model",
+        )
+        refused(
+            lambda c: c["optimizer_state_dict"]["state"][2].update(exp_avg=torch.ones(3)),
+            "has the shape [3]",
+        )
+        refused(
+            lambda c: c["optimizer_state_dict"]["state"][2].update(step=torch.tensor(9.0)),
+            "updated [3, 9] times",
+        )
+        torch.save(
+            {"model_state_dict": content["model_state_dict"], "class": seed_network},
+            self.folder / "e.pt",
+        )
+        self.expect(
+            4, "from-seed", self.folder / "e.pt", self.folder / "out", says=["seed_network"]
+        )
         (self.folder / "out").mkdir()
         (self.folder / "out/file").touch()
-        self.expect(2, "from-seed", self.folder / "c.pt", self.folder / "out", says=["exists already"])
+        self.expect(
+            2, "from-seed", self.folder / "c.pt", self.folder / "out", says=["exists already"]
+        )
         del network, optimizer
 
 
@@ -421,7 +523,12 @@ class SeedCheckpoints(InFolder):
 class StateDicts(InFolder):
     def test_go_both_ways(self):
         torch.save(
-            {"model_state_dict": {"module.a": torch.arange(6.0).reshape(2, 3).t(), "module.n": torch.tensor(3)}},
+            {
+                "model_state_dict": {
+                    "module.a": torch.arange(6.0).reshape(2, 3).t(),
+                    "module.n": torch.tensor(3),
+                }
+            },
             self.folder / "a.pt",
         )
         self.expect(
@@ -456,14 +563,25 @@ class StateDicts(InFolder):
             },
             self.folder / "a.pt",
         )
-        self.expect(0, "inspect", self.folder / "a.pt", says=["3 storages", "torch._utils._rebuild_tensor_v2"])
+        self.expect(
+            0,
+            "inspect",
+            self.folder / "a.pt",
+            says=["3 storages", "torch._utils._rebuild_tensor_v2"],
+        )
 
 
 class InceptionNames(unittest.TestCase):
     def test_of_the_wrapper_become_those_of_the_checkpoint(self):
         self.assertEqual(inception.unwrapped("blocks.0.0.conv.weight"), "Conv2d_1a_3x3.conv.weight")
-        self.assertEqual(inception.unwrapped("blocks.2.7.branch7x7dbl_5.bn.bias"), "Mixed_6e.branch7x7dbl_5.bn.bias")
-        self.assertEqual(inception.unwrapped("Mixed_7c.branch_pool.conv.weight"), "Mixed_7c.branch_pool.conv.weight")
+        self.assertEqual(
+            inception.unwrapped("blocks.2.7.branch7x7dbl_5.bn.bias"),
+            "Mixed_6e.branch7x7dbl_5.bn.bias",
+        )
+        self.assertEqual(
+            inception.unwrapped("Mixed_7c.branch_pool.conv.weight"),
+            "Mixed_7c.branch_pool.conv.weight",
+        )
         for name in ("Conv2d_2b_3x3.bn.running_var", "Mixed_5b.branch1x1.conv.weight"):
             self.assertTrue(inception.NAME.fullmatch(name), name)
 
@@ -471,17 +589,33 @@ class InceptionNames(unittest.TestCase):
 @needs_torch
 class Inception(InFolder):
     def test_other_networks_are_refused(self):
-        for state, says in (({"fc.weight": torch.ones(1000, 2048)}, "torchvision"), ({"layer1.weight": torch.ones(1)}, "'layer1.weight'"),
-                            ({"Conv2d_1a_3x3.conv.weight": torch.ones(32, 3, 3, 3)}, "1 tensors instead of 470"), ([torch.ones(1)], "no dict of tensors")):
+        for state, says in (
+            ({"fc.weight": torch.ones(1000, 2048)}, "torchvision"),
+            ({"layer1.weight": torch.ones(1)}, "'layer1.weight'"),
+            ({"Conv2d_1a_3x3.conv.weight": torch.ones(32, 3, 3, 3)}, "1 tensors instead of 470"),
+            ([torch.ones(1)], "no dict of tensors"),
+        ):
             for zipped in (True, False):  # the public file is of a torch before 1.6
                 torch.save(state, self.folder / "w.pth", _use_new_zipfile_serialization=zipped)
-                self.expect(4, "inception", self.folder / "w.pth", self.folder / "w.safetensors", says=["error: ", says])
+                self.expect(
+                    4,
+                    "inception",
+                    self.folder / "w.pth",
+                    self.folder / "w.safetensors",
+                    says=["error: ", says],
+                )
         self.assertFalse((self.folder / "w.safetensors").exists())
 
     def test_an_old_file_with_code_is_refused(self):
         with open(self.folder / "w.pth", "wb") as file:
             pickle.dump(Runs(), file)
-        self.expect(4, "inception", self.folder / "w.pth", self.folder / "w.safetensors", says=["cannot load it"])
+        self.expect(
+            4,
+            "inception",
+            self.folder / "w.pth",
+            self.folder / "w.safetensors",
+            says=["cannot load it"],
+        )
 
 
 if __name__ == "__main__":
@@ -490,4 +624,6 @@ if __name__ == "__main__":
     if torch is None and OTHER:
         os.execv(OTHER, [OTHER, *sys.argv])
     RESULT = unittest.main(exit=False).result
-    sys.exit(1 if not RESULT.wasSuccessful() else 77 if len(RESULT.skipped) == RESULT.testsRun else 0)
+    sys.exit(
+        1 if not RESULT.wasSuccessful() else 77 if len(RESULT.skipped) == RESULT.testsRun else 0
+    )

@@ -1,4 +1,5 @@
 """Downloads: pinned, resumed, checked. Against a package index on this machine; no network."""
+
 import hashlib
 import os
 import pathlib
@@ -17,7 +18,12 @@ from progress import SetupError  # noqa: E402
 
 NAME = "demo-1.0-py3-none-any.whl"
 CONTENT = bytes(range(256)) * 1000
-WHEEL = {"project": "demo", "version": "1.0", "file": NAME, "sha256": hashlib.sha256(CONTENT).hexdigest()}
+WHEEL = {
+    "project": "demo",
+    "version": "1.0",
+    "file": NAME,
+    "sha256": hashlib.sha256(CONTENT).hexdigest(),
+}
 
 
 class QuietStep:
@@ -33,8 +39,11 @@ class Downloads(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.cache = pathlib.Path(folder.name)
         self.step = QuietStep()
-        clean = {name: value for name, value in os.environ.items()
-                 if not name.startswith("PIP_") and not name.lower().endswith("_proxy")}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("PIP_") and not name.lower().endswith("_proxy")
+        }
         patch = unittest.mock.patch.dict(os.environ, {**clean, "LOCKSTEP_PIP": "0"}, clear=True)
         patch.start()
         self.addCleanup(patch.stop)

@@ -1,4 +1,5 @@
 """A small package index on this machine, with the faults that real ones have."""
+
 import http.server
 import json
 import threading
@@ -10,18 +11,20 @@ class PackageIndexServer:
     def __init__(self, files, json_pages=True, ranges=True, cut_after=None):
         self.files, self.json_pages, self.ranges = files, json_pages, ranges
         self.cut_after = cut_after  # the first reply ends after so many bytes
-        self.requests = []          # (path, Range header, Authorization header)
+        self.requests = []  # (path, Range header, Authorization header)
 
     def __enter__(self):
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                outer.requests.append((self.path, self.headers["Range"], self.headers["Authorization"]))
+                outer.requests.append(
+                    (self.path, self.headers["Range"], self.headers["Authorization"])
+                )
                 if self.path == "/simple/demo/":
                     outer.page(self)
                 elif self.path.startswith("/files/"):
-                    outer.file(self, self.path[len("/files/"):])
+                    outer.file(self, self.path[len("/files/") :])
                 else:
                     self.send_error(404)
 
@@ -46,10 +49,14 @@ class PackageIndexServer:
     def page(self, handler):
         if self.json_pages:
             kind = "application/vnd.pypi.simple.v1+json"
-            text = json.dumps({"files": [{"filename": name, "url": f"/files/{name}"} for name in self.files]})
+            text = json.dumps(
+                {"files": [{"filename": name, "url": f"/files/{name}"} for name in self.files]}
+            )
         else:
             kind = "text/html"
-            text = "".join(f'<a href="../../files/{name}#sha256=0">{name}</a>\n' for name in self.files)
+            text = "".join(
+                f'<a href="../../files/{name}#sha256=0">{name}</a>\n' for name in self.files
+            )
         handler.send_response(200)
         handler.send_header("Content-Type", kind)
         handler.send_header("Content-Length", str(len(text)))
@@ -60,7 +67,7 @@ class PackageIndexServer:
         content, begin = self.files[name], 0
         wanted = handler.headers["Range"]
         if wanted and self.ranges:
-            begin = int(wanted[len("bytes="):-1])
+            begin = int(wanted[len("bytes=") : -1])
             if begin >= len(content):
                 handler.send_error(416)
                 return

@@ -1,6 +1,7 @@
 """scripts/setup, lockstep and test in a small checkout of their own: when they work and when
 they have nothing to do. cmake, ninja and ctest are stand-ins that note their calls; LibTorch is
 a small library that loads; no Debian package is asked for. Offline, a few seconds."""
+
 import json
 import os
 import pathlib
@@ -22,9 +23,9 @@ from libtorch_test import make_torch  # noqa: E402
 
 TOOLS = {
     "cmake": 'mkdir -p "$build"; touch "$build/build.ninja"\n'
-             'echo "CMAKE_HOME_DIRECTORY:INTERNAL=$root" > "$build/CMakeCache.txt"',
+    'echo "CMAKE_HOME_DIRECTORY:INTERNAL=$root" > "$build/CMakeCache.txt"',
     "ninja": '[[ " $* " != *" -n "* ]] || exit 0\nsleep "${SLOW:-0}"; mkdir -p "$build/bin"\n'
-             'printf "#!/bin/sh\\necho ran \\"\\$@\\"\\n" > "$build/bin/lockstep"; chmod +x "$build/bin/lockstep"',
+    'printf "#!/bin/sh\\necho ran \\"\\$@\\"\\n" > "$build/bin/lockstep"; chmod +x "$build/bin/lockstep"',
     "ctest": 'cp "$root/ctest.xml" "$build/test-results/"',
 }
 
@@ -35,7 +36,9 @@ class Checkout(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.top = pathlib.Path(folder.name).resolve()
         self.root = self.top / "checkout"
-        shutil.copytree(ROOT / "scripts", self.root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / "scripts", self.root / "scripts", ignore=shutil.ignore_patterns("__pycache__")
+        )
         for name in ("core", "cmake", "tests", "bench", "bin"):
             (self.root / name).mkdir(parents=True)
         (self.root / "CMakeLists.txt").touch()
@@ -46,23 +49,40 @@ class Checkout(unittest.TestCase):
         self.calls = self.root / "calls"
         for tool, action in TOOLS.items():
             path = self.root / "bin" / tool
-            path.write_text(f'#!/bin/bash\nroot={self.root} build={self.root}/build\n'
-                            f'[[ " $* " == *" -n "* ]] || echo {tool} "$@" >> "$root/calls"\n{action}\n')
+            path.write_text(
+                f"#!/bin/bash\nroot={self.root} build={self.root}/build\n"
+                f'[[ " $* " == *" -n "* ]] || echo {tool} "$@" >> "$root/calls"\n{action}\n'
+            )
             path.chmod(0o755)
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCKSTEP_")}
-        self.environment.update(PATH=f"{self.root}/bin:{os.environ['PATH']}", XDG_CACHE_HOME=str(self.top / "cache"),
-                                LOCKSTEP_TORCH=str(make_torch(self.top / "torch")))
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("LOCKSTEP_")
+        }
+        self.environment.update(
+            PATH=f"{self.root}/bin:{os.environ['PATH']}",
+            XDG_CACHE_HOME=str(self.top / "cache"),
+            LOCKSTEP_TORCH=str(make_torch(self.top / "torch")),
+        )
         time.sleep(0.02)  # the clock that dates files ticks every few milliseconds
 
     def run_script(self, name, *arguments, check=True, **environment):
         """What it printed on standard output and on standard error, and the tools it called."""
         self.calls.unlink(missing_ok=True)
-        result = subprocess.run([self.root / "scripts" / name, *arguments], capture_output=True, text=True, cwd="/",
-                                env={**self.environment, **environment}, check=False)
+        result = subprocess.run(
+            [self.root / "scripts" / name, *arguments],
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env={**self.environment, **environment},
+            check=False,
+        )
         if check:
             self.assertEqual(result.returncode, 0, result.stderr)
         self.status = result.returncode
-        called = re.findall(r"^(\w+)", self.calls.read_text(), re.MULTILINE) if self.calls.exists() else []
+        called = (
+            re.findall(r"^(\w+)", self.calls.read_text(), re.MULTILINE)
+            if self.calls.exists()
+            else []
+        )
         return result.stdout, result.stderr, called
 
 
@@ -78,13 +98,16 @@ class Setup(Checkout):
     def test_it_works_again_when_something_went_away_or_its_inputs_changed(self):
         def stamp():
             return (self.root / ".deps/stamp").stat().st_mtime_ns
+
         changes = {
             "libtorch is gone": lambda: (self.root / ".deps/torch").unlink(),
             "a pin changed": lambda: (self.root / "scripts/dependencies.json").write_text(
-                (self.root / "scripts/dependencies.json").read_text() + " "),
+                (self.root / "scripts/dependencies.json").read_text() + " "
+            ),
             "pip replaced the linked torch": lambda: make_torch(self.top / "torch"),
             "another LibTorch is asked for": lambda: self.environment.update(
-                LOCKSTEP_TORCH=str(make_torch(self.top / "torch2"))),
+                LOCKSTEP_TORCH=str(make_torch(self.top / "torch2"))
+            ),
             "the CUDA half is wanted": lambda: self.environment.update(LOCKSTEP_CUDA="1"),
         }
         self.run_script("setup")
@@ -100,8 +123,14 @@ class Setup(Checkout):
 
     def test_an_error_is_one_plain_message(self):
         _, said, _ = self.run_script("setup", check=False, LOCKSTEP_TORCH="/nowhere")
-        self.assertEqual((self.status, said), (1, "set-up: LOCKSTEP_TORCH=/nowhere: no LibTorch there "
-                                                  "(include/ and lib/libtorch_cpu.so).\n"))
+        self.assertEqual(
+            (self.status, said),
+            (
+                1,
+                "set-up: LOCKSTEP_TORCH=/nowhere: no LibTorch there "
+                "(include/ and lib/libtorch_cpu.so).\n",
+            ),
+        )
 
 
 class Lockstep(Checkout):
@@ -114,7 +143,11 @@ class Lockstep(Checkout):
     def test_a_changed_a_new_and_a_removed_source_make_it_build(self):
         self.run_script("lockstep")
         source, new = self.root / "core/a.cc", self.root / "core/b.cc"
-        for what, change in (("changed", source.touch), ("new", new.touch), ("removed", new.unlink)):
+        for what, change in (
+            ("changed", source.touch),
+            ("new", new.touch),
+            ("removed", new.unlink),
+        ):
             time.sleep(0.02)
             change()
             self.assertEqual(self.run_script("lockstep")[2], ["ninja"], what)
@@ -124,28 +157,45 @@ class Lockstep(Checkout):
 
     def test_other_arguments_for_cmake_and_another_place_configure_anew(self):
         self.run_script("lockstep")
-        self.assertEqual(self.run_script("lockstep", LOCKSTEP_CMAKE_ARGS="-DX=1")[2], ["cmake", "ninja"])
+        self.assertEqual(
+            self.run_script("lockstep", LOCKSTEP_CMAKE_ARGS="-DX=1")[2], ["cmake", "ninja"]
+        )
         self.assertEqual(self.run_script("lockstep", LOCKSTEP_CMAKE_ARGS="-DX=1")[2], [])
         cache = self.root / "build/CMakeCache.txt"
         cache.write_text("CMAKE_HOME_DIRECTORY:INTERNAL=/elsewhere\n")
         (self.root / "build/.built-programs").unlink()
-        self.assertEqual(self.run_script("lockstep", LOCKSTEP_CMAKE_ARGS="-DX=1")[2], ["cmake", "ninja"])
+        self.assertEqual(
+            self.run_script("lockstep", LOCKSTEP_CMAKE_ARGS="-DX=1")[2], ["cmake", "ninja"]
+        )
 
     def test_two_at_once_build_once(self):
         self.run_script("setup")
         self.calls.unlink(missing_ok=True)
         environment = {**self.environment, "SLOW": "0.5"}
-        both = [subprocess.Popen([self.root / "scripts/lockstep", "x"], env=environment, text=True,
-                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(2)]
+        both = [
+            subprocess.Popen(
+                [self.root / "scripts/lockstep", "x"],
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            for _ in range(2)
+        ]
         self.assertEqual([one.communicate()[0] for one in both], ["ran x\n"] * 2)
         self.assertEqual(self.calls.read_text().count("ninja"), 1)
 
 
 class Tests(Checkout):
     def test_the_last_line_counts_cases_and_the_exit_code_says_if_all_is_well(self):
-        (self.root / "ctest.xml").write_text('<testsuite><testcase name="a" status="run"/></testsuite>')
+        (self.root / "ctest.xml").write_text(
+            '<testsuite><testcase name="a" status="run"/></testsuite>'
+        )
         out, _, called = self.run_script("test")
-        self.assertEqual((out.splitlines()[-1], called), ("1 passed, 0 failed, 0 skipped", ["cmake", "ninja", "ctest"]))
+        self.assertEqual(
+            (out.splitlines()[-1], called),
+            ("1 passed, 0 failed, 0 skipped", ["cmake", "ninja", "ctest"]),
+        )
         (self.root / "ctest.xml").write_text("<testsuite/>")
         out, _, _ = self.run_script("test", check=False)
         self.assertEqual((out.splitlines()[-1], self.status), ("0 passed, 0 failed, 0 skipped", 1))
@@ -164,7 +214,9 @@ class Tests(Checkout):
           <testcase status="run" result="skipped"/><testcase status="notrun" result="suppressed"/>
           </testsuite></testsuites>""")
         (self.top / "crashed_test.xml").write_text("<testsuites><testsuite><testc")
-        (self.top / "failed_test.xml").write_text("""<testsuites><testsuite><testcase status="run" result="completed"/>
+        (
+            self.top / "failed_test.xml"
+        ).write_text("""<testsuites><testsuite><testcase status="run" result="completed"/>
           <testcase status="run" result="completed"><failure/></testcase></testsuite></testsuites>""")
         self.assertEqual(count_tests.count(self.top, 8), (4, 3, 4))
 

@@ -5,6 +5,7 @@ All go through `lockstep train` (unless the case names another command): it must
 folder is made and before any rank is started, with the right exit code, a message of the form
 "error: fact / --> place / help: what to do", and without a trace of the program's inside.
 """
+
 import re
 import shlex
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,16 @@ import harness
 import tiny_run
 
 TABLE = Path(__file__).with_name("broken_configs.txt")
-INSIDE = ("Traceback", "terminate called", "what():", "Exception raised from", "frame #", "std::", ".cc:", "Segmentation")
+INSIDE = (
+    "Traceback",
+    "terminate called",
+    "what():",
+    "Exception raised from",
+    "frame #",
+    "std::",
+    ".cc:",
+    "Segmentation",
+)
 
 
 def unescape(text):
@@ -32,10 +42,20 @@ def read_table():
             cases[-1]["file"] += line[4:] + "\n"
         elif line and not line.startswith("#"):
             field, _, value = line.partition(":")
-            assert cases and field in ("config", "file", "words", "command", "place", "exit", "says"), f"{TABLE}:{number}"
+            assert cases and field in (
+                "config",
+                "file",
+                "words",
+                "command",
+                "place",
+                "exit",
+                "says",
+            ), f"{TABLE}:{number}"
             cases[-1][field] = value.strip()
     names = [case["name"] for case in cases]
-    assert len(names) == len(set(names)) and all("says" in case for case in cases), "a name twice, or a case without says"
+    assert len(names) == len(set(names)) and all("says" in case for case in cases), (
+        "a name twice, or a case without says"
+    )
     return cases
 
 
@@ -68,7 +88,13 @@ class Broken:
         if "command" in case:
             self.words = shlex.split(case["command"].replace("{config}", str(config)))
         else:
-            self.words = ["train", str(config), "--run-folder", str(self.run_folder), *case.get("words", "").split()]
+            self.words = [
+                "train",
+                str(config),
+                "--run-folder",
+                str(self.run_folder),
+                *case.get("words", "").split(),
+            ]
         self.config = config
 
     def check(self, result):
@@ -77,14 +103,21 @@ class Broken:
         first = next(line for line in result.err.splitlines() if line.strip())
         assert first.startswith("error: "), f"stderr starts with {first!r}\n{result.text()}"
         for word in INSIDE:
-            assert word not in result.err, f"the message shows the inside of the program: {word!r}\n{result.text()}"
+            assert word not in result.err, (
+                f"the message shows the inside of the program: {word!r}\n{result.text()}"
+            )
         if self.place == "file":
-            assert str(self.config) in result.err, f"the message does not name {self.config}\n{result.text()}"
+            assert str(self.config) in result.err, (
+                f"the message does not name {self.config}\n{result.text()}"
+            )
         elif self.place == "command line":
-            assert "--> command line" in result.err, f"the message does not point to the command line\n{result.text()}"
+            assert "--> command line" in result.err, (
+                f"the message does not point to the command line\n{result.text()}"
+            )
         elif self.place != "nowhere":
-            assert re.search(re.escape(f"{self.config}:{self.place}") + r"(?!\d)", result.err), \
+            assert re.search(re.escape(f"{self.config}:{self.place}") + r"(?!\d)", result.err), (
                 f"the message does not name {self.config.name}:{self.place}\n{result.text()}"
+            )
         assert not self.run_folder.exists(), "a run folder was made"
         return first[:150]
 
@@ -92,7 +125,10 @@ class Broken:
 def main():
     test = harness.Test(__doc__)
     good = tiny_run.write_config(test, 8, every=4, name="good.yaml").read_text()
-    test.case("the good config is accepted", lambda: test.run("plan", test.work / "good.yaml").expect(0).out.splitlines()[0])
+    test.case(
+        "the good config is accepted",
+        lambda: test.run("plan", test.work / "good.yaml").expect(0).out.splitlines()[0],
+    )
     cases = [Broken(case, good, test.work / "cases" / str(case["line"])) for case in read_table()]
     chosen = [broken for broken in cases if test.options.only in broken.case["name"]]
     with ThreadPoolExecutor(2) as pool:

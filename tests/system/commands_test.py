@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Every command once, as the README and the help show it, on a tiny run."""
+
 import json
 import re
 
@@ -23,15 +24,29 @@ def one_json_line(result):
 def plan(test, config):
     text = test.run("plan", config, "--ranks", "4").expect(0).out
     value = one_json_line(test.run("plan", config, "--ranks", "4", "--json"))
-    assert (value["ranks"], value["slots"], value["steps"], value["global_batch"]) == (4, 8, 8, 16), value
+    assert (value["ranks"], value["slots"], value["steps"], value["global_batch"]) == (
+        4,
+        8,
+        8,
+        16,
+    ), value
     assert len(value["config_hash"]) == 32 and "4 on 1 node" in text, text
     other = one_json_line(test.run("plan", config, "--ranks", "2", "--json"))
-    assert other["config_hash"] == value["config_hash"], "the number of ranks is part of the config hash"
+    assert other["config_hash"] == value["config_hash"], (
+        "the number of ranks is part of the config hash"
+    )
     lr = one_json_line(test.run("plan", config, "optimizer.lr=0.5", "--json"))
-    assert lr["config_hash"] != value["config_hash"], "the learning rate is not part of the config hash"
+    assert lr["config_hash"] != value["config_hash"], (
+        "the learning rate is not part of the config hash"
+    )
     fresh = test.work / "not-made"
-    words = ["plan", config, f"data.train=[{fresh}/train-*.h5]", f"data.validation=[{fresh}/validation.h5]",
-             f"data.make={{kind: sudoku, folder: {fresh}, train_grids: 256, puzzles_per_level: 2}}"]
+    words = [
+        "plan",
+        config,
+        f"data.train=[{fresh}/train-*.h5]",
+        f"data.validation=[{fresh}/validation.h5]",
+        f"data.make={{kind: sudoku, folder: {fresh}, train_grids: 256, puzzles_per_level: 2}}",
+    ]
     test.run(*words).expect(4, "not made yet", "--prepare")
     test.run(*words, "--prepare", limit=60).expect(0)
     assert (fresh / "dataset.json").exists()
@@ -43,7 +58,10 @@ def config_words(test, config):
     assert re.search(r"steps: 9 +# command line", shown), shown
     again = test.work / "shown.yaml"
     again.write_text(shown)
-    hashes = {one_json_line(test.run("plan", path, "train.steps=9", "--json"))["config_hash"] for path in (config, again)}
+    hashes = {
+        one_json_line(test.run("plan", path, "train.steps=9", "--json"))["config_hash"]
+        for path in (config, again)
+    }
     assert len(hashes) == 1, "the resolved config has another hash"
     keys = test.run("config", "keys", "train").expect(0).out
     assert "train.global_batch" in keys and "optimizer" not in keys, keys
@@ -61,9 +79,15 @@ def data(test):
     test.run("data", "verify", folder).expect(0)
     shown = test.run("data", "show", folder / "validation.h5").expect(0).out
     assert len(re.findall(r"[1-9]", shown)) >= 81, shown
-    again = test.run("data", "make", "sudoku", folder, "train_grids=256", "puzzles_per_level=2").expect(0).out
+    again = (
+        test.run("data", "make", "sudoku", folder, "train_grids=256", "puzzles_per_level=2")
+        .expect(0)
+        .out
+    )
     assert "already" in again, again
-    test.run("data", "make", "sudoku", folder, "train_grids=255", "puzzles_per_level=2").expect(4, "error: ")
+    test.run("data", "make", "sudoku", folder, "train_grids=255", "puzzles_per_level=2").expect(
+        4, "error: "
+    )
     shard = folder / "validation.h5"
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
@@ -81,22 +105,38 @@ def convert(test):
     test.run("data", "convert", "sudoku-csv", source, folder).expect(0)
     test.run("data", "verify", folder).expect(0)
     source.write_text(f"puzzle,solution\n{PUZZLE},{GRID}\n{PUZZLE},{GRID[:-1]}\n")
-    test.run("data", "convert", "sudoku-csv", source, test.work / "not-converted").expect(4, "error: ", "puzzles.csv:3")
+    test.run("data", "convert", "sudoku-csv", source, test.work / "not-converted").expect(
+        4, "error: ", "puzzles.csv:3"
+    )
     return "two puzzles; a short line is named as puzzles.csv:3"
 
 
 def dry_run(test, config):
     result = test.run("train", config, "--dry-run", "2", *tiny_run.launch_words(2)).expect(0)
     folder = result.last_line().removeprefix("run folder: ")
-    assert tiny_run.newest_step(folder) == 2 and tiny_run.checkpoints(folder)[-1].name == "step-00000002", result.text()
+    assert (
+        tiny_run.newest_step(folder) == 2
+        and tiny_run.checkpoints(folder)[-1].name == "step-00000002"
+    ), result.text()
     processes.check_nothing_left(folder, test.work)
     return "two steps, saved and loaded"
 
 
 def profile(test, config):
     """A trace and a table of the wanted steps from every rank, and the bits of a run without them."""
-    plain, profiled = (tiny_run.train(test, config, name, "evaluate=[]", "checkpoint.keep_best=''", "train.steps=6", *words, ranks=2)
-                       for name, words in (("plain", ()), ("profiled", ("--profile", "3-4"))))
+    plain, profiled = (
+        tiny_run.train(
+            test,
+            config,
+            name,
+            "evaluate=[]",
+            "checkpoint.keep_best=''",
+            "train.steps=6",
+            *words,
+            ranks=2,
+        )
+        for name, words in (("plain", ()), ("profiled", ("--profile", "3-4")))
+    )
     for rank in range(2):
         prefix = profiled / "logs" / "attempt-0" / f"profile-rank-{rank}"
         events = json.loads(prefix.with_suffix(".json").read_text())["traceEvents"]
@@ -111,8 +151,16 @@ def profile(test, config):
 
 def init(test, config, run):
     """A new run that starts from weights: its first weights are those of the old run's EMA."""
-    folder = tiny_run.train(test, config, "initialised", f"init.from={run}", "init.parts=[ema]", "train.steps=4",
-                            "optimizer.lr=1e-30", "optimizer.weight_decay=0")
+    folder = tiny_run.train(
+        test,
+        config,
+        "initialised",
+        f"init.from={run}",
+        "init.parts=[ema]",
+        "train.steps=4",
+        "optimizer.lr=1e-30",
+        "optimizer.weight_decay=0",
+    )
     old = st.read(tiny_run.checkpoints(run)[-1] / "ema.safetensors")
     new = st.read(tiny_run.checkpoints(folder)[-1] / "model.safetensors")
     worst = max(abs(a - b) for name in old for a, b in zip(old[name].values(), new[name].values()))
@@ -133,18 +181,41 @@ def longer(test, config):
 
 
 def after_the_run(test, run):
-    for name in ("config.yaml", "plan.json", "env.json", "metrics.jsonl", "status.json", "report.html", "checkpoints/latest"):
+    for name in (
+        "config.yaml",
+        "plan.json",
+        "env.json",
+        "metrics.jsonl",
+        "status.json",
+        "report.html",
+        "checkpoints/latest",
+    ):
         assert (run / name).exists(), f"{name} is missing"
     assert not (run / "error.json").exists()
     picture = run / "samples" / "step-00000008.png"
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n", picture
     page = (run / "report.html").read_text()
-    assert "<html" in page and not re.search(r"(src|href)=\"https?:", page), "the page loads something from elsewhere"
+    assert "<html" in page and not re.search(r"(src|href)=\"https?:", page), (
+        "the page loads something from elsewhere"
+    )
     first = tiny_run.metrics(run)
     step = next(line for line in first if line.get("step") == 1 and "loss" in line)
-    wanted = {"step", "epoch", "time", "loss", "lr", "grad_norm", "samples_per_second", "step_seconds",
-              "data_wait_seconds", "comm_exposed_seconds", "forward_seconds", "backward_seconds", "update_seconds",
-              "memory_bytes"}
+    wanted = {
+        "step",
+        "epoch",
+        "time",
+        "loss",
+        "lr",
+        "grad_norm",
+        "samples_per_second",
+        "step_seconds",
+        "data_wait_seconds",
+        "comm_exposed_seconds",
+        "forward_seconds",
+        "backward_seconds",
+        "update_seconds",
+        "memory_bytes",
+    }
     assert wanted <= step.keys(), wanted - step.keys()
     test.run("report", run).expect(0)
     test.run("report", run, "--output", test.work / "page.html").expect(0)
@@ -165,7 +236,9 @@ def evaluate(test, run):
     in_run = [line for line in tiny_run.metrics(run) if line.get("kind") == "evaluation"]
     assert in_run, "the run has no evaluation line"
     for name in set(numbers) & set(in_run[-1]) - {"step", "time", "seconds"}:
-        assert numbers[name] == in_run[-1][name], f"{name}: {numbers[name]} and, in the run, {in_run[-1][name]}"
+        assert numbers[name] == in_run[-1][name], (
+            f"{name}: {numbers[name]} and, in the run, {in_run[-1][name]}"
+        )
     return f"{len(numbers)} scores, those of the run's last line"
 
 

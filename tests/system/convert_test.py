@@ -4,6 +4,7 @@
 The imported folder is written by the converter's own plain-Python part, so this needs no torch; writing a
 .pt does, and is skipped without it (LOCKSTEP_TORCH_PYTHON names a Python that has torch).
 """
+
 import json
 import os
 import random
@@ -35,11 +36,14 @@ log: {{every_steps: 1, style: seed}}
 
 
 def shapes():
-    c, out = CHANNELS, {
-        "embedding_layer.weight": (10, EMBEDDING),
-        "time_embed.0.weight": (CHANNELS, 1),
-        "time_embed.2.weight": (CHANNELS, CHANNELS),
-    }
+    c, out = (
+        CHANNELS,
+        {
+            "embedding_layer.weight": (10, EMBEDDING),
+            "time_embed.0.weight": (CHANNELS, 1),
+            "time_embed.2.weight": (CHANNELS, CHANNELS),
+        },
+    )
     out |= {"conv_in.weight": (c, EMBEDDING, 3, 3), "conv_out.weight": (c, c, 3, 3)}
     for i in range(LAYERS):
         out |= {f"conv_blocks.{i}.{k}.weight": (c, c, 3, 3) for k in (0, 3)} | {
@@ -47,7 +51,11 @@ def shapes():
         }
     for head, classes in (("position_head", 81), ("value_head", 10)):
         out |= {f"{head}.0.weight": (c, 81 * c), f"{head}.2.weight": (classes, c)}
-    return out | {name.replace("weight", "bias"): shape[:1] for name, shape in out.items() if "embedding" not in name}
+    return out | {
+        name.replace("weight", "bias"): shape[:1]
+        for name, shape in out.items()
+        if "embedding" not in name
+    }
 
 
 def numbers(shape, generate):
@@ -60,17 +68,24 @@ def numbers(shape, generate):
 def taken_in(test):
     """Two steps from imported weights and moments: Adam's count goes on, its moments decay from the imported ones."""
     source = random.Random(3)
-    model = {name: numbers(shape, lambda: source.uniform(-0.3, 0.3)) for name, shape in shapes().items()}
+    model = {
+        name: numbers(shape, lambda: source.uniform(-0.3, 0.3)) for name, shape in shapes().items()
+    }
     moments = {"updates": Tensor("I64", (), struct.pack("<q", UPDATES))}
     for name, tensor in model.items():
         moments[f"exp_avg.{name}"] = numbers(tensor.shape, lambda: 1000.0)
         moments[f"exp_avg_sq.{name}"] = numbers(tensor.shape, lambda: 1e12)
-    lockstep_folder.write_import(test.work / "imported", model, moments, {"kind": "sudoku seed", "updates": UPDATES})
+    lockstep_folder.write_import(
+        test.work / "imported", model, moments, {"kind": "sudoku seed", "updates": UPDATES}
+    )
     config = test.work / "seed.yaml"
     config.write_text(CONFIG.format(work=test.work, data=tiny_run.make_data(test)))
     folder = test.work / "runs/one"
     test.run("train", config, "--run-folder", folder).expect(
-        0, f"initial weights from {test.work}/imported: {len(model)} tensors taken", "Acc: 0.", "✓ Checkpoint saved: "
+        0,
+        f"initial weights from {test.work}/imported: {len(model)} tensors taken",
+        "Acc: 0.",
+        "✓ Checkpoint saved: ",
     )
     checkpoint = tiny_run.checkpoints(folder)[-1]
     after = safetensors_file.read(checkpoint / lockstep_folder.OPTIMIZER)
@@ -82,7 +97,9 @@ def taken_in(test):
     moved = max(
         abs(a - b)
         for name, tensor in model.items()
-        for a, b in zip(weights[name].values(), struct.unpack(f"<{len(tensor.data) // 4}f", tensor.data))
+        for a, b in zip(
+            weights[name].values(), struct.unpack(f"<{len(tensor.data) // 4}f", tensor.data)
+        )
     )
     assert 0 < moved < 1e-4, moved  # 1000 / sqrt(1e12) times the rate
     return f"{len(model)} tensors, {after['updates'].values()[0]} updates"
@@ -91,7 +108,9 @@ def taken_in(test):
 def refused(test):
     """What does not fit is named."""
     config = test.work / "seed.yaml"
-    result = test.run("train", config, "task.model.hidden_dim=8", "--run-folder", test.work / "runs/two")
+    result = test.run(
+        "train", config, "task.model.hidden_dim=8", "--run-folder", test.work / "runs/two"
+    )
     result.expect(2, "init.strict", "conv_in.weight")
     facts = test.work / "imported/import.json"
     good = facts.read_text()
@@ -118,18 +137,29 @@ def given_out(test):
     if done.returncode == 3:
         raise harness.Skip("this Python has no torch")
     assert done.returncode == 0, done.stderr
-    words = [python, harness.SOURCE / "scripts/convert", "from-seed", test.work / "out.pt", test.work / "again"]
+    words = [
+        python,
+        harness.SOURCE / "scripts/convert",
+        "from-seed",
+        test.work / "out.pt",
+        test.work / "again",
+    ]
     assert subprocess.run(words, check=False, capture_output=True).returncode == 0
     checkpoint = tiny_run.checkpoints(test.work / "runs/one")[-1]
     compared = 0
     for name in ("model.safetensors", lockstep_folder.OPTIMIZER):
-        a, b = safetensors_file.read(checkpoint / name), safetensors_file.read(test.work / "again" / name)
+        a, b = (
+            safetensors_file.read(checkpoint / name),
+            safetensors_file.read(test.work / "again" / name),
+        )
         assert a.keys() == b.keys(), a.keys() ^ b.keys()
         for key in a:
             assert a[key].data == b[key].data, key
             compared += 1
     facts = json.loads((test.work / "again/import.json").read_text())
-    assert (facts["epoch"], facts["updates"], facts["config"]["k_max"]) == (6, UPDATES + 2, 2), facts
+    assert (facts["epoch"], facts["updates"], facts["config"]["k_max"]) == (6, UPDATES + 2, 2), (
+        facts
+    )
     return f"{compared} tensors there and back"
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """`run.device` on the command line: what a machine without a GPU answers, and scripts/gpu_check there."""
+
 import json
 import os
 import subprocess
@@ -20,7 +21,9 @@ def cuda_is_refused(test):
         raise harness.Skip("this machine has a GPU")
     config = tiny_run.write_config(test, 4, 0)
     for more in ((), ("step.graph=on",)):
-        result = test.run("train", config, "run.device=cuda", *more).expect(ENVIRONMENT, "error: run.device is cuda, and ", "help: ", "run.device=cpu")
+        result = test.run("train", config, "run.device=cuda", *more).expect(
+            ENVIRONMENT, "error: run.device is cuda, and ", "help: ", "run.device=cpu"
+        )
         assert "-->" not in result.err or "device" in result.err, result.text()
     assert not list((test.work / "runs").glob("tiny/*")), "a run folder was made"
     return next(line for line in result.err.splitlines() if line.startswith("error: "))
@@ -39,11 +42,26 @@ def a_plan_for_other_gpus(test):
     """plan --gpus plans for a machine that is not this one."""
     config = tiny_run.write_config(test, 4, 0)
     words = ("ddp.slots=auto", "train.micro_batch=2")
-    plan = json.loads(test.run("plan", config, "--gpus", "4", "--json", *words[:1], "launch.ranks_per_node=auto").expect(0).last_line())
-    assert (plan["device"], plan["ranks"], plan["slots"], plan["reduce"]) == ("cuda", 4, 4, "allreduce"), plan
-    plan = json.loads(test.run("plan", config, "--gpus", "4", "--json", *words, "launch.ranks_per_node=auto").expect(0).last_line())
+    plan = json.loads(
+        test.run("plan", config, "--gpus", "4", "--json", *words[:1], "launch.ranks_per_node=auto")
+        .expect(0)
+        .last_line()
+    )
+    assert (plan["device"], plan["ranks"], plan["slots"], plan["reduce"]) == (
+        "cuda",
+        4,
+        4,
+        "allreduce",
+    ), plan
+    plan = json.loads(
+        test.run("plan", config, "--gpus", "4", "--json", *words, "launch.ranks_per_node=auto")
+        .expect(0)
+        .last_line()
+    )
     assert (plan["ranks"], plan["slots"], plan["micro_batch"]) == (4, 8, 2), plan
-    test.run("plan", config, "--gpus", "4", "ddp.slots=auto", "launch.ranks_per_node=8").expect(ENVIRONMENT, "4 GPUs", "launch.ranks_per_node=4")
+    test.run("plan", config, "--gpus", "4", "ddp.slots=auto", "launch.ranks_per_node=8").expect(
+        ENVIRONMENT, "4 GPUs", "launch.ranks_per_node=4"
+    )
     return "4 ranks, 8 slots"
 
 
@@ -59,9 +77,21 @@ def gpu_check_says_why_it_skips(test):
         raise harness.Skip("this machine has a GPU: run scripts/gpu_check")
     script = harness.SOURCE / "scripts/gpu_check"
     environment = dict(os.environ, LOCKSTEP_BUILD_DIR=str(test.lockstep.parent.parent))
-    listed = subprocess.run([sys.executable, script, "--list"], capture_output=True, text=True, env=environment, check=True).stdout
+    listed = subprocess.run(
+        [sys.executable, script, "--list"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    ).stdout
     output = test.work / "reports"
-    result = subprocess.run([sys.executable, script, "--output", output], capture_output=True, text=True, env=environment, check=False)
+    result = subprocess.run(
+        [sys.executable, script, "--output", output],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
     assert result.returncode == ENVIRONMENT, result.stdout + result.stderr
     reports = [json.loads(path.read_text()) for path in sorted(output.glob("*.json"))]
     assert len(reports) == len(listed.splitlines()) and reports, listed

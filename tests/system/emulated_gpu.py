@@ -1,4 +1,5 @@
 """Runs on the emulated GPU (tests/emulation/gpu), and what they leave."""
+
 import json
 
 import safetensors_file
@@ -15,9 +16,18 @@ def gpus(test, count=1, **more):
     mine = ("LOCKSTEP_CUDA", "LOCKSTEP_EMULATED", "LOCKSTEP_SHARE_GPU", "LOCKSTEP_DEVICE_COMM")
     for name in [name for name in test.environment if name.startswith(mine)]:
         del test.environment[name]
-    path = [part for part in test.environment.get("LD_LIBRARY_PATH", "").split(":") if part and part != str(folder)]
-    test.environment |= {"LD_LIBRARY_PATH": ":".join([str(folder), *path]), "LOCKSTEP_EMULATED_GPUS": str(count),
-                         "LOCKSTEP_CUDA_PLUGIN": str(folder / "liblockstep_cuda.so"), "LOCKSTEP_EMULATED_REPORT": str(report), **more}
+    path = [
+        part
+        for part in test.environment.get("LD_LIBRARY_PATH", "").split(":")
+        if part and part != str(folder)
+    ]
+    test.environment |= {
+        "LD_LIBRARY_PATH": ":".join([str(folder), *path]),
+        "LOCKSTEP_EMULATED_GPUS": str(count),
+        "LOCKSTEP_CUDA_PLUGIN": str(folder / "liblockstep_cuda.so"),
+        "LOCKSTEP_EMULATED_REPORT": str(report),
+        **more,
+    }
 
 
 def reports(test):
@@ -27,7 +37,9 @@ def reports(test):
 def train(test, config, *words, count=1, code=0, tells=(), **more):
     """Trains with the fused update, unless words say otherwise: `auto` goes by times, and bits are compared."""
     gpus(test, count, **more)
-    return test.run("train", config, "run.device=cuda", "optimizer.implementation=fused", *words).expect(code, *tells)
+    return test.run(
+        "train", config, "run.device=cuda", "optimizer.implementation=fused", *words
+    ).expect(code, *tells)
 
 
 def folder_of(result):
@@ -46,5 +58,8 @@ def close(a, b, relative):
 
 
 def weights_differ(one, two):
-    a, b = (safetensors_file.read(tiny_run.checkpoints(run)[-1] / "model.safetensors") for run in (one, two))
+    a, b = (
+        safetensors_file.read(tiny_run.checkpoints(run)[-1] / "model.safetensors")
+        for run in (one, two)
+    )
     return max(max(abs(x - y) for x, y in zip(a[name].values(), b[name].values())) for name in a)

@@ -4,6 +4,7 @@
 The emulation ends a run that uses memory of another stream without waiting, and refuses to record what makes the host wait;
 so a run that comes through says more than its figures.
 """
+
 import json
 import signal
 
@@ -20,7 +21,11 @@ TWO = ("launch.ranks_per_node=2", "launch.with=local")
 def one_graph(test, config, cpu):
     run = folder_of(train(test, config, "step.graph=on", tells=[REPLAYS]))
     (report,) = reports(test)
-    assert report["recordings"] == 1 and report["replays"] == 9 and report["host_reads_between_replays"] == 0, report
+    assert (
+        report["recordings"] == 1
+        and report["replays"] == 9
+        and report["host_reads_between_replays"] == 0
+    ), report
     close(losses(cpu), losses(run), 1e-4)
     eager = folder_of(train(test, config, "step.graph=off"))
     assert weights_differ(run, eager) == 0
@@ -41,11 +46,21 @@ def precisions(test, config, cpu):
 
 def overflow(test, config):
     """Steps whose gradients overflow leave no trace but their number and a smaller scale."""
-    words = ("precision.compute=fp16", "precision.loss_scale={initial: 16777216, smallest: 1}", "step.graph=on", "checkpoint.every_steps=1",
-             "evaluate=[]", "checkpoint.keep_best=")
+    words = (
+        "precision.compute=fp16",
+        "precision.loss_scale={initial: 16777216, smallest: 1}",
+        "step.graph=on",
+        "checkpoint.every_steps=1",
+        "evaluate=[]",
+        "checkpoint.keep_best=",
+    )
     run = folder_of(train(test, config, *words))
-    states = [json.loads((folder / "state.json").read_text()) for folder in tiny_run.checkpoints(run)]
-    skipped = [folder for folder, state in zip(tiny_run.checkpoints(run), states) if state["updates"] == 0]
+    states = [
+        json.loads((folder / "state.json").read_text()) for folder in tiny_run.checkpoints(run)
+    ]
+    skipped = [
+        folder for folder, state in zip(tiny_run.checkpoints(run), states) if state["updates"] == 0
+    ]
     assert 2 <= len(skipped) < 12, states
     scales = [state["loss_scale"]["scale"] for state in states]
     assert scales[1] == scales[0] / 2, scales
@@ -62,42 +77,100 @@ def overflow(test, config):
 def ranks(test, config, cpu):
     one = folder_of(train(test, config, "ddp.reduce=tree"))
     for reduce in ("allreduce", "tree"):
-        run = folder_of(train(test, config, *TWO, f"ddp.reduce={reduce}", count=2, tells=["gradients travel by nccl", REPLAYS]))
+        run = folder_of(
+            train(
+                test,
+                config,
+                *TWO,
+                f"ddp.reduce={reduce}",
+                count=2,
+                tells=["gradients travel by nccl", REPLAYS],
+            )
+        )
         assert all(report["host_reads_between_replays"] == 0 for report in reports(test))
         close(losses(cpu), losses(run), 1e-4)
         if reduce == "tree":
             assert weights_differ(one, run) == 0, "tree: bits depend on the number of GPUs"
-    shared = folder_of(train(test, config, *TWO, LOCKSTEP_SHARE_GPU="1", LOCKSTEP_DEVICE_COMM="host", tells=["gradients travel by host"]))
+    shared = folder_of(
+        train(
+            test,
+            config,
+            *TWO,
+            LOCKSTEP_SHARE_GPU="1",
+            LOCKSTEP_DEVICE_COMM="host",
+            tells=["gradients travel by host"],
+        )
+    )
     close(losses(cpu), losses(shared), 1e-4)
-    train(test, config, "launch.ranks_per_node=3", count=2, code=ENVIRONMENT, tells=["shows 2 GPUs"])
+    train(
+        test, config, "launch.ranks_per_node=3", count=2, code=ENVIRONMENT, tells=["shows 2 GPUs"]
+    )
     return "two ranks: all-reduce, tree (bits of one rank), through the host"
 
 
 def same_tensors(one, two, names=tiny_run.FILES):
     for name in names:
         a, b = (safetensors_file.read(tiny_run.checkpoints(run)[-1] / name) for run in (one, two))
-        assert a.keys() == b.keys() and all(a[key].data == b[key].data for key in a), f"{name}: {one} and {two}"
+        assert a.keys() == b.keys() and all(a[key].data == b[key].data for key in a), (
+            f"{name}: {one} and {two}"
+        )
 
 
 def shares(test, config):
     """Ranks that each hold a share of the optimizer's state write the checkpoints of one that holds all."""
     model = "task.model={kind: sudoku_net, channels: 32, hidden: 64, blocks: 12, iterations: 2, loss_depths: [2]}"  # four blocks
-    words = (model, "train.steps=8", "checkpoint.every_steps=4", "evaluate=[]", "checkpoint.keep_best=", tiny_run.CONSTANT)
+    words = (
+        model,
+        "train.steps=8",
+        "checkpoint.every_steps=4",
+        "evaluate=[]",
+        "checkpoint.keep_best=",
+        tiny_run.CONSTANT,
+    )
     shard = (*TWO, "ddp.shard_optimizer=true")
     for compute in ("bf16_weights", "fp32"):
         tree = (*words, "ddp.reduce=tree", f"precision.compute={compute}")
         whole = folder_of(train(test, config, *tree))
-        run = folder_of(train(test, config, *tree, *shard, count=2, tells=["gradients travel by nccl", "of the own blocks alone", REPLAYS]))
+        run = folder_of(
+            train(
+                test,
+                config,
+                *tree,
+                *shard,
+                count=2,
+                tells=["gradients travel by nccl", "of the own blocks alone", REPLAYS],
+            )
+        )
         assert all(report["host_reads_between_replays"] == 0 for report in reports(test))
         same_tensors(whole, run)
-    half = folder_of(train(test, config, *words, "ddp.reduce=tree", *shard, "train.steps=4", count=2))
+    half = folder_of(
+        train(test, config, *words, "ddp.reduce=tree", *shard, "train.steps=4", count=2)
+    )
     test.run("resume", half, "train.steps=8").expect(0)
     same_tensors(whole, half)
     summed = folder_of(train(test, config, *words))
     for implementation in ("fused", "foreach"):
-        run = folder_of(train(test, config, *words, *shard, f"optimizer.implementation={implementation}", count=2, tells=[REPLAYS]))
+        run = folder_of(
+            train(
+                test,
+                config,
+                *words,
+                *shard,
+                f"optimizer.implementation={implementation}",
+                count=2,
+                tells=[REPLAYS],
+            )
+        )
         close(losses(summed), losses(run), 1e-4)
-    shared = train(test, config, *words, *shard, LOCKSTEP_SHARE_GPU="1", LOCKSTEP_DEVICE_COMM="host", tells=["gradients travel by host"])
+    shared = train(
+        test,
+        config,
+        *words,
+        *shard,
+        LOCKSTEP_SHARE_GPU="1",
+        LOCKSTEP_DEVICE_COMM="host",
+        tells=["gradients travel by host"],
+    )
     close(losses(summed), losses(folder_of(shared)), 1e-4)
     return "tree: every tensor of the whole run, bf16_weights and a resume too; reduce-scatter: its losses"
 
@@ -105,23 +178,42 @@ def shares(test, config):
 def choice(test, config):
     """`auto` measures once; what it chose stays in plan.json, whatever a resume would measure."""
     words = (tiny_run.CONSTANT, "optimizer.implementation=auto")
-    run = folder_of(train(test, config, *words, "train.steps=6", tells=["auto: an update takes fused", "as graphs"]))
+    run = folder_of(
+        train(
+            test,
+            config,
+            *words,
+            "train.steps=6",
+            tells=["auto: an update takes fused", "as graphs"],
+        )
+    )
     (report,) = reports(test)
     assert report["recordings"] == 3, report  # two of a trial, one of the step
     plan = json.loads(open(f"{run}/plan.json", encoding="utf-8").read())
-    assert plan["update_implementation"] in ("fused", "foreach") and " ms" in plan["update_reason"], plan
+    assert (
+        plan["update_implementation"] in ("fused", "foreach") and " ms" in plan["update_reason"]
+    ), plan
     for kept in ("foreach", "fused"):
         with open(f"{run}/plan.json", "w", encoding="utf-8") as file:
-            json.dump(plan | {"update_implementation": kept, "update_reason": f"{kept} it was"}, file)
+            json.dump(
+                plan | {"update_implementation": kept, "update_reason": f"{kept} it was"}, file
+            )
         gpus(test)
         steps = {"foreach": 9, "fused": 12}[kept]
-        test.run("resume", run, f"train.steps={steps}").expect(0, f"{kept} it was, kept in plan.json")
-        assert json.loads(open(f"{run}/plan.json", encoding="utf-8").read())["update_implementation"] == kept
+        test.run("resume", run, f"train.steps={steps}").expect(
+            0, f"{kept} it was, kept in plan.json"
+        )
+        assert (
+            json.loads(open(f"{run}/plan.json", encoding="utf-8").read())["update_implementation"]
+            == kept
+        )
         assert reports(test)[0]["recordings"] <= 1, "measured again"
     old = folder_of(train(test, config, *words, "train.steps=6"))
     plan = json.loads(open(f"{old}/plan.json", encoding="utf-8").read())
     with open(f"{old}/plan.json", "w", encoding="utf-8") as file:
-        json.dump({key: value for key, value in plan.items() if not key.startswith("update_")}, file)
+        json.dump(
+            {key: value for key, value in plan.items() if not key.startswith("update_")}, file
+        )
     gpus(test)
     test.run("resume", old, "train.steps=8").expect(0, "as the run began")
     return "kept through resumes; a run without the key goes on with fused"
@@ -132,14 +224,25 @@ def phases(test, config):
     run = folder_of(train(test, config, *TWO, "step.graph=off", "log.profile_steps=2", count=2))
     lines = [json.loads(line) for line in open(f"{run}/metrics.jsonl", encoding="utf-8")]
     for line in (line for line in lines if "loss" in line):
-        parts = [line[f"{name}_seconds"] for name in ("copy", "forward", "backward", "comm_exposed", "update")]
+        parts = [
+            line[f"{name}_seconds"]
+            for name in ("copy", "forward", "backward", "comm_exposed", "update")
+        ]
         assert min(parts) >= 0 and abs(sum(parts) - line["device_seconds"]) < 1e-6, line
     trace = open(f"{run}/logs/attempt-0/profile-rank-1.json", encoding="utf-8").read()
     for name in ("wait for data", "copy inputs", "forward", "backward", "exchange", "update"):
         assert f'"{name}"' in trace, name
     run = folder_of(train(test, config))
-    last = [json.loads(line) for line in open(f"{run}/metrics.jsonl", encoding="utf-8") if "loss" in json.loads(line)][-1]
-    assert last["graph_seconds"] > 0 and last["comm_exposed_seconds"] is None and "forward_seconds" not in last, last
+    last = [
+        json.loads(line)
+        for line in open(f"{run}/metrics.jsonl", encoding="utf-8")
+        if "loss" in json.loads(line)
+    ][-1]
+    assert (
+        last["graph_seconds"] > 0
+        and last["comm_exposed_seconds"] is None
+        and "forward_seconds" not in last
+    ), last
     return "events of eager steps add up; a graph is one; phases are named in the profile"
 
 
@@ -156,11 +259,24 @@ def resumes(test, config):
 
 def faults(test, config):
     """A rank that is killed: the others learn of it from NCCL, all start again. One that is stopped: found by the deadline."""
-    words = (*TWO, tiny_run.CONSTANT, "optimizer.implementation=fused", "train.steps=60", "evaluate=[]", "checkpoint.keep_best=", "checkpoint.every_steps=20")
+    words = (
+        *TWO,
+        tiny_run.CONSTANT,
+        "optimizer.implementation=fused",
+        "train.steps=60",
+        "evaluate=[]",
+        "checkpoint.keep_best=",
+        "checkpoint.every_steps=20",
+    )
     whole = folder_of(train(test, config, *words, count=2))
-    for number, more, code in ((signal.SIGKILL, ("launch.max_restarts=1",), 0), (signal.SIGSTOP, ("ddp.timeout_seconds=3",), COMMUNICATION)):
+    for number, more, code in (
+        (signal.SIGKILL, ("launch.max_restarts=1",), 0),
+        (signal.SIGSTOP, ("ddp.timeout_seconds=3",), COMMUNICATION),
+    ):
         folder = test.work / "runs" / f"fault-{number.name}"
-        running = test.start("train", config, "run.device=cuda", "--run-folder", folder, *words, *more)
+        running = test.start(
+            "train", config, "run.device=cuda", "--run-folder", folder, *words, *more
+        )
         assert tiny_run.wait_for_step(running, folder, 25), running.wait(1).text()
         processes.send(processes.ranks(folder)[1].pid, number)
         result = running.wait(90)
@@ -175,15 +291,27 @@ def faults(test, config):
 
 def memory(test, config):
     few = "1200000"
-    train(test, config, code=ENVIRONMENT, LOCKSTEP_EMULATED_MEMORY=few,
-          tells=["out of memory", "activations of 2 rows", "set train.micro_batch=1"])
+    train(
+        test,
+        config,
+        code=ENVIRONMENT,
+        LOCKSTEP_EMULATED_MEMORY=few,
+        tells=["out of memory", "activations of 2 rows", "set train.micro_batch=1"],
+    )
     train(test, config, "train.micro_batch=1", LOCKSTEP_EMULATED_MEMORY=few)
     return "the micro_batch that it names fits"
 
 
 def buckets(test, config):
     """A network whose gradients travel in several buckets, beside backward."""
-    wide = ("task.model.channels=256", "task.model.hidden=256", "optimizer.lr=1.0e-5", "train.steps=8", "evaluate=[]", "checkpoint.keep_best=")
+    wide = (
+        "task.model.channels=256",
+        "task.model.hidden=256",
+        "optimizer.lr=1.0e-5",
+        "train.steps=8",
+        "evaluate=[]",
+        "checkpoint.keep_best=",
+    )
     result = train(test, config, *TWO, *wide, count=2, tells=[REPLAYS])
     count = int(result.err.split("gradients travel by nccl, ")[1].split()[0])
     assert count > 1, result.text()

@@ -5,6 +5,7 @@ Sets the variables that torchrun sets (without its agent's store, as a cluster d
 ranks. SIGTERM and SIGINT are passed on. When a rank fails the others get SIGTERM; the exit code is
 that of the first one that failed.
 """
+
 import os
 import signal
 import socket
@@ -26,8 +27,14 @@ def main():
     ranks = []
     for rank in range(count):
         size = sizes.get(rank, str(count))
-        place = {"RANK": str(rank), "WORLD_SIZE": size, "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": size,
-                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        place = {
+            "RANK": str(rank),
+            "WORLD_SIZE": size,
+            "LOCAL_RANK": str(rank),
+            "LOCAL_WORLD_SIZE": size,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
         ranks.append(subprocess.Popen(words, env={**os.environ, **place}, start_new_session=True))
 
     def to_all(number, _frame=None):

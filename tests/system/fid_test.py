@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """`lockstep fid` and the converters of pictures as a person runs them, and inputs that do not fit."""
+
 import json
 import math
 import os
@@ -22,10 +23,18 @@ def refused(result, code, *words):
 
 def write_pictures(folder):
     golden = st.read(GOLDEN)
-    for side, names in (("a", ("png_rgb", "png_gray", "jpeg_420")), ("b", ("png_rgba", "jpeg_cmyk", "png_palette", "jpeg_444"))):
+    for side, names in (
+        ("a", ("png_rgb", "png_gray", "jpeg_420")),
+        ("b", ("png_rgba", "jpeg_cmyk", "png_palette", "jpeg_444")),
+    ):
         (folder / side / "deep").mkdir(parents=True)
         for i, name in enumerate(names):
-            path = folder / side / ("deep" if i == 0 else "") / (name + (".png" if name.startswith("png") else ".jpg"))
+            path = (
+                folder
+                / side
+                / ("deep" if i == 0 else "")
+                / (name + (".png" if name.startswith("png") else ".jpg"))
+            )
             path.write_bytes(golden["file." + name].data)
     return folder / "a", folder / "b"
 
@@ -42,7 +51,14 @@ def score(result):
 
 def statistics(test):
     a, b = test.work / "stats-a.safetensors", test.work / "stats-b.safetensors"
-    st.write(a, {"mu": st.tensor("F64", [2], [0, 0]), "sigma": matrix([4, 0], [0, 9]), "n": st.tensor("I64", [], [50])})
+    st.write(
+        a,
+        {
+            "mu": st.tensor("F64", [2], [0, 0]),
+            "sigma": matrix([4, 0], [0, 9]),
+            "n": st.tensor("I64", [], [50]),
+        },
+    )
     st.write(b, {"mu": st.tensor("F64", [2], [1, 2]), "sigma": matrix([1, 0], [0, 16])})
     found = score(test.run("fid", a, b, "--json"))
     assert abs(found["fid"] - (1 + 4 + 1 + 1)) < 1e-9, found
@@ -61,11 +77,19 @@ def statistics(test):
 def pictures(test, a, b, weights):
     first = score(test.run("fid", a, b, "--inception", weights, "--features", "64", "--json"))
     assert first["fid"] > 0 and (first["n_a"], first["n_b"]) == (3, 4), first
-    one = score(test.run("fid", a, b, "--inception", weights, "--features", "64", "--threads", "1", "--json"))
+    one = score(
+        test.run(
+            "fid", a, b, "--inception", weights, "--features", "64", "--threads", "1", "--json"
+        )
+    )
     assert one == first, (one, first)
     same = score(test.run("fid", a, a, "--inception", weights, "--features", "64", "--json"))
     assert abs(same["fid"]) < 1e-6, same
-    clean = score(test.run("fid", a, b, "--inception", weights, "--features", "64", "--resize", "clean", "--json"))
+    clean = score(
+        test.run(
+            "fid", a, b, "--inception", weights, "--features", "64", "--resize", "clean", "--json"
+        )
+    )
     assert clean["fid"] != first["fid"]
     shards = test.work / "shards"
     test.run("data", "convert", "image-folder", b, shards).expect(0, out=("4 pictures",))
@@ -74,7 +98,10 @@ def pictures(test, a, b, weights):
     kept = test.work / "kept.safetensors"
     test.run("fid", b, "--inception", weights, "--features", "64", "--save", kept).expect(0)
     again = score(test.run("fid", a, kept, "--inception", weights, "--features", "64", "--json"))
-    assert abs(again["fid"] - first["fid"]) <= 1e-9 * first["fid"] and again["kid"] is None, (again, first)
+    assert abs(again["fid"] - first["fid"]) <= 1e-9 * first["fid"] and again["kid"] is None, (
+        again,
+        first,
+    )
     return f"FID {first['fid']:.6f} from folders, shards and kept statistics"
 
 
@@ -83,11 +110,39 @@ def ranks(test, a, b, weights):
     if mpirun is None:
         raise harness.Skip("no mpirun in PATH")
     shapes = test.work / "shapes"
-    test.run("data", "make", "shapes", shapes, "train_images=130", "validation_images=20", "image_size=8").expect(0)
-    words = [test.lockstep, "fid", f"{shapes}/train-*.h5", shapes / "validation.h5", "--inception", weights, "--features", "64", "--json"]
+    test.run(
+        "data", "make", "shapes", shapes, "train_images=130", "validation_images=20", "image_size=8"
+    ).expect(0)
+    words = [
+        test.lockstep,
+        "fid",
+        f"{shapes}/train-*.h5",
+        shapes / "validation.h5",
+        "--inception",
+        weights,
+        "--features",
+        "64",
+        "--json",
+    ]
     lines, root = set(), ["--allow-run-as-root"] if os.geteuid() == 0 else []
     for count in (1, 2, 4):
-        start = [] if count == 1 else [mpirun, "-n", str(count), "--host", "localhost:4", "--bind-to", "none", "--mca", "plm", "isolated", *root]
+        start = (
+            []
+            if count == 1
+            else [
+                mpirun,
+                "-n",
+                str(count),
+                "--host",
+                "localhost:4",
+                "--bind-to",
+                "none",
+                "--mca",
+                "plm",
+                "isolated",
+                *root,
+            ]
+        )
         lines.add(harness.Running(test, [*start, *words]).wait(120).expect(0).out)
     assert len(lines) == 1, lines
     return f"the same line on 1, 2 and 4 ranks: {lines.pop().strip()}"
@@ -107,66 +162,154 @@ def bad_inputs(test, a, b, weights):
 
     mu = st.tensor("F64", [2], [0, 0])
     cases = {
-        "sigma in float32": ({"mu": mu, "sigma": matrix([1, 0], [0, 1], dtype="F32")}, ["sigma", "Double"]),
-        "sigma of another size": ({"mu": mu, "sigma": matrix([1, 0, 0], [0, 1, 0], [0, 0, 1])}, ["[2]", "[3, 3]"]),
+        "sigma in float32": (
+            {"mu": mu, "sigma": matrix([1, 0], [0, 1], dtype="F32")},
+            ["sigma", "Double"],
+        ),
+        "sigma of another size": (
+            {"mu": mu, "sigma": matrix([1, 0, 0], [0, 1, 0], [0, 0, 1])},
+            ["[2]", "[3, 3]"],
+        ),
         "sigma that is not symmetric": ({"mu": mu, "sigma": matrix([1, 5], [0, 1])}, ["symmetric"]),
-        "numbers that are not finite": ({"mu": mu, "sigma": matrix([1, 0], [0, math.nan])}, ["finite"]),
+        "numbers that are not finite": (
+            {"mu": mu, "sigma": matrix([1, 0], [0, math.nan])},
+            ["finite"],
+        ),
         "no sigma": ({"mu": mu}, ["sigma"]),
         "an unknown tensor": ({"mu": mu, "sigma": matrix([1, 0], [0, 1]), "var": mu}, ["'var'"]),
         "one sample": ({"features": matrix([1, 2])}, ["1 picture", "at least 2"]),
-        "n of 1": ({"mu": mu, "sigma": matrix([1, 0], [0, 1]), "n": st.tensor("I64", [], [1])}, ["'n'"]),
+        "n of 1": (
+            {"mu": mu, "sigma": matrix([1, 0], [0, 1]), "n": st.tensor("I64", [], [1])},
+            ["'n'"],
+        ),
         "other dimensions": ({"features": matrix([1, 2, 3], [4, 5, 6])}, ["2 features", "3"]),
     }
     for name, (tensors, words) in cases.items():
-        test.case(f"statistics, {name}", lambda t=tensors, w=words: refused(fid(good, file(t)), DATA, *w))
+        test.case(
+            f"statistics, {name}", lambda t=tensors, w=words: refused(fid(good, file(t)), DATA, *w)
+        )
 
     def one_picture():
         folder = test.work / "one"
         folder.mkdir()
         shutil.copy(b / "jpeg_444.jpg", folder)
-        return refused(fid(a, folder, "--inception", weights, "--features", "64"), DATA, "1 picture", "at least 2")
+        return refused(
+            fid(a, folder, "--inception", weights, "--features", "64"),
+            DATA,
+            "1 picture",
+            "at least 2",
+        )
+
     test.case("a folder of one picture", one_picture)
 
     def corrupt():
         folder = test.work / "corrupt"
         shutil.copytree(b, folder)
         (folder / "x.png").write_bytes((a / "png_gray.png").read_bytes()[:200])
-        return refused(fid(a, folder, "--inception", weights, "--features", "64"), DATA, "x.png", "damaged")
+        return refused(
+            fid(a, folder, "--inception", weights, "--features", "64"), DATA, "x.png", "damaged"
+        )
+
     test.case("a corrupt picture", corrupt)
 
     def other_weights():
         kept, other = test.work / "kept-b.safetensors", test.work / "w2.safetensors"
         fid(b, "--inception", weights, "--features", "64", "--save", kept).expect(0)
-        write_weights(other, lambda tensors: tensors.update({"Conv2d_2b_3x3.bn.bias": st.tensor("F32", [64], [0.5] * 64)}))
-        refused(fid(a, kept, "--inception", weights, "--features", "64", "--resize", "clean"), DATA, "resizing")
-        return refused(fid(a, kept, "--inception", other, "--features", "64"), DATA, "other Inception weights")
+        write_weights(
+            other,
+            lambda tensors: tensors.update(
+                {"Conv2d_2b_3x3.bn.bias": st.tensor("F32", [64], [0.5] * 64)}
+            ),
+        )
+        refused(
+            fid(a, kept, "--inception", weights, "--features", "64", "--resize", "clean"),
+            DATA,
+            "resizing",
+        )
+        return refused(
+            fid(a, kept, "--inception", other, "--features", "64"), DATA, "other Inception weights"
+        )
+
     test.case("statistics of other weights", other_weights)
 
     def wrong_weights(change, *words):
         path = write_weights(test.work / "wrong.safetensors", change)
         return refused(fid(a, b, "--inception", path, "--features", "64"), DATA, *words)
-    test.case("Inception: a tensor is missing", wrong_weights, lambda t: t.pop("Conv2d_2a_3x3.bn.bias"), "Conv2d_2a_3x3.bn.bias")
-    test.case("Inception: another shape", wrong_weights, lambda t: t.update({"Conv2d_2a_3x3.bn.bias": st.tensor("F32", [3], [0] * 3)}), "[3]", "[32]")
-    test.case("Inception: another network", wrong_weights, lambda t: t.update({"layer1.weight": st.tensor("F32", [1], [0])}), "layer1.weight")
-    test.case("Inception: only the first layers", lambda: refused(fid(a, b, "--inception", weights), DATA, "Conv2d_3b_1x1"))
+
+    test.case(
+        "Inception: a tensor is missing",
+        wrong_weights,
+        lambda t: t.pop("Conv2d_2a_3x3.bn.bias"),
+        "Conv2d_2a_3x3.bn.bias",
+    )
+    test.case(
+        "Inception: another shape",
+        wrong_weights,
+        lambda t: t.update({"Conv2d_2a_3x3.bn.bias": st.tensor("F32", [3], [0] * 3)}),
+        "[3]",
+        "[32]",
+    )
+    test.case(
+        "Inception: another network",
+        wrong_weights,
+        lambda t: t.update({"layer1.weight": st.tensor("F32", [1], [0])}),
+        "layer1.weight",
+    )
+    test.case(
+        "Inception: only the first layers",
+        lambda: refused(fid(a, b, "--inception", weights), DATA, "Conv2d_3b_1x1"),
+    )
     test.case("no weights", lambda: refused(fid(a, b), USAGE, "--inception"))
-    test.case("features of an unknown layer", lambda: refused(fid(a, b, "--inception", weights, "--features", "100"), USAGE, "100"))
+    test.case(
+        "features of an unknown layer",
+        lambda: refused(fid(a, b, "--inception", weights, "--features", "100"), USAGE, "100"),
+    )
     test.case("one side", lambda: refused(fid(a), USAGE, "two sides"))
-    test.case("a folder that does not exist", lambda: refused(fid(a, test.work / "nowhere", "--inception", weights, "--features", "64"), DATA, "nowhere"))
+    test.case(
+        "a folder that does not exist",
+        lambda: refused(
+            fid(a, test.work / "nowhere", "--inception", weights, "--features", "64"),
+            DATA,
+            "nowhere",
+        ),
+    )
 
 
 def conversions(test, b):
     folder = test.work / "broken-source"
     shutil.copytree(b, folder)
     (folder / "c.jpg").write_bytes(b"\xff\xd8 no picture")
-    refused(test.run("data", "convert", "image-folder", folder, test.work / "no", "size=8"), DATA, "c.jpg")
-    test.run("data", "convert", "image-folder", folder, test.work / "yes", "size=8", "resize=shorter_side", "--skip-broken").expect(0, out=("4 pictures", "1 broken"))
+    refused(
+        test.run("data", "convert", "image-folder", folder, test.work / "no", "size=8"),
+        DATA,
+        "c.jpg",
+    )
+    test.run(
+        "data",
+        "convert",
+        "image-folder",
+        folder,
+        test.work / "yes",
+        "size=8",
+        "resize=shorter_side",
+        "--skip-broken",
+    ).expect(0, out=("4 pictures", "1 broken"))
     test.run("data", "verify", test.work / "yes").expect(0)
     recipe = json.loads((test.work / "yes" / "dataset.json").read_text())["recipe"]
     assert (recipe["resize"], recipe["skipped"]) == ("shorter_side", 1), recipe
-    refused(test.run("data", "convert", "cifar", folder, test.work / "no"), DATA, "data_batch_1.bin")
-    refused(test.run("data", "convert", "mnist", folder, test.work / "no"), DATA, "train-images-idx3-ubyte")
-    refused(test.run("data", "convert", "webdataset", test.work / "x.tar", test.work / "no"), DATA, "x.tar")
+    refused(
+        test.run("data", "convert", "cifar", folder, test.work / "no"), DATA, "data_batch_1.bin"
+    )
+    refused(
+        test.run("data", "convert", "mnist", folder, test.work / "no"),
+        DATA,
+        "train-images-idx3-ubyte",
+    )
+    refused(
+        test.run("data", "convert", "webdataset", test.work / "x.tar", test.work / "no"),
+        DATA,
+        "x.tar",
+    )
     refused(test.run("data", "convert", "gif", folder, test.work / "no"), USAGE, "image-folder")
     return "a broken file is named or counted; missing files are named"
 

@@ -3,6 +3,7 @@
 The programs are run as a person runs them; nothing here links or imports them. Python's standard
 library is enough. Exit codes of a test: 0 passed, 1 failed, 77 skipped (CTest knows it).
 """
+
 import argparse
 import itertools
 import os
@@ -32,8 +33,10 @@ class Result:
         self.words, self.code, self.out, self.err, self.seconds = words, code, out, err, seconds
 
     def text(self):
-        return (f"command: {' '.join(map(str, self.words))}\nexit code {self.code} after {self.seconds:.1f} s\n"
-                f"--- stdout ---\n{self.out[-3000:]}\n--- stderr ---\n{self.err[-6000:]}")
+        return (
+            f"command: {' '.join(map(str, self.words))}\nexit code {self.code} after {self.seconds:.1f} s\n"
+            f"--- stdout ---\n{self.out[-3000:]}\n--- stderr ---\n{self.err[-6000:]}"
+        )
 
     def expect(self, code, *words, out=()):
         """Fails unless the exit code is `code`, stderr holds all `words` and stdout all of `out`."""
@@ -58,8 +61,14 @@ class Running:
         self.paths = [test.work / "output" / f"{number:03}.{name}" for name in ("out", "err")]
         self.start = time.monotonic()
         with open(self.paths[0], "wb") as out, open(self.paths[1], "wb") as err:
-            self.child = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                          env=test.environment, cwd=test.work)
+            self.child = subprocess.Popen(
+                self.words,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=test.environment,
+                cwd=test.work,
+            )
         self.pid = self.child.pid
 
     def alive(self):
@@ -81,7 +90,9 @@ class Running:
             processes.kill_all(self.test.work)
             self.child.wait()
         texts = [path.read_text(errors="replace") for path in self.paths]
-        result = Result(self.words, self.child.returncode, texts[0], texts[1], time.monotonic() - self.start)
+        result = Result(
+            self.words, self.child.returncode, texts[0], texts[1], time.monotonic() - self.start
+        )
         assert not late, f"not ended after {limit} s\n{result.text()}"
         return result
 
@@ -91,11 +102,19 @@ class Test:
 
     def __init__(self, description, add_options=lambda parser: None):
         parser = argparse.ArgumentParser(description=description)
-        parser.add_argument("--lockstep", default=os.environ.get("LOCKSTEP_PROGRAM", SOURCE / "build/bin/lockstep"),
-                            help="the program under test (or LOCKSTEP_PROGRAM)")
-        parser.add_argument("--work", default=os.environ.get("LOCKSTEP_TEST_FOLDER", "/tmp"),
-                            help="where the work folder is made")
-        parser.add_argument("--full", action="store_true", help="the whole matrix: minutes instead of seconds")
+        parser.add_argument(
+            "--lockstep",
+            default=os.environ.get("LOCKSTEP_PROGRAM", SOURCE / "build/bin/lockstep"),
+            help="the program under test (or LOCKSTEP_PROGRAM)",
+        )
+        parser.add_argument(
+            "--work",
+            default=os.environ.get("LOCKSTEP_TEST_FOLDER", "/tmp"),
+            help="where the work folder is made",
+        )
+        parser.add_argument(
+            "--full", action="store_true", help="the whole matrix: minutes instead of seconds"
+        )
         parser.add_argument("--seed", type=int, default=None, help="of random choices; printed")
         parser.add_argument("--only", default="", help="run the cases whose name holds this text")
         parser.add_argument("--keep", action="store_true", help="keep the work folder")
@@ -103,8 +122,14 @@ class Test:
         self.options = parser.parse_args()
         self.lockstep = Path(self.options.lockstep).resolve()
         if not self.lockstep.exists():
-            sys.exit(f"error: {self.lockstep} does not exist\nhelp: name the program with --lockstep")
-        self.seed = self.options.seed if self.options.seed is not None else random.SystemRandom().randrange(10**6)
+            sys.exit(
+                f"error: {self.lockstep} does not exist\nhelp: name the program with --lockstep"
+            )
+        self.seed = (
+            self.options.seed
+            if self.options.seed is not None
+            else random.SystemRandom().randrange(10**6)
+        )
         self.random = random.Random(self.seed)
         self.numbers, self.failed, self.passed, self.skipped = itertools.count(1), [], 0, []
         self.name = Path(sys.argv[0]).stem
@@ -112,15 +137,27 @@ class Test:
         shutil.rmtree(self.work, ignore_errors=True)
         for folder in ("output", "tmp", "runs"):
             (self.work / folder).mkdir(parents=True)
-        self.environment = {name: value for name, value in os.environ.items()
-                            if not name.startswith(("OMPI_", "PMIX_", "SLURM_", "LOCKSTEP_", "PET_"))
-                            and name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")}
-        self.environment |= {processes.MARK: str(self.work), "TMPDIR": str(self.work / "tmp"), "LC_ALL": "C.UTF-8"}
-        self.environment["LOCKSTEP_CUDA"] = "0"  # what these tests compare holds on CPUs; device_test.py takes it away
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("OMPI_", "PMIX_", "SLURM_", "LOCKSTEP_", "PET_"))
+            and name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+        }
+        self.environment |= {
+            processes.MARK: str(self.work),
+            "TMPDIR": str(self.work / "tmp"),
+            "LC_ALL": "C.UTF-8",
+        }
+        self.environment["LOCKSTEP_CUDA"] = (
+            "0"  # what these tests compare holds on CPUs; device_test.py takes it away
+        )
         for name in ("LOCKSTEP_MPIRUN", "OMPI_MCA_plm_rsh_agent"):
             if name in os.environ:
                 self.environment[name] = os.environ[name]
-        print(f"{self.name}: seed {self.seed}, {'full' if self.options.full else 'short'}, {self.lockstep}", flush=True)
+        print(
+            f"{self.name}: seed {self.seed}, {'full' if self.options.full else 'short'}, {self.lockstep}",
+            flush=True,
+        )
 
     def start(self, *words):
         return Running(self, [self.lockstep, *words])
@@ -149,7 +186,10 @@ class Test:
     def finish(self):
         """Cleans up and exits with the code that CTest expects."""
         processes.kill_all(self.work)
-        print(f"{self.passed} passed, {len(self.failed)} failed, {len(self.skipped)} skipped", flush=True)
+        print(
+            f"{self.passed} passed, {len(self.failed)} failed, {len(self.skipped)} skipped",
+            flush=True,
+        )
         if not self.failed and not self.options.keep:
             shutil.rmtree(self.work, ignore_errors=True)
         else:

@@ -4,6 +4,7 @@
 After each kill the run is resumed on a random number of ranks. The final checkpoint must equal
 that of a run that nobody disturbed, byte for byte, and metrics.jsonl must have each step once.
 """
+
 import json
 import os
 import signal
@@ -39,7 +40,11 @@ def strike(test, running, folder, victim):
     found = processes.find(folder)
     ranks = [process for process in found if process.is_rank()]
     starters = [process for process in found if process.is_mpirun()]
-    if victim == "launcher" or (victim == "rank" and not ranks) or (victim == "mpirun" and not starters):
+    if (
+        victim == "launcher"
+        or (victim == "rank" and not ranks)
+        or (victim == "mpirun" and not starters)
+    ):
         targets, who = [running.pid], "launcher"
     elif victim == "rank":
         process = test.random.choice(ranks)
@@ -76,7 +81,9 @@ def one_run(test, config, steps, number, kills, victims, records, words):
     """One run, killed until `kills` are spent or it is done; returns the kills that hit it."""
     folder = test.work / "runs" / f"killed-{number}"
     ranks = test.random.choice(harness.RANKS)
-    running = test.start("train", config, "--run-folder", folder, *tiny_run.launch_words(ranks), *words)
+    running = test.start(
+        "train", config, "--run-folder", folder, *tiny_run.launch_words(ranks), *words
+    )
     hits = 0
     while hits < kills:
         while not (folder / "plan.json").exists() and running.alive():
@@ -91,10 +98,22 @@ def one_run(test, config, steps, number, kills, victims, records, words):
             break
         hits += 1
         next_ranks = test.random.choice(harness.RANKS)
-        records.append({"run": number, "kill": len(records) + 1, "victim": who, "ranks": ranks, "step": step,
-                        "seconds_until_gone": round(seconds, 2), "resumed_on": next_ranks})
-        print(f"      kill {len(records)}: {who} of {ranks} ranks at step {step}, gone after {seconds:.1f} s, "
-              f"resumed on {next_ranks}", flush=True)
+        records.append(
+            {
+                "run": number,
+                "kill": len(records) + 1,
+                "victim": who,
+                "ranks": ranks,
+                "step": step,
+                "seconds_until_gone": round(seconds, 2),
+                "resumed_on": next_ranks,
+            }
+        )
+        print(
+            f"      kill {len(records)}: {who} of {ranks} ranks at step {step}, gone after {seconds:.1f} s, "
+            f"resumed on {next_ranks}",
+            flush=True,
+        )
         ranks = next_ranks
         running = resume(test, folder, ranks)
     result = running.wait(180).expect(0)
@@ -108,7 +127,9 @@ def killed_runs(test, config, steps, reference, kills, records, words=()):
         number += 1
         victims = list(VICTIMS)
         test.random.shuffle(victims)
-        folder, hits = one_run(test, config, steps, next(test.numbers), kills - done, victims, records, words)
+        folder, hits = one_run(
+            test, config, steps, next(test.numbers), kills - done, victims, records, words
+        )
         done += hits
         note = tiny_run.compare_runs(reference, folder)
         tiny_run.check_steps_once(folder, steps)
@@ -156,20 +177,37 @@ def cleaned_up(test, config, before):
 
 
 def main():
-    test = harness.Test(__doc__, lambda parser: parser.add_argument(
-        "--result", default="", help="write a JSON record of the kills to this file"))
+    test = harness.Test(
+        __doc__,
+        lambda parser: parser.add_argument(
+            "--result", default="", help="write a JSON record of the kills to this file"
+        ),
+    )
     kills, steps = (30, 200) if test.options.full else (6, 120)
     config = tiny_run.write_config(test, steps, every=10)
     scratch = processes.scratch_folders()
     reference, records = tiny_run.train(test, config, "undisturbed"), []
     test.case("random kills", killed_runs, test, config, steps, reference, kills, records)
-    test.case("random kills, sharded optimizer", killed_shares, test, config, 60, 2 if not test.options.full else 10)
+    test.case(
+        "random kills, sharded optimizer",
+        killed_shares,
+        test,
+        config,
+        60,
+        2 if not test.options.full else 10,
+    )
     test.case("resume at once", at_once, test, config, steps, reference)
     test.case("temporary folders", cleaned_up, test, config, scratch)
     if test.options.result:
-        summary = {"script": "tests/system/kill_test.py --full", "date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(),
-                   "seed": test.seed, "steps": steps, "kills": len(records),
-                   "mismatches": sum(not record.get("equal") for record in records)}
+        summary = {
+            "script": "tests/system/kill_test.py --full",
+            "date": time.strftime("%Y-%m-%d"),
+            "cores": os.cpu_count(),
+            "seed": test.seed,
+            "steps": steps,
+            "kills": len(records),
+            "mismatches": sum(not record.get("equal") for record in records),
+        }
         lines = ",\n  ".join(json.dumps(record) for record in records)
         with open(test.options.result, "w") as file:
             file.write(json.dumps(summary)[:-1] + f',\n "records": [\n  {lines}]}}\n')

@@ -3,6 +3,7 @@
 Every command of a test gets LOCKSTEP_TEST_WORK=FOLDER in its environment. Whatever a run starts
 inherits it, so a process that escaped its parent, its session and its process group is found, too.
 """
+
 import fcntl
 import os
 import signal
@@ -18,7 +19,9 @@ class Process:
         self.pid, self.words = pid, words
 
     def is_rank(self):
-        return "--attempt" in self.words and "lockstep-worker" in map(os.path.basename, self.words[:2])
+        return "--attempt" in self.words and "lockstep-worker" in map(
+            os.path.basename, self.words[:2]
+        )
 
     def is_mpirun(self):
         return os.path.basename(self.words[0]) in ("mpirun", "mpirun.openmpi", "orterun", "mpiexec")
@@ -46,7 +49,9 @@ def find(folder):
         if not entry.isdigit() or int(entry) == os.getpid():
             continue
         words = _read(f"/proc/{entry}/cmdline").split(b"\0")[:-1]
-        if not any(wanted in word for word in words) and wanted not in _read(f"/proc/{entry}/environ"):
+        if not any(wanted in word for word in words) and wanted not in _read(
+            f"/proc/{entry}/environ"
+        ):
             continue
         if words and not _is_zombie(entry):
             found.append(Process(int(entry), [os.fsdecode(word) for word in words]))
@@ -96,7 +101,9 @@ def is_locked(path):
         return False
     with open(path, "r+b") as file:
         try:
-            fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+            fcntl.fcntl(
+                file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            )
         except OSError:
             return True
     return False
@@ -105,8 +112,13 @@ def is_locked(path):
 def scratch_folders():
     """Temporary folders of launchers: where Open MPI keeps its session and shared memory."""
     parents = [Path("/dev/shm"), Path(os.environ.get("TMPDIR", "/tmp")), Path("/tmp")]
-    return {str(path) for parent in parents if parent.is_dir()
-            for path in parent.glob(f"lockstep-{os.getuid()}-*") if path.is_dir()}
+    return {
+        str(path)
+        for parent in parents
+        if parent.is_dir()
+        for path in parent.glob(f"lockstep-{os.getuid()}-*")
+        if path.is_dir()
+    }
 
 
 def check_nothing_left(run_folder, work_folder, scratch_before=None, seconds=10.0):
@@ -118,8 +130,11 @@ def check_nothing_left(run_folder, work_folder, scratch_before=None, seconds=10.
     wait_until_gone(work_folder, seconds)
     lock = Path(run_folder) / ".lock"
     assert not is_locked(lock), f"{lock} is still locked"
-    temporary = [path for path in Path(run_folder).rglob("*") if path.name != ".lock" and
-                 (path.name.startswith(".") or path.name.endswith(".tmp"))]
+    temporary = [
+        path
+        for path in Path(run_folder).rglob("*")
+        if path.name != ".lock" and (path.name.startswith(".") or path.name.endswith(".tmp"))
+    ]
     assert not temporary, "temporary files are left: " + ", ".join(map(str, temporary))
     in_tmp = list((Path(work_folder) / "tmp").iterdir())
     assert not in_tmp, "temporary files are left: " + ", ".join(map(str, in_tmp))
@@ -130,7 +145,10 @@ def check_nothing_left(run_folder, work_folder, scratch_before=None, seconds=10.
 def check_no_scratch(before):
     """No launcher's temporary folder that nobody uses; those of other launchers come and go meanwhile."""
     end = time.monotonic() + 3
-    while left := [path for path in scratch_folders() - before
-                   if os.path.exists(path + "/.lock") and not is_locked(path + "/.lock")]:
+    while left := [
+        path
+        for path in scratch_folders() - before
+        if os.path.exists(path + "/.lock") and not is_locked(path + "/.lock")
+    ]:
         assert time.monotonic() < end, f"temporary folders are left: {', '.join(left)}"
         time.sleep(0.1)

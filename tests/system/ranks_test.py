@@ -4,6 +4,7 @@
 torchrun comes from an importable Python torch (LOCKSTEP_TORCHRUN names its command otherwise); without
 one those cases are skipped and counted, and env_ranks.py, which sets the same variables, runs anyway.
 """
+
 import json
 import os
 import shlex
@@ -29,7 +30,9 @@ def torchrun():
     words = shlex.split(named) if named else [sys.executable, "-m", "torch.distributed.run"]
     found = subprocess.run([*words, "--help"], capture_output=True, check=False)
     if found.returncode != 0:
-        raise harness.Skip("no torchrun: Python's torch is not importable (LOCKSTEP_TORCHRUN may name one)")
+        raise harness.Skip(
+            "no torchrun: Python's torch is not importable (LOCKSTEP_TORCHRUN may name one)"
+        )
     return words
 
 
@@ -68,7 +71,9 @@ def folder_of(result):
 
 
 def same_bits(test, config, steps, reference, starter, *words):
-    result = harness.Running(test, [*starter(), test.lockstep, "train", config, *words]).wait().expect(0)
+    result = (
+        harness.Running(test, [*starter(), test.lockstep, "train", config, *words]).wait().expect(0)
+    )
     folder = folder_of(result)
     remove_torchruns_own(test)
     tiny_run.check_steps_once(folder, steps)
@@ -79,7 +84,14 @@ def same_bits(test, config, steps, reference, starter, *words):
 
 
 def local(test, config, steps, reference, ranks, *words):
-    folder = tiny_run.train(test, config, f"local-{ranks}-{next(test.numbers)}", "launch.with=local", *words, ranks=ranks)
+    folder = tiny_run.train(
+        test,
+        config,
+        f"local-{ranks}-{next(test.numbers)}",
+        "launch.with=local",
+        *words,
+        ranks=ranks,
+    )
     tiny_run.check_steps_once(folder, steps)
     processes.check_nothing_left(folder, test.work)
     assert "as-rank" in (folder / "logs/attempt-0/launcher.log").read_text().split("\n")[0]
@@ -90,15 +102,28 @@ def without_mpirun(test, config, steps, reference):
     test.environment["LOCKSTEP_MPIRUN"] = "/nowhere/mpirun"
     try:
         folder = test.work / "runs" / "no-mpirun"
-        test.run("train", config, "--run-folder", folder, *tiny_run.launch_words(2)).expect(0, "local processes", "no mpirun")
+        test.run("train", config, "--run-folder", folder, *tiny_run.launch_words(2)).expect(
+            0, "local processes", "no mpirun"
+        )
         return tiny_run.compare_runs(reference, folder)
     finally:
         del test.environment["LOCKSTEP_MPIRUN"]
 
 
 def node_words(config, folder, rank, port, *words):
-    return ["train", config, "--run-folder", folder, "--nnodes=2", f"--node_rank={rank}", "--master-addr=127.0.0.1",
-            f"--master-port={port}", "--nproc_per_node=2", "--rdzv-id=secret", *words]
+    return [
+        "train",
+        config,
+        "--run-folder",
+        folder,
+        "--nnodes=2",
+        f"--node_rank={rank}",
+        "--master-addr=127.0.0.1",
+        f"--master-port={port}",
+        "--nproc_per_node=2",
+        "--rdzv-id=secret",
+        *words,
+    ]
 
 
 def two_nodes(test, config, steps, reference):
@@ -130,7 +155,9 @@ def node_stopped(test, config, steps, reference):
 def node_rank_killed(test, config, steps, reference):
     """A rank of the second node dies: both launchers start their ranks again."""
     folder, port = test.work / "runs" / "nodes-killed", free_port()
-    nodes = [test.start(*node_words(config, folder, rank, port, "--max-restarts=2")) for rank in (0, 1)]
+    nodes = [
+        test.start(*node_words(config, folder, rank, port, "--max-restarts=2")) for rank in (0, 1)
+    ]
     assert tiny_run.wait_for_step(nodes[0], folder, steps // 2), nodes[0].wait().text()
     processes.send(ranks_of(test)[3].pid, signal.SIGKILL)
     nodes[0].wait(90).expect(0, "rank 3 ended", "restart 1 of 2")
@@ -144,8 +171,15 @@ def killed(test, config, steps, reference):
     """launch.with: local: a killed rank is named, and the run goes on from the newest checkpoint."""
     folder = test.work / "runs" / "local-killed"
     scratch = processes.scratch_folders()
-    running = test.start("train", config, "--run-folder", folder, *tiny_run.launch_words(3), "launch.with=local",
-                         "launch.max_restarts=1")
+    running = test.start(
+        "train",
+        config,
+        "--run-folder",
+        folder,
+        *tiny_run.launch_words(3),
+        "launch.with=local",
+        "launch.max_restarts=1",
+    )
     assert tiny_run.wait_for_step(running, folder, steps // 2), running.wait().text()
     processes.send(processes.ranks(folder)[1].pid, signal.SIGKILL)
     running.wait(90).expect(0, "rank 1 was killed by SIGKILL", "restart 1 of 1")
@@ -156,19 +190,31 @@ def killed(test, config, steps, reference):
 
 def hung(test, config):
     folder = test.work / "runs" / "local-hung"
-    running = test.start("train", config, "--run-folder", folder, *tiny_run.launch_words(2), "launch.with=local",
-                         "launch.max_restarts=0", "ddp.timeout_seconds=3")
+    running = test.start(
+        "train",
+        config,
+        "--run-folder",
+        folder,
+        *tiny_run.launch_words(2),
+        "launch.with=local",
+        "launch.max_restarts=0",
+        "ddp.timeout_seconds=3",
+    )
     assert tiny_run.wait_for_step(running, folder, 5), running.wait().text()
     processes.send(processes.ranks(folder)[1].pid, signal.SIGSTOP)
     result = running.wait(60).expect(FAILED)
-    assert "rank 1 did not arrive" in result.err or "rank 1 gave no sign of life" in result.err, result.text()
+    assert "rank 1 did not arrive" in result.err or "rank 1 gave no sign of life" in result.err, (
+        result.text()
+    )
     processes.check_nothing_left(folder, test.work)
     return "rank 1 named, exit 6, nothing left"
 
 
 def stopped(test, config, steps, reference, number):
     folder = test.work / "runs" / f"local-{signal.Signals(number).name}"
-    running = test.start("train", config, "--run-folder", folder, *tiny_run.launch_words(2), "launch.with=local")
+    running = test.start(
+        "train", config, "--run-folder", folder, *tiny_run.launch_words(2), "launch.with=local"
+    )
     assert tiny_run.wait_for_step(running, folder, steps // 3), running.wait().text()
     running.signal(number)
     running.wait(60).expect(STOPPED)
@@ -179,7 +225,9 @@ def stopped(test, config, steps, reference, number):
 
 def launcher_killed(test, config):
     folder = test.work / "runs" / "local-orphans"
-    running = test.start("train", config, "--run-folder", folder, *tiny_run.launch_words(2), "launch.with=local")
+    running = test.start(
+        "train", config, "--run-folder", folder, *tiny_run.launch_words(2), "launch.with=local"
+    )
     assert tiny_run.wait_for_step(running, folder, 5), running.wait().text()
     running.signal(signal.SIGKILL)
     running.wait()
@@ -191,7 +239,9 @@ def launcher_killed(test, config):
 def env_stopped(test, config, steps, reference, starter, *words):
     """SIGTERM to a launcher of torchrun's kind, which passes it on: all ranks save, and say so with 75."""
     folder = test.work / "runs" / f"env-stopped-{next(test.numbers)}"
-    running = harness.Running(test, [*starter(), test.lockstep, "train", config, "--run-folder", folder, *words])
+    running = harness.Running(
+        test, [*starter(), test.lockstep, "train", config, "--run-folder", folder, *words]
+    )
     assert tiny_run.wait_for_step(running, folder, steps // 3), running.wait().text()
     running.signal(signal.SIGTERM)
     result = running.wait(60)
@@ -199,7 +249,9 @@ def env_stopped(test, config, steps, reference, starter, *words):
     processes.wait_until_gone(test.work, 10)
     remove_torchruns_own(test)
     status = json.loads((folder / "status.json").read_text())
-    assert (status["state"], status["exit_code"]) == ("stopped", STOPPED), f"{status}\n{result.text()}"
+    assert (status["state"], status["exit_code"]) == ("stopped", STOPPED), (
+        f"{status}\n{result.text()}"
+    )
     harness.Running(test, [*env_ranks(2), test.lockstep, "resume", folder]).wait().expect(0)
     tiny_run.check_steps_once(folder, steps)
     return f"exit {result.code}, resumed: {tiny_run.compare_runs(reference, folder)}"
@@ -207,7 +259,9 @@ def env_stopped(test, config, steps, reference, starter, *words):
 
 def env_killed(test, config, steps, reference, starter):
     """A rank dies under a launcher that starts all again (--max-restarts): the second attempt resumes."""
-    running = harness.Running(test, [*starter(), test.lockstep, "train", config, f"run.folder={test.work}/runs/restarted"])
+    running = harness.Running(
+        test, [*starter(), test.lockstep, "train", config, f"run.folder={test.work}/runs/restarted"]
+    )
     runs = test.work / "runs" / "restarted" / "tiny"
     end = time.monotonic() + 60
     while not (found := list(runs.glob("*"))):
@@ -235,29 +289,61 @@ def one_rank(test, words, variables, code, *texts):
 
 
 def mistakes(test, config):
-    place = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    place = {
+        "RANK": "0",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+    }
     quick = [config, "ddp.timeout_seconds=1"]
-    one_rank(test, quick, place, FAILED, "rank 1 did not arrive at 'the meeting of the ranks' within 1 s")
-    one_rank(test, quick, {**place, "RANK": "1"}, FAILED, "rank 0 did not arrive", "nothing listens at")
+    one_rank(
+        test, quick, place, FAILED, "rank 1 did not arrive at 'the meeting of the ranks' within 1 s"
+    )
+    one_rank(
+        test, quick, {**place, "RANK": "1"}, FAILED, "rank 0 did not arrive", "nothing listens at"
+    )
     one_rank(test, quick, {**place, "RANK": "2"}, USAGE, "RANK is 2 and WORLD_SIZE 2")
     one_rank(test, quick, {**place, "WORLD_SIZE": "x"}, USAGE, "the variable WORLD_SIZE is 'x'")
-    one_rank(test, quick, {name: place[name] for name in ("RANK", "WORLD_SIZE")}, ENVIRONMENT, "is not set")
+    one_rank(
+        test,
+        quick,
+        {name: place[name] for name in ("RANK", "WORLD_SIZE")},
+        ENVIRONMENT,
+        "is not set",
+    )
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        one_rank(test, quick, {**place, "MASTER_PORT": str(port)}, ENVIRONMENT, f"port {port} of 127.0.0.1 is in use", "MASTER_PORT")
+        one_rank(
+            test,
+            quick,
+            {**place, "MASTER_PORT": str(port)},
+            ENVIRONMENT,
+            f"port {port} of 127.0.0.1 is in use",
+            "MASTER_PORT",
+        )
         folder = test.work / "runs" / "port"
-        test.run(*node_words(config, folder, 0, port)).expect(ENVIRONMENT, "is in use", "--master-port")
+        test.run(*node_words(config, folder, 0, port)).expect(
+            ENVIRONMENT, "is in use", "--master-port"
+        )
         assert not folder.exists()
     test.run("train", config, "launch.nodes=2").expect(USAGE, "launch.nodes is 2", "--node-rank")
-    result = harness.Running(test, [*env_ranks(2), test.lockstep, "train", config, "train.stps=3"]).wait()
-    assert result.code == USAGE and result.err.count("unknown key 'train.stps'") == 2 and "rank 0 could not begin" in result.err, result.text()
+    result = harness.Running(
+        test, [*env_ranks(2), test.lockstep, "train", config, "train.stps=3"]
+    ).wait()
+    assert (
+        result.code == USAGE
+        and result.err.count("unknown key 'train.stps'") == 2
+        and "rank 0 could not begin" in result.err
+    ), result.text()
     return "deadlines, wrong numbers, ports in use, a mistake in the config: named"
 
 
 def wrong_world_size(test, config):
-    result = harness.Running(test, [*env_ranks(2, "--world-size-of-1=3"), test.lockstep, "train", config]).wait(40)
+    result = harness.Running(
+        test, [*env_ranks(2, "--world-size-of-1=3"), test.lockstep, "train", config]
+    ).wait(40)
     assert result.code == USAGE and "was started with WORLD_SIZE" in result.err, result.text()
     return "exit 2"
 
@@ -265,13 +351,35 @@ def wrong_world_size(test, config):
 def launch(test):
     show = 'echo "$RANK/$WORLD_SIZE $LOCAL_RANK/$LOCAL_WORLD_SIZE $MASTER_ADDR"'
     result = test.run("launch", "--nproc-per-node", "3", "--", "sh", "-c", show).expect(0)
-    assert sorted(result.out.split("\n")[:-1]) == [f"{r}/3 {r}/3 127.0.0.1" for r in range(3)], result.text()
-    test.run("launch", "--nproc_per_node=2", "sh", "-c", "test $RANK = 0 && sleep 20; exit 9").expect(9, "rank 1", "exited with code 9")
+    assert sorted(result.out.split("\n")[:-1]) == [f"{r}/3 {r}/3 127.0.0.1" for r in range(3)], (
+        result.text()
+    )
+    test.run(
+        "launch", "--nproc_per_node=2", "sh", "-c", "test $RANK = 0 && sleep 20; exit 9"
+    ).expect(9, "rank 1", "exited with code 9")
     started = time.monotonic()
-    test.run("launch", "--nproc-per-node=2", "--max-restarts=2", "--", "sh", "-c", "exit $((2 - TORCHELASTIC_RESTART_COUNT))").expect(0)
+    test.run(
+        "launch",
+        "--nproc-per-node=2",
+        "--max-restarts=2",
+        "--",
+        "sh",
+        "-c",
+        "exit $((2 - TORCHELASTIC_RESTART_COUNT))",
+    ).expect(0)
     assert time.monotonic() - started < 20
     logs = test.work / "logs"
-    test.run("launch", "--nproc-per-node=2", "--redirects=1", "--log-dir", logs, "--", "sh", "-c", "echo $RANK").expect(0)
+    test.run(
+        "launch",
+        "--nproc-per-node=2",
+        "--redirects=1",
+        "--log-dir",
+        logs,
+        "--",
+        "sh",
+        "-c",
+        "echo $RANK",
+    ).expect(0)
     assert [(logs / f"attempt_0/{r}/stdout.log").read_text() for r in (0, 1)] == ["0\n", "1\n"]
     running = test.start("launch", "--nproc-per-node=2", "--", "sleep", "30")
     time.sleep(0.5)
@@ -288,11 +396,31 @@ def main():
     reference = tiny_run.train(test, config, "mpirun", ranks=2)
     both = (test, config, steps, reference)
     for ranks in (2, 4):
-        test.case(f"torchrun, {ranks} ranks", same_bits, *both, lambda r=ranks: [*torchrun(), "--nproc-per-node", str(r), "--standalone", "--no-python"])
-        test.case(f"the variables of torchrun, {ranks} ranks", same_bits, *both, lambda r=ranks: env_ranks(r))
+        test.case(
+            f"torchrun, {ranks} ranks",
+            same_bits,
+            *both,
+            lambda r=ranks: [
+                *torchrun(),
+                "--nproc-per-node",
+                str(r),
+                "--standalone",
+                "--no-python",
+            ],
+        )
+        test.case(
+            f"the variables of torchrun, {ranks} ranks",
+            same_bits,
+            *both,
+            lambda r=ranks: env_ranks(r),
+        )
         test.case(f"local processes, {ranks} ranks", local, *both, ranks)
-    test.case("torchrun, static meeting", same_bits, *both,
-              lambda: [*torchrun(), "--nproc-per-node=2", f"--master-port={free_port()}", "--no-python"])
+    test.case(
+        "torchrun, static meeting",
+        same_bits,
+        *both,
+        lambda: [*torchrun(), "--nproc-per-node=2", f"--master-port={free_port()}", "--no-python"],
+    )
     test.case("local processes, 3 ranks", local, *both, 3)
     test.case("without mpirun", without_mpirun, *both)
     test.case("two nodes", two_nodes, *both)
@@ -303,10 +431,25 @@ def main():
     for number in (signal.SIGTERM, signal.SIGINT):
         test.case(f"{signal.Signals(number).name} to local ranks", stopped, *both, number)
     test.case("the launcher of local ranks killed", launcher_killed, test, config)
-    test.case("torchrun stopped", env_stopped, *both, lambda: [*torchrun(), "--nproc-per-node=2", "--standalone", "--no-python"])
+    test.case(
+        "torchrun stopped",
+        env_stopped,
+        *both,
+        lambda: [*torchrun(), "--nproc-per-node=2", "--standalone", "--no-python"],
+    )
     test.case("ranks of torchrun's variables stopped", env_stopped, *both, lambda: env_ranks(2))
-    test.case("torchrun starts again", env_killed, *both,
-              lambda: [*torchrun(), "--nproc-per-node=2", "--max-restarts=1", "--standalone", "--no-python"])
+    test.case(
+        "torchrun starts again",
+        env_killed,
+        *both,
+        lambda: [
+            *torchrun(),
+            "--nproc-per-node=2",
+            "--max-restarts=1",
+            "--standalone",
+            "--no-python",
+        ],
+    )
     test.case("mistakes", mistakes, test, config)
     test.case("wrong WORLD_SIZE", wrong_world_size, test, config)
     test.case("launch", launch, test)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What the README promises exists, and every command helps. Times are printed, they decide nothing."""
+
 import re
 import shlex
 import statistics
@@ -14,8 +15,8 @@ TWO_COMMANDS = ("./scripts/lockstep train configs/sudoku/quickstart.yaml", "./sc
 def commands_of(test):
     """The commands that `lockstep --help` lists."""
     text = test.run("--help").expect(0).out
-    listed = text[text.index("Commands"):].splitlines()[1:]
-    names = [line.split()[0] for line in listed[:listed.index("")] if line.startswith("  ")]
+    listed = text[text.index("Commands") :].splitlines()[1:]
+    names = [line.split()[0] for line in listed[: listed.index("")] if line.startswith("  ")]
     assert len(names) >= 10, text
     return names
 
@@ -24,7 +25,9 @@ def help_of(test, *command):
     for words in ((*command, "--help"), (*command, "-h")):
         result = test.run(*words).expect(0)
         lines = result.out.splitlines()
-        assert any(line.strip() == "Examples" for line in lines[:4]), f"the help does not start with examples\n{result.text()}"
+        assert any(line.strip() == "Examples" for line in lines[:4]), (
+            f"the help does not start with examples\n{result.text()}"
+        )
         assert f"lockstep {' '.join(command)}".strip() in result.out, result.text()
         assert len(lines) <= 60, f"{len(lines)} lines do not fit a screen"
         assert max(map(len, lines)) <= 160, f"a line of {max(map(len, lines))} characters"
@@ -57,7 +60,9 @@ def readme(test):
     assert len(text.splitlines()) < 200, f"README.md has {len(text.splitlines())} lines"
     lines = list(shell_lines(text))
     for command in TWO_COMMANDS:
-        assert any(line.startswith(command) for line in lines), f"README.md does not show {command!r}"
+        assert any(line.startswith(command) for line in lines), (
+            f"README.md does not show {command!r}"
+        )
     known, checked = commands_of(test), 0
     for line in lines:
         words = shlex.split(line, comments=True)
@@ -67,13 +72,17 @@ def readme(test):
             continue
         if words[0].startswith("./") or words[0].startswith("scripts/"):
             script = harness.SOURCE / words[0]
-            assert script.is_file() and script.stat().st_mode & 0o111, f"README.md runs {words[0]}, which is no program"
+            assert script.is_file() and script.stat().st_mode & 0o111, (
+                f"README.md runs {words[0]}, which is no program"
+            )
         program = words[0].rsplit("/", 1)[-1]
         if program == "lockstep" and len(words) > 1 and not words[1].startswith("-"):
             assert words[1] in known, f"README.md runs `lockstep {words[1]}`, which does not exist"
             for word in words[2:]:
                 if word.startswith("configs/"):
-                    assert (harness.SOURCE / word).is_file(), f"README.md names {word}, which does not exist"
+                    assert (harness.SOURCE / word).is_file(), (
+                        f"README.md names {word}, which does not exist"
+                    )
         checked += 1
     for name in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
         assert (harness.SOURCE / name).exists(), f"README.md links to {name}, which does not exist"
@@ -98,12 +107,18 @@ def scripts(test):
 def configs(test):
     """Every shipped config is accepted (its keys and types; the data need not exist)."""
     paths = sorted((harness.SOURCE / "configs").rglob("*.yaml"))
-    assert any(path.name == "quickstart.yaml" for path in paths), "configs/sudoku/quickstart.yaml does not exist"
+    assert any(path.name == "quickstart.yaml" for path in paths), (
+        "configs/sudoku/quickstart.yaml does not exist"
+    )
     quickstart = harness.SOURCE / "configs/sudoku/quickstart.yaml"
     assert "include:" not in quickstart.read_text()
     for path in paths:
         is_sweep = re.search(r"^base:", path.read_text(), re.MULTILINE)
-        result = test.run("sweep", path, "--print") if is_sweep else test.run("config", "show", path, "--json")
+        result = (
+            test.run("sweep", path, "--print")
+            if is_sweep
+            else test.run("config", "show", path, "--json")
+        )
         assert result.code == 0, f"{path}\n{result.text()}"
     return ", ".join(str(path.relative_to(harness.SOURCE)) for path in paths)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The launcher's own restarts: a rank that dies or hangs, and what it says about it."""
+
 import json
 import signal
 import time
@@ -13,8 +14,15 @@ RANKS_FAILED = 6
 
 def start(test, config, name, ranks, restarts, *words):
     folder = test.work / "runs" / name
-    return folder, test.start("train", config, "--run-folder", folder, *tiny_run.launch_words(ranks),
-                              f"launch.max_restarts={restarts}", *words)
+    return folder, test.start(
+        "train",
+        config,
+        "--run-folder",
+        folder,
+        *tiny_run.launch_words(ranks),
+        f"launch.max_restarts={restarts}",
+        *words,
+    )
 
 
 def pick(test, running, folder, ranks, step):
@@ -40,7 +48,9 @@ def killed_once(test, config, steps, reference, ranks):
     rank, process = pick(test, running, folder, ranks, steps // 2)
     processes.send(process.pid, signal.SIGKILL)
     result, note = finished(test, running, folder, steps, reference, scratch)
-    assert f"rank {rank} was killed by SIGKILL" in result.err and "restart 1 of 2" in result.err, result.text()
+    assert f"rank {rank} was killed by SIGKILL" in result.err and "restart 1 of 2" in result.err, (
+        result.text()
+    )
     attempts = [line for line in tiny_run.metrics(folder) if line.get("kind") == "attempt"]
     assert [line["attempt"] for line in attempts] == [0, 1] and attempts[1]["step"] > 0, attempts
     return f"rank {rank} killed, restarted from step {attempts[1]['step']}: {note}"
@@ -64,12 +74,21 @@ def no_restarts(test, config, ranks):
     rank, process = pick(test, running, folder, ranks, 3)
     killed = time.monotonic()
     processes.send(process.pid, signal.SIGKILL)
-    result = running.wait(60).expect(RANKS_FAILED, "error:", f"rank {rank} was killed by SIGKILL", "launch.max_restarts is 0",
-                                     "lockstep resume")
+    result = running.wait(60).expect(
+        RANKS_FAILED,
+        "error:",
+        f"rank {rank} was killed by SIGKILL",
+        "launch.max_restarts is 0",
+        "lockstep resume",
+    )
     seconds = time.monotonic() - killed
     assert result.last_line() == f"run folder: {folder}", result.text()
     error = json.loads((folder / "error.json").read_text())
-    assert (error["rank"], error["signal"], error["exit_code"]) == (rank, "SIGKILL", RANKS_FAILED), error
+    assert (error["rank"], error["signal"], error["exit_code"]) == (
+        rank,
+        "SIGKILL",
+        RANKS_FAILED,
+    ), error
     assert json.loads((folder / "status.json").read_text())["state"] == "failed"
     processes.check_nothing_left(folder, test.work, scratch)
     return f"rank {rank} named, exit 6 after {seconds:.1f} s, nothing left"
@@ -79,7 +98,9 @@ def stopped_rank(test, config, steps, reference, ranks):
     """SIGSTOP: the process lives and answers nothing. Its peers wait in a collective, and mpirun never notices."""
     timeout = 4
     scratch = processes.scratch_folders()
-    folder, running = start(test, config, f"hung-{ranks}", ranks, 1, f"ddp.timeout_seconds={timeout}")
+    folder, running = start(
+        test, config, f"hung-{ranks}", ranks, 1, f"ddp.timeout_seconds={timeout}"
+    )
     rank, process = pick(test, running, folder, ranks, steps // 2)
     stopped = time.monotonic()
     processes.send(process.pid, signal.SIGSTOP)
@@ -88,7 +109,10 @@ def stopped_rank(test, config, steps, reference, ranks):
         assert time.monotonic() - stopped < timeout + 30, "the stopped rank was not noticed"
     seconds = time.monotonic() - stopped
     result, note = finished(test, running, folder, steps, reference, scratch)
-    assert f"rank {rank} gave no sign of life" in result.err or f"rank {rank} did not arrive" in result.err, result.text()
+    assert (
+        f"rank {rank} gave no sign of life" in result.err
+        or f"rank {rank} did not arrive" in result.err
+    ), result.text()
     # The ranks' own deadline, then the launcher's slack of at least a second; a loaded machine doubles it.
     assert seconds < 2 * (timeout + 3), f"noticed after {seconds:.1f} s"
     return f"rank {rank} of {ranks} named after {seconds:.1f} s (timeout {timeout} s), restarted: {note}"
@@ -99,7 +123,9 @@ def numbers_broke(test, config):
     folder, running = start(test, config, "numbers", 2, 3, "optimizer.lr=1e30", "train.clip_norm=0")
     result = running.wait(60).expect(7, "error:", "no restart")
     processes.check_nothing_left(folder, test.work)
-    return "exit 7 without a restart: " + next(line for line in result.err.splitlines() if line.startswith("error:"))
+    return "exit 7 without a restart: " + next(
+        line for line in result.err.splitlines() if line.startswith("error:")
+    )
 
 
 def main():
@@ -113,7 +139,9 @@ def main():
     for ranks in (1, 2, 4) if test.options.full else (2,):
         test.case(f"no restarts left, {ranks} ranks", no_restarts, test, config, ranks)
     for ranks in (1, 2, 4) if test.options.full else (1, 2):
-        test.case(f"stopped rank, {ranks} ranks", stopped_rank, test, config, steps, reference, ranks)
+        test.case(
+            f"stopped rank, {ranks} ranks", stopped_rank, test, config, steps, reference, ranks
+        )
     test.case("numbers that break", numbers_broke, test, config)
     test.finish()
 

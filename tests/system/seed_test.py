@@ -3,6 +3,7 @@
 
 Every message is looked at; a sweep with points that cannot run marks them and runs the others.
 """
+
 import json
 
 import harness
@@ -35,7 +36,14 @@ list:
 
 
 def set_up(test):
-    test.run("data", "make", "sudoku-sequences", test.work / "data", "train_sequences=64", "validation_sequences=32").expect(0)
+    test.run(
+        "data",
+        "make",
+        "sudoku-sequences",
+        test.work / "data",
+        "train_sequences=64",
+        "validation_sequences=32",
+    ).expect(0)
     path = test.work / "seed.yaml"
     path.write_text(CONFIG.format(work=test.work, data=test.work / "data"))
     return path
@@ -48,7 +56,9 @@ def digit_vectors(width):
 def train_embedding(test, config):
     task = "task={kind: sudoku2vec, model: {embedding_dim: 4}}"
     evaluate = "evaluate=[{kind: sudoku2vec_validation}]"
-    test.run("train", config, task, evaluate, "--run-folder", test.work / "runs/embedding").expect(0)
+    test.run("train", config, task, evaluate, "--run-folder", test.work / "runs/embedding").expect(
+        0
+    )
     return "8 steps"
 
 
@@ -84,8 +94,12 @@ def switches(test, config):
 
 
 def gpu_features(test, config):
-    run_of(test, config, "graph", "step.graph=on").expect(USAGE, "step.graph is on", "CUDA graphs", "set step.graph=auto")
-    run_of(test, config, "device", "run.device=cuda").expect(ENVIRONMENT, "run.device is cuda", "help: ")
+    run_of(test, config, "graph", "step.graph=on").expect(
+        USAGE, "step.graph is on", "CUDA graphs", "set step.graph=auto"
+    )
+    run_of(test, config, "device", "run.device=cuda").expect(
+        ENVIRONMENT, "run.device is cuda", "help: "
+    )
     for name in ("graph", "device"):
         assert not (test.work / "runs" / name).exists(), name
     return "exit 2 and 3, no folder"
@@ -97,20 +111,31 @@ def embeddings(test, config):
     st.write(wide, digit_vectors(6))
     key = "task.model.embedding="
     run_of(test, config, "wide", f"{key}{wide}").expect(
-        DATA, "task.model.embedding is 6 wide, and task.model.embedding_dim is 4", str(wide), "task.model.embedding_dim=6"
+        DATA,
+        "task.model.embedding is 6 wide, and task.model.embedding_dim is 4",
+        str(wide),
+        "task.model.embedding_dim=6",
     )
-    run_of(test, config, "none", f"{key}{test.work}/none").expect(USAGE, "task.model.embedding names nothing that exists")
+    run_of(test, config, "none", f"{key}{test.work}/none").expect(
+        USAGE, "task.model.embedding names nothing that exists"
+    )
     source = test.work / "runs/embedding"
     taken = run_of(test, config, "taken", f"{key}{source}").expect(0)
     assert "damaged" not in taken.err, taken.text()
     newest = source / "checkpoints/step-00000008/model.safetensors"
     whole = newest.read_bytes()
     newest.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    older = run_of(test, config, "older", f"{key}{source}").expect(0, "step-00000008 is damaged and skipped")
-    run_of(test, config, "damaged", f"{key}{newest.parent}").expect(CHECKPOINT, "content does not match the manifest's hash")
+    older = run_of(test, config, "older", f"{key}{source}").expect(
+        0, "step-00000008 is damaged and skipped"
+    )
+    run_of(test, config, "damaged", f"{key}{newest.parent}").expect(
+        CHECKPOINT, "content does not match the manifest's hash"
+    )
     for part in (source / "checkpoints").glob("step-*/model.safetensors"):
         part.write_bytes(b"")
-    run_of(test, config, "gone", f"{key}{source}").expect(CHECKPOINT, "all 2 checkpoints are damaged")
+    run_of(test, config, "gone", f"{key}{source}").expect(
+        CHECKPOINT, "all 2 checkpoints are damaged"
+    )
     for name in ("wide", "none", "damaged", "gone"):
         assert not (test.work / "runs" / name).exists(), name
     newest.write_bytes(whole)

@@ -4,6 +4,7 @@
 The results must be those of a sweep that nobody disturbed: the same checkpoints byte for byte, the
 same scores, the same ranks. Its table is sorted, its CSV and JSON can be read by Python.
 """
+
 import csv
 import json
 import math
@@ -71,7 +72,9 @@ def whole_sweep(test):
         "3 of 4 points done, 1 failed",
     )
     assert result.last_line() == f"sweep folder: {folder}", result.text()
-    states = {point["point"]: (point["state"], point["exit_code"]) for point in results(folder)["points"]}
+    states = {
+        point["point"]: (point["state"], point["exit_code"]) for point in results(folder)["points"]
+    }
     assert states == {BAD: ("failed", NUMERIC)} | {name: ("done", 0) for name in GOOD}, states
     processes.check_nothing_left(folder, test.work)
     return "3 done, 1 failed, exit 7"
@@ -101,7 +104,9 @@ def tables(test):
             else math.isclose(float(row["best_validation_loss"]), best)
         ), row
         assert float(row["optimizer.lr"]) == point["values"]["optimizer.lr"], row
-        assert point["state"] != "done" or int(row["step"]) == STEPS == len(point["curves"]["train_loss"]), row
+        assert point["state"] != "done" or int(row["step"]) == STEPS == len(
+            point["curves"]["train_loss"]
+        ), row
     page = (folder / "report.html").read_text()
     assert all(word in page for word in (*GOOD, BAD, "<svg", "not finite")) and "http" not in page
     return f"{len(rows)} rows, best {losses[0]:.4f}"
@@ -137,7 +142,9 @@ def killed(test, victims):
         if not running.alive():
             break
         targets = [running.pid] + (
-            [process.pid for process in processes.find(test.work)] if victims == "everything" else []
+            [process.pid for process in processes.find(test.work)]
+            if victims == "everything"
+            else []
         )
         for pid in targets:
             processes.send(pid, signal.SIGKILL)
@@ -153,7 +160,9 @@ def stopped(test, number):
     """Ctrl-C or SIGTERM: all running points save, 75; again: goes on."""
     path, folder = write_sweep(test, f"stopped-{number}")
     running = test.start("sweep", path)
-    assert tiny_run.wait_for_step(running, folder / GOOD[0], test.random.randint(1, 10)), running.wait().text()
+    assert tiny_run.wait_for_step(running, folder / GOOD[0], test.random.randint(1, 10)), (
+        running.wait().text()
+    )
     asked = time.monotonic()
     running.signal(number)
     result = running.wait(30).expect(STOPPED, "stopping", "go on: lockstep sweep")
@@ -167,7 +176,9 @@ def stopped(test, number):
 
 def wrong_points(test):
     """What the config forbids is said before anything starts, with the place in the sweep's file."""
-    text = SWEEP.replace("1.0e30", "1.0e-3, train.global_bach: 7").replace("list:", "wrong_points: stop\nlist:")
+    text = SWEEP.replace("1.0e30", "1.0e-3, train.global_bach: 7").replace(
+        "list:", "wrong_points: stop\nlist:"
+    )
     path, folder = write_sweep(test, "wrong", text=text)
     test.run("sweep", path).expect(
         USAGE,
@@ -189,7 +200,9 @@ def wrong_points(test):
     result = test.run("sweep", path, "train.steps=6").expect(USAGE, "3 of 4 points done, 1 failed")
     states = [point["state"] for point in results(folder)["points"]]
     assert states == ["done"] * 3 + ["wrong"], result.text()
-    listed = test.run("sweep", path, "--print").expect(USAGE, out=("run.seed=18", "WRONG: unknown key"))
+    listed = test.run("sweep", path, "--print").expect(
+        USAGE, out=("run.seed=18", "WRONG: unknown key")
+    )
     assert "train.steps=6" not in listed.out
     test.run("sweep", path).expect(USAGE, "holds a run of another config")
     return "place, nearest key, goes on without it"
@@ -198,7 +211,9 @@ def wrong_points(test):
 def seed_style(test):
     """log.style: seed in a whole run; the formats themselves are tested byte for byte in tests/train."""
     folder = test.work / "runs/style"
-    result = test.run("train", test.work / "tiny.yaml", "--run-folder", folder, "log.style=seed").expect(
+    result = test.run(
+        "train", test.work / "tiny.yaml", "--run-folder", folder, "log.style=seed"
+    ).expect(
         0,
         "Using mixed precision: False\nDataset size: 256, Batch size: 16, Batches per epoch: 16\n",
         "Epoch    1/3 | Loss: ",
@@ -209,7 +224,8 @@ def seed_style(test):
     lines = [line for line in result.err.splitlines() if line.startswith("Epoch ")]
     loss = [line["loss"] for line in tiny_run.metrics(folder) if line.get("kind", "step") == "step"]
     assert (
-        lines[0] == f"Epoch    1/3 | Loss: {sum(loss[:16]) / 16:.4f} | Acc: nan | LR: {lr_after(folder, 16):.6f}"
+        lines[0]
+        == f"Epoch    1/3 | Loss: {sum(loss[:16]) / 16:.4f} | Acc: nan | LR: {lr_after(folder, 16):.6f}"
     ), lines[0]
     assert len(lines) == 3, lines
     sweep = test.run(

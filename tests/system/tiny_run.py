@@ -1,4 +1,5 @@
 """A run small enough for tests: a dataset of few grids, a network of few channels, few steps."""
+
 import json
 import time
 from pathlib import Path
@@ -28,7 +29,9 @@ def make_data(test):
     """The tiny dataset, made once a script."""
     folder = test.work / "data"
     if not (folder / "dataset.json").exists():
-        test.run("data", "make", "sudoku", folder, "train_grids=256", "puzzles_per_level=2", limit=60).expect(0)
+        test.run(
+            "data", "make", "sudoku", folder, "train_grids=256", "puzzles_per_level=2", limit=60
+        ).expect(0)
     return folder
 
 
@@ -40,7 +43,9 @@ def write_config(test, steps, every, name="tiny.yaml"):
 
 def checkpoints(run_folder):
     """Complete checkpoints of a run, oldest first."""
-    return sorted(path for path in (Path(run_folder) / "checkpoints").glob("step-*") if path.is_dir())
+    return sorted(
+        path for path in (Path(run_folder) / "checkpoints").glob("step-*") if path.is_dir()
+    )
 
 
 def compare_checkpoints(one, two):
@@ -56,12 +61,17 @@ def compare_checkpoints(one, two):
         for key in a:
             compared += 1
             where = f"{name}, tensor {key} {a[key].dtype} {a[key].shape}: {one} and {two}"
-            assert (a[key].dtype, a[key].shape) == (b[key].dtype, b[key].shape), f"form differs in {where}"
-            assert a[key].data == b[key].data, f"bits differ in {where}: {_describe(a[key], b[key])}"
+            assert (a[key].dtype, a[key].shape) == (b[key].dtype, b[key].shape), (
+                f"form differs in {where}"
+            )
+            assert a[key].data == b[key].data, (
+                f"bits differ in {where}: {_describe(a[key], b[key])}"
+            )
     for name in (*FILES, "state.json"):
         a, b = (Path(folder) / name for folder in (one, two))
         assert a.read_bytes() == b.read_bytes(), f"{a} and {b} differ" + (
-            f":\n{a.read_text()}\n{b.read_text()}" if name.endswith(".json") else "")
+            f":\n{a.read_text()}\n{b.read_text()}" if name.endswith(".json") else ""
+        )
     return compared
 
 
@@ -118,7 +128,9 @@ def wait_for_step(running, run_folder, step, limit=60.0):
     while newest_step(run_folder) < step:
         if not running.alive():
             return False
-        assert time.monotonic() < end, f"step {step} not reached in {limit} s\n{running.wait(0.1).text()}"
+        assert time.monotonic() < end, (
+            f"step {step} not reached in {limit} s\n{running.wait(0.1).text()}"
+        )
         time.sleep(0.005)
     return True
 
@@ -130,6 +142,10 @@ def launch_words(ranks, threads=1):
 def train(test, config, name, *words, ranks=1, threads=1, limit=120.0):
     """A whole run into runs/NAME; returns its folder."""
     folder = test.work / "runs" / name
-    result = test.run("train", config, "--run-folder", folder, *launch_words(ranks, threads), *words, limit=limit).expect(0)
-    assert result.last_line() == f"run folder: {folder}", f"last line of stdout is {result.last_line()!r}\n{result.text()}"
+    result = test.run(
+        "train", config, "--run-folder", folder, *launch_words(ranks, threads), *words, limit=limit
+    ).expect(0)
+    assert result.last_line() == f"run folder: {folder}", (
+        f"last line of stdout is {result.last_line()!r}\n{result.text()}"
+    )
     return folder

@@ -40,7 +40,9 @@ SamplerDraw numbered(const Stream& stream, int64_t first) {
 
 // The host's loop for the same rows.
 at::Tensor on_host(Denoiser& model, const SamplerPlan& plan, const SamplerDraw& draw) {
-  const auto noise = [&](int64_t step) { return random_normal(*draw.stream, draw.ids, static_cast<uint32_t>(step), {3, 8, 8}); };
+  const auto noise = [&](int64_t step) {
+    return random_normal(*draw.stream, draw.ids, static_cast<uint32_t>(step), {3, 8, 8});
+  };
   SamplerRun run;
   run.plan = &plan;
   run.guidance = &kGuidance;
@@ -49,7 +51,8 @@ at::Tensor on_host(Denoiser& model, const SamplerPlan& plan, const SamplerDraw& 
   return run_sampler(model, noise(0), run);
 }
 
-void expect_equal_pictures(Denoiser& model, const SamplerPlan& plan, double tolerance = 0, const at::Tensor& classes = {}) {
+void expect_equal_pictures(Denoiser& model, const SamplerPlan& plan, double tolerance = 0,
+                           const at::Tensor& classes = {}) {
   const Stream stream(17, Purpose::kSampling);
   DeviceSampler sampler(make_cpu_device(), model, plan, kGuidance, kSizes);
   for (int64_t first = 0; first < 3; ++first) {  // the second and third draw replay every step
@@ -64,7 +67,8 @@ void expect_equal_pictures(Denoiser& model, const SamplerPlan& plan, double tole
 TEST(DeviceSampler, DrawsTheHostsPicturesWithEverySampler) {
   const auto model = tiny_unet();
   expect_equal_pictures(*model, *make_ddim({.steps = 5}, schedule()));
-  expect_equal_pictures(*model, *make_ddim({.steps = 5, .eta = 1, .spacing = "leading"}, schedule()));
+  expect_equal_pictures(*model,
+                        *make_ddim({.steps = 5, .eta = 1, .spacing = "leading"}, schedule()));
   expect_equal_pictures(*model, *make_dpmpp_2m({.steps = 6}, schedule()));
   expect_equal_pictures(*model, *make_dpmpp_2m({.steps = 6, .solver = "sde"}, schedule()));
   expect_equal_pictures(*model, *make_ddpm({}, schedule()));
@@ -76,7 +80,8 @@ TEST(DeviceSampler, CarriesTheEstimateAndTheLearnedVariance) {
   expect_equal_pictures(*tiny_unet(false, true), *make_ddpm({}, schedule("pred_noise")), 1e-5);
 }
 
-// autocast keeps its copies of the weights until its guard ends; what was recorded outlives it, and sees changed weights.
+// autocast keeps its copies of the weights until its guard ends; what was recorded outlives it, and
+// sees changed weights.
 TEST(DeviceSampler, KeepsLowPrecisionWeightsUpToDate) {
   const auto model = tiny_unet();
   const auto plan = make_ddim({.steps = 5}, schedule());
@@ -103,7 +108,8 @@ TEST(DeviceSampler, BringsClasses) {
   ClassUnetOptions options;
   options.dim = 8;
   options.dim_mults = {1, 2};
-  expect_equal_pictures(*make_class_unet(options, 3), *make_ddim({.steps = 4}, schedule()), 0, at::tensor({2, 0, 7}, at::kLong));
+  expect_equal_pictures(*make_class_unet(options, 3), *make_ddim({.steps = 4}, schedule()), 0,
+                        at::tensor({2, 0, 7}, at::kLong));
 }
 
 TEST(DeviceSampler, TakesGivenNoiseAndShowsEveryStep) {
@@ -111,7 +117,9 @@ TEST(DeviceSampler, TakesGivenNoiseAndShowsEveryStep) {
   const auto plan = make_ddpm({}, schedule());
   const Stream stream(5, Purpose::kTest);
   const SamplerDraw rows = numbered(stream, 0);
-  const auto noise = [&](int64_t step) { return random_normal(stream, rows.ids, static_cast<uint32_t>(step), {3, 8, 8}); };
+  const auto noise = [&](int64_t step) {
+    return random_normal(stream, rows.ids, static_cast<uint32_t>(step), {3, 8, 8});
+  };
   SamplerDraw draw;
   draw.start = noise(0);
   draw.noise = [&](int64_t k) { return noise(k + 1); };
@@ -127,7 +135,8 @@ TEST(DeviceSampler, TakesGivenNoiseAndShowsEveryStep) {
   EXPECT_TRUE(sampler.draw(draw).equal(host));
   EXPECT_TRUE(last.equal(host));
   EXPECT_EQ(steps, 40);
-  EXPECT_TRUE(sampler.draw(rows).equal(host)) << "what was recorded for given noise is not replayed for numbered rows";
+  EXPECT_TRUE(sampler.draw(rows).equal(host))
+      << "what was recorded for given noise is not replayed for numbered rows";
 }
 
 TEST(DeviceSampler, IsUsableAfterADrawWasGivenUp) {
@@ -148,7 +157,9 @@ TEST(DeviceSampler, IsUsableAfterADrawWasGivenUp) {
 // A device that records nothing.
 class NoGraph final : public DeviceGraph {
  public:
-  void record(DeviceQueue&, const std::function<void()>&) override { throw std::runtime_error("not permitted\nand more"); }
+  void record(DeviceQueue&, const std::function<void()>&) override {
+    throw std::runtime_error("not permitted\nand more");
+  }
   void replay(DeviceQueue&) override { FAIL() << "nothing was recorded"; }
 };
 class DeviceWithoutGraphs final : public Device {
@@ -157,7 +168,9 @@ class DeviceWithoutGraphs final : public Device {
   std::string describe() const override { return ""; }
   std::unique_ptr<DeviceQueue> make_queue() override { return cpu_->make_queue(); }
   std::unique_ptr<DeviceGraph> make_graph() override { return std::make_unique<NoGraph>(); }
-  at::Tensor pinned(at::IntArrayRef sizes, at::ScalarType dtype) override { return cpu_->pinned(sizes, dtype); }
+  at::Tensor pinned(at::IntArrayRef sizes, at::ScalarType dtype) override {
+    return cpu_->pinned(sizes, dtype);
+  }
   void synchronize() override {}
   DeviceMemory memory() const override { return {}; }
 
@@ -173,7 +186,8 @@ TEST(DeviceSampler, GoesOnStepByStepWhereNothingCanBeRecorded) {
   EXPECT_TRUE(sampler.draw(numbered(stream, 0)).equal(on_host(*model, *plan, numbered(stream, 0))));
   EXPECT_FALSE(sampler.is_recorded());
   EXPECT_EQ(sampler.obstacle(), "not permitted");
-  DeviceSampler eager(std::make_unique<DeviceWithoutGraphs>(), *model, *plan, kGuidance, kSizes, /*with_graph=*/false);
+  DeviceSampler eager(std::make_unique<DeviceWithoutGraphs>(), *model, *plan, kGuidance, kSizes,
+                      /*with_graph=*/false);
   EXPECT_TRUE(eager.draw(numbered(stream, 0)).equal(on_host(*model, *plan, numbered(stream, 0))));
   EXPECT_EQ(eager.obstacle(), "");
 }

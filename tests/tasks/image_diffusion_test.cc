@@ -1,5 +1,5 @@
-// The image_diffusion task: losses against denoising-diffusion-pytorch (golden/make_image_losses.py),
-// randomness by sample and step, drawing, evaluations.
+// The image_diffusion task: losses against denoising-diffusion-pytorch
+// (golden/make_image_losses.py), randomness by sample and step, drawing, evaluations.
 #include <cmath>
 #include <filesystem>
 #include <numeric>
@@ -19,7 +19,8 @@ namespace lockstep {
 namespace {
 
 const at::Tensor& golden(const std::string& name) {
-  static const NamedTensors all = load_safetensors(LOCKSTEP_SOURCE_DIR "/tests/tasks/golden/image_losses.safetensors");
+  static const NamedTensors all =
+      load_safetensors(LOCKSTEP_SOURCE_DIR "/tests/tasks/golden/image_losses.safetensors");
   const at::Tensor* found = find_tensor(all, name);
   if (found == nullptr) throw InternalError("no golden tensor " + name);
   return *found;
@@ -31,7 +32,9 @@ double relative(const at::Tensor& a, const at::Tensor& b) {
 
 // The golden file's network.
 at::Tensor formula(const at::Tensor& x, const at::Tensor& t, int64_t timesteps) {
-  return 0.6 * x + 0.3 * at::sin(2 * x + (t.to(at::kFloat) / static_cast<double>(timesteps)).reshape({-1, 1, 1, 1}));
+  return 0.6 * x +
+         0.3 * at::sin(2 * x +
+                       (t.to(at::kFloat) / static_cast<double>(timesteps)).reshape({-1, 1, 1, 1}));
 }
 
 void check_losses(const std::string& name, const DiffusionOptions& options, bool learned) {
@@ -71,13 +74,15 @@ TEST(Immiscible, FindsTheLeastCostAsSciPy) {
   double sum = 0;
   for (size_t i = 0; i < 40; ++i) sum += first[i * 40 + static_cast<size_t>(columns[i])];
   EXPECT_NEAR(sum, golden("least_cost").item<double>(), 1e-12);
-  EXPECT_TRUE(at::equal(paired_noise(golden("x"), golden("noise")), golden("noise").index_select(0, golden("pairing"))));
+  EXPECT_TRUE(at::equal(paired_noise(golden("x"), golden("noise")),
+                        golden("noise").index_select(0, golden("pairing"))));
 }
 
 // Pictures of one colour each in memory.
 class Colours : public Dataset {
  public:
-  explicit Colours(int64_t size, std::vector<int64_t> shape = {3, 8, 8}) : size_(size), arrays_{{"images", at::kByte, std::move(shape)}} {}
+  explicit Colours(int64_t size, std::vector<int64_t> shape = {3, 8, 8})
+      : size_(size), arrays_{{"images", at::kByte, std::move(shape)}} {}
   int64_t size() const override { return size_; }
   const std::vector<ArrayInfo>& arrays() const override { return arrays_; }
   std::string content_hash() const override { return "colours"; }
@@ -115,7 +120,9 @@ ImageDiffusionOptions small_options() {
   return options;
 }
 
-UnetOptions& unet_of(ImageDiffusionOptions& options) { return dynamic_cast<OptionsOf<UnetOptions>&>(*options.model.options).value; }
+UnetOptions& unet_of(ImageDiffusionOptions& options) {
+  return dynamic_cast<OptionsOf<UnetOptions>&>(*options.model.options).value;
+}
 
 Batch rows(const Dataset& data, std::vector<int64_t> ids) { return data.read(ids); }
 
@@ -133,7 +140,9 @@ TEST(ImageDiffusionTask, LossOfASampleDependsOnSampleAndStepAlone) {
     const auto model = task->make_model(5);
     const at::NoGradGuard no_grad;
     const StepContext context{17, 3};
-    const auto sum = [&](std::vector<int64_t> ids) { return task->loss(*model, rows(data, ids), context).sum.item<double>(); };
+    const auto sum = [&](std::vector<int64_t> ids) {
+      return task->loss(*model, rows(data, ids), context).sum.item<double>();
+    };
     const double together = sum({4, 9, 11, 2, 7, 0});
     double apart = 0;
     for (int64_t id : {0, 2, 4, 7, 9, 11}) apart += sum({id});
@@ -145,8 +154,8 @@ TEST(ImageDiffusionTask, LossOfASampleDependsOnSampleAndStepAlone) {
   }
 }
 
-// As a recorded step does: the loss is a function of tensors at fixed places, and another step's numbers in them give
-// that step's masks.
+// As a recorded step does: the loss is a function of tensors at fixed places, and another step's
+// numbers in them give that step's masks.
 TEST(ImageDiffusionTask, DropsWhatTheNumbersInItsInputsSay) {
   const Colours data(20);
   ImageDiffusionOptions options = small_options();
@@ -156,14 +165,18 @@ TEST(ImageDiffusionTask, DropsWhatTheNumbersInItsInputsSay) {
     const auto task = make_image_diffusion_task(options);
     const auto model = task->make_model(5);
     const at::NoGradGuard no_grad;
-    const auto inputs_at = [&](int64_t step) { return task->loss_inputs(rows(data, {4, 9, 2}), {17, step, 1}); };
+    const auto inputs_at = [&](int64_t step) {
+      return task->loss_inputs(rows(data, {4, 9, 2}), {17, step, 1});
+    };
     LossInputs places;
     for (const auto& [name, tensor] : inputs_at(3).tensors) places.tensors[name] = tensor.clone();
     const auto replayed = [&](int64_t step) {
       for (const auto& [name, tensor] : inputs_at(step).tensors) places.tensors[name].copy_(tensor);
       return task->loss_tensors(*model, places).sum.item<double>();
     };
-    const auto loss_at = [&](int64_t step) { return task->loss(*model, rows(data, {4, 9, 2}), {17, step, 1}).sum.item<double>(); };
+    const auto loss_at = [&](int64_t step) {
+      return task->loss(*model, rows(data, {4, 9, 2}), {17, step, 1}).sum.item<double>();
+    };
     const double third = replayed(3);
     EXPECT_EQ(third, loss_at(3));
     EXPECT_EQ(replayed(4), loss_at(4));
@@ -174,7 +187,8 @@ TEST(ImageDiffusionTask, DropsWhatTheNumbersInItsInputsSay) {
 }
 
 TEST(ImageDiffusionTask, RefusesWhatDoesNotFit) {
-  const auto refuses = [](const std::function<void(ImageDiffusionOptions&)>& change, const Dataset& data) {
+  const auto refuses = [](const std::function<void(ImageDiffusionOptions&)>& change,
+                          const Dataset& data) {
     ImageDiffusionOptions options = small_options();
     change(options);
     EXPECT_ANY_THROW(make_image_diffusion_task(options)->check(data));
@@ -233,7 +247,8 @@ TEST(ImageEvaluations, GridDrawsAPicture) {
   options.batch = 4;
   const auto evaluation = make_image_grid(options, {images, nullptr, {17, 0}});
   std::vector<EvaluationChunk> chunks;
-  for (int64_t i = 0; i < evaluation->num_chunks(); ++i) chunks.push_back(evaluation->chunk(*model, i));
+  for (int64_t i = 0; i < evaluation->num_chunks(); ++i)
+    chunks.push_back(evaluation->chunk(*model, i));
   const std::string path = ::testing::TempDir() + "/grid.png";
   EXPECT_TRUE(evaluation->draw(chunks, path));
   EXPECT_GT(std::filesystem::file_size(path), 100u);
@@ -249,7 +264,8 @@ TEST(ImageEvaluations, NearestComparesDrawnWithHeldOutPictures) {
     options.images = 5;
     options.batch = batch;
     options.sampler = Choice(sampler_kinds(), "dpmpp_2m");  // 20 steps
-    const auto evaluation = make_image_nearest(options, {images, {&held_out, [&]() -> const Dataset& { return train; }}, {17, 0}});
+    const auto evaluation = make_image_nearest(
+        options, {images, {&held_out, [&]() -> const Dataset& { return train; }}, {17, 0}});
     std::vector<double> sums(4);
     for (int64_t i = 0; i < evaluation->num_chunks(); ++i) {
       const EvaluationChunk chunk = evaluation->chunk(*model, i);
@@ -264,7 +280,8 @@ TEST(ImageEvaluations, NearestComparesDrawnWithHeldOutPictures) {
   EXPECT_GT(sums[0] / sums[1], 0.05);  // an untrained network's
   EXPECT_EQ(sums[2], 0);
   EXPECT_NEAR(sums[0], sums_of(5)[0], 0.02);
-  EXPECT_THROW(make_image_nearest({}, {images, &held_out, {17, 0}}), ConfigError);  // no training data
+  EXPECT_THROW(make_image_nearest({}, {images, &held_out, {17, 0}}),
+               ConfigError);  // no training data
 }
 
 TEST(ImageDiffusionTask, ForwardGivesLossesFromNoise) {
@@ -272,12 +289,14 @@ TEST(ImageDiffusionTask, ForwardGivesLossesFromNoise) {
   const auto task = make_image_diffusion_task(options);
   const auto model = task->make_model(5);
   const at::NoGradGuard no_grad;
-  const at::Tensor x = at::sin(at::arange(2 * 3 * 8 * 8).to(at::kFloat)).reshape({2, 3, 8, 8}), t = at::tensor({3, 700});
+  const at::Tensor x = at::sin(at::arange(2 * 3 * 8 * 8).to(at::kFloat)).reshape({2, 3, 8, 8}),
+                   t = at::tensor({3, 700});
   const NamedTensors plain = task->forward(*model, {{"x", x}, {"t", t}});
   ASSERT_EQ(plain.size(), 1u);
   EXPECT_EQ(plain[0].name, "prediction");
   const NamedTensors with_loss = task->forward(*model, {{"x", x}, {"t", t}, {"noise", x.flip(0)}});
-  EXPECT_NEAR(find_tensor(with_loss, "losses")->mean().item<double>(), find_tensor(with_loss, "loss")->item<double>(), 1e-7);
+  EXPECT_NEAR(find_tensor(with_loss, "losses")->mean().item<double>(),
+              find_tensor(with_loss, "loss")->item<double>(), 1e-7);
   EXPECT_THROW(task->forward(*model, {{"x", x.narrow(3, 0, 7)}, {"t", t}}), DataError);
   EXPECT_THROW(task->forward(*model, {{"x", x.narrow(1, 0, 2)}, {"t", t}}), DataError);
   EXPECT_THROW(task->forward(*model, {{"x", x}, {"t", t}, {"y", t}}), DataError);

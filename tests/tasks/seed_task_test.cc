@@ -1,4 +1,5 @@
-// The seed's network and loss against PyTorch (golden/make_seed_conv.py), and against its own bound.
+// The seed's network and loss against PyTorch (golden/make_seed_conv.py), and against its own
+// bound.
 #include "tasks/sudoku_seed/seed_task.h"
 
 #include <cmath>
@@ -45,12 +46,14 @@ struct GoldenCase {
 class SeedGolden : public ::testing::TestWithParam<GoldenCase> {
  protected:
   void SetUp() override {
-    golden_ = load_safetensors(std::string(LOCKSTEP_SOURCE_DIR "/tests/tasks/golden/") + GetParam().file);
+    golden_ =
+        load_safetensors(std::string(LOCKSTEP_SOURCE_DIR "/tests/tasks/golden/") + GetParam().file);
     task_ = make_sudoku_task(seed_options(GetParam().net, GetParam().k_max));
     model_ = task_->make_model(1);
     NamedTensors weights;
     for (const NamedTensor& entry : golden_)
-      if (entry.name.starts_with("weight.")) weights.push_back({entry.name.substr(7), entry.tensor});
+      if (entry.name.starts_with("weight."))
+        weights.push_back({entry.name.substr(7), entry.tensor});
     model_->load(weights, "the golden file");
   }
   const at::Tensor& golden(const std::string& name) const { return *find_tensor(golden_, name); }
@@ -185,12 +188,16 @@ SeedStates fresh_states(int64_t grids, int64_t k_max) {
 }
 
 double mean_loss(const SeedLogits& logits, const SeedStates& states) {
-  return seed_loss({logits.position.to(at::kDouble), logits.value.to(at::kDouble)}, states).sum().item<double>() / states.steps;
+  return seed_loss({logits.position.to(at::kDouble), logits.value.to(at::kDouble)}, states)
+             .sum()
+             .item<double>() /
+         states.steps;
 }
 
 TEST(SeedFloor, HasTheValuesOfTheSpecification) {
   const double wanted[][2] = {{1, 5.513}, {3, 5.570}, {5, 5.616}, {6, 5.636}, {10, 5.702}};
-  for (const auto& [k_max, floor] : wanted) EXPECT_NEAR(seed_floor(int64_t(k_max)), floor, 2e-3) << k_max;
+  for (const auto& [k_max, floor] : wanted)
+    EXPECT_NEAR(seed_floor(int64_t(k_max)), floor, 2e-3) << k_max;
   EXPECT_EQ(missing_digit_entropy(1), 0);  // the last cell
   EXPECT_NEAR(missing_digit_entropy(81), std::log(9), 1e-12);
 }
@@ -202,7 +209,8 @@ TEST(SeedFloor, TheBestPredictorReachesItAndOthersDoNot) {
   // The loss of 8,000 steps varies by about 1.4, mostly ln m along the grid: standard error 0.016.
   EXPECT_NEAR(floor, seed_floor(3), 0.05);
   for (const double slope : {-0.3, 0.3}) {
-    EXPECT_GT(mean_loss({best.position + slope * at::linspace(-1, 1, 81), best.value}, states), floor);
+    EXPECT_GT(mean_loss({best.position + slope * at::linspace(-1, 1, 81), best.value}, states),
+              floor);
     const at::Tensor blurred = at::where(best.value.isinf(), best.value, best.value * (1 + slope));
     EXPECT_GT(mean_loss({best.position, blurred}, states), floor);
   }
@@ -227,7 +235,8 @@ TEST(SeedTask, TheLossIsThatOfForwardOnTheSameWindow) {
   const ToyDataset data = ordered_data(4);
   const std::vector<int64_t> ids = {2, 0, -1, 1};
   const Loss loss = task->loss(*model, data.read(ids), {17, 5});
-  at::Tensor sequences = at::zeros({3, 82, 81}, at::kChar), start = at::zeros({3}, at::kLong), count = at::zeros({3}, at::kInt);
+  at::Tensor sequences = at::zeros({3, 82, 81}, at::kChar), start = at::zeros({3}, at::kLong),
+             count = at::zeros({3}, at::kInt);
   for (int64_t row = 0, k = 0; row < 4; ++row) {
     const int64_t id = ids[size_t(row)];
     if (id < 0) continue;
@@ -240,11 +249,12 @@ TEST(SeedTask, TheLossIsThatOfForwardOnTheSameWindow) {
     start[k] = window.start;
     count[k++] = window.count;
   }
-  const NamedTensors outputs =
-      task->forward(*model, {{"sequences", sequences.view({3, 82, 9, 9})}, {"start", start}, {"count", count}});
+  const NamedTensors outputs = task->forward(
+      *model, {{"sequences", sequences.view({3, 82, 9, 9})}, {"start", start}, {"count", count}});
   EXPECT_EQ(loss.count, count.sum().item<double>());
   EXPECT_EQ(loss.guesses, 2 * loss.count);
-  EXPECT_NEAR(loss.sum.item<double>() / loss.count, find_tensor(outputs, "loss")->item<double>(), 1e-5);
+  EXPECT_NEAR(loss.sum.item<double>() / loss.count, find_tensor(outputs, "loss")->item<double>(),
+              1e-5);
   EXPECT_EQ(task->nominal_count(8), 16);
 }
 
@@ -271,13 +281,15 @@ TEST(SeedTask, ForwardRefusesWhatDoesNotFit) {
   EXPECT_THROW(run({{"grid", grid}, {"t", t + 82}}), DataError);
   EXPECT_THROW(run({{"grid", grid}, {"t", t}, {"cells", t}}), DataError);
   EXPECT_THROW(run({{"sequences", sequences}, {"start", one}}), DataError);
-  EXPECT_THROW(run({{"sequences", sequences}, {"start", one}, {"count", one * 4}}), DataError);  // k_max is 3
+  EXPECT_THROW(run({{"sequences", sequences}, {"start", one}, {"count", one * 4}}),
+               DataError);  // k_max is 3
   EXPECT_THROW(run({{"sequences", sequences}, {"start", one}, {"count", one * 0}}), DataError);
   try {
     run({{"grid", grid}, {"t", at::zeros({3}, at::kInt)}});
     FAIL() << "ran";
   } catch (const DataError& error) {
-    EXPECT_NE(std::string(error.what()).find("[3], expected [2]"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("[3], expected [2]"), std::string::npos)
+        << error.what();
   }
 }
 
@@ -287,7 +299,8 @@ TEST(SeedTask, RefusesTheOtherObjectivesParts) {
   EXPECT_THROW(make_sudoku_task(options)->make_model(1), ConfigError);
   options = seed_options(tiny_net(), 3);
   const auto task = make_sudoku_task(options);
-  EXPECT_THROW(task->evaluation(Choice(evaluation_kinds(), "solve"), nullptr, {17, 0}), ConfigError);
+  EXPECT_THROW(task->evaluation(Choice(evaluation_kinds(), "solve"), nullptr, {17, 0}),
+               ConfigError);
   EXPECT_THROW(task->check(ToyDataset({toy_grid(0)}, {})), DataError);  // no stored order
   options.objective = "masked";
   EXPECT_THROW(make_sudoku_task(options)->make_model(1), ConfigError);
@@ -319,13 +332,15 @@ TEST(SeedValidation, GivesTheSameScoresInAnyBatch) {
   const auto model = task->make_model(3);
   const ToyDataset data = ordered_data(20);
   const auto scores = [&](int64_t batch) {
-    const auto evaluation = task->evaluation(choose("seed_validation", SeedValidationOptions{0, 20, batch}), &data, {17, 0});
+    const auto evaluation = task->evaluation(
+        choose("seed_validation", SeedValidationOptions{0, 20, batch}), &data, {17, 0});
     return evaluation->scores(sums_of(*evaluation, *model));
   };
   const Scores one = scores(20), two = scores(7);
   for (const auto& [name, value] : one) EXPECT_NEAR(value, two.at(name), 1e-6) << name;
   EXPECT_NEAR(one.at("validation_loss"), one.at("position_loss") + one.at("value_loss"), 1e-9);
-  EXPECT_NEAR(one.at("validation_accuracy"), (one.at("position_accuracy") + one.at("value_accuracy")) / 2, 1e-9);
+  EXPECT_NEAR(one.at("validation_accuracy"),
+              (one.at("position_accuracy") + one.at("value_accuracy")) / 2, 1e-9);
   EXPECT_GT(one.at("validation_loss"), one.at("validation_floor"));  // an untrained network
 }
 

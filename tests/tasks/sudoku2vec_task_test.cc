@@ -1,4 +1,5 @@
-// The embedding pre-trainer against PyTorch (golden/make_sudoku2vec.py), and its way into the seed's network.
+// The embedding pre-trainer against PyTorch (golden/make_sudoku2vec.py), and its way into the
+// seed's network.
 #include "tasks/sudoku_seed/sudoku2vec_task.h"
 
 #include <filesystem>
@@ -31,7 +32,8 @@ INSTANTIATE_TEST_SUITE_P(Networks, Sudoku2VecGolden,
                                            GoldenCase{"sudoku2vec_heads.safetensors", {4, 9, 3}}));
 
 TEST_P(Sudoku2VecGolden, CosinesLossAndGradientsAgree) {
-  const NamedTensors golden = load_safetensors(std::string(LOCKSTEP_SOURCE_DIR "/tests/tasks/golden/") + GetParam().file);
+  const NamedTensors golden =
+      load_safetensors(std::string(LOCKSTEP_SOURCE_DIR "/tests/tasks/golden/") + GetParam().file);
   const auto task = make_sudoku2vec_task({GetParam().net, 3});
   const auto model = task->make_model(1);
   NamedTensors weights;
@@ -41,15 +43,16 @@ TEST_P(Sudoku2VecGolden, CosinesLossAndGradientsAgree) {
   const auto error = [&](const at::Tensor& got, const std::string& name) {
     return (got - *find_tensor(golden, name)).abs().max().item<double>();
   };
-  const NamedTensors outputs =
-      task->forward(*model, {{"cells", *find_tensor(golden, "cells")}, {"target", *find_tensor(golden, "target")}});
+  const NamedTensors outputs = task->forward(*model, {{"cells", *find_tensor(golden, "cells")},
+                                                      {"target", *find_tensor(golden, "target")}});
   EXPECT_LT(error(*find_tensor(outputs, "similarity"), "similarity"), 1e-5);
   EXPECT_LT(error(*find_tensor(outputs, "loss"), "loss"), 1e-5);
   std::vector<at::Tensor> leaves;
   for (const NamedTensor& parameter : model->parameters()) leaves.push_back(parameter.tensor);
   const auto gradients = torch::autograd::grad({*find_tensor(outputs, "loss")}, leaves);
   for (size_t i = 0; i < leaves.size(); ++i)
-    EXPECT_LT(error(gradients[i], "grad." + model->parameters()[i].name), 1e-5) << model->parameters()[i].name;
+    EXPECT_LT(error(gradients[i], "grad." + model->parameters()[i].name), 1e-5)
+        << model->parameters()[i].name;
 }
 
 ToyDataset grids(int count) {
@@ -102,7 +105,8 @@ TEST(Sudoku2VecTask, RefusesWhatDoesNotFit) {
   EXPECT_THROW(task->forward(*model, {{"cells", cells}, {"target", target + 81}}), DataError);
   EXPECT_THROW(task->forward(*model, {{"cells", cells}}), DataError);
   EXPECT_THROW(task->sample(*model, {}), ConfigError);
-  EXPECT_THROW(task->evaluation(Choice(evaluation_kinds(), "solve"), nullptr, {17, 0}), ConfigError);
+  EXPECT_THROW(task->evaluation(Choice(evaluation_kinds(), "solve"), nullptr, {17, 0}),
+               ConfigError);
 }
 
 // --- its embedding in the seed's network ---
@@ -110,13 +114,19 @@ TEST(Sudoku2VecTask, RefusesWhatDoesNotFit) {
 struct EmbeddingFile {
   std::string path = ::testing::TempDir() + "/embedding.safetensors";
   EmbeddingFile(const std::string& name, std::vector<int64_t> shape) {
-    save_safetensors(path, {{name, at::arange(shape[0] * shape[1], at::kFloat).view(shape)}, {"other", at::zeros({1})}});
+    save_safetensors(path, {{name, at::arange(shape[0] * shape[1], at::kFloat).view(shape)},
+                            {"other", at::zeros({1})}});
   }
 };
 
 TEST(SeedEmbedding, IsTakenFromAFile) {
   const EmbeddingFile file("embed.weight", {10, 6});
-  SeedConv net({.hidden_dim = 4, .num_layers = 0, .num_groups = 2, .embedding_dim = 6, .embedding = file.path}, 1);
+  SeedConv net({.hidden_dim = 4,
+                .num_layers = 0,
+                .num_groups = 2,
+                .embedding_dim = 6,
+                .embedding = file.path},
+               1);
   net.load_embedding();
   EXPECT_TRUE(at::equal(net.parameters().front().tensor, at::arange(60, at::kFloat).view({10, 6})));
   EXPECT_EQ(net.parameters().front().name, "embedding_layer.weight");
@@ -124,13 +134,19 @@ TEST(SeedEmbedding, IsTakenFromAFile) {
 
 TEST(SeedEmbedding, OfAnotherWidthIsRefusedWithBothWidths) {
   const EmbeddingFile file("embed.weight", {10, 6});
-  SeedConv net({.hidden_dim = 4, .num_layers = 0, .num_groups = 2, .embedding_dim = 8, .embedding = file.path}, 1);
+  SeedConv net({.hidden_dim = 4,
+                .num_layers = 0,
+                .num_groups = 2,
+                .embedding_dim = 8,
+                .embedding = file.path},
+               1);
   try {
     net.load_embedding();
     FAIL() << "loaded";
   } catch (const DataError& error) {
     EXPECT_NE(std::string(error.what()).find("is 6 wide"), std::string::npos) << error.what();
-    EXPECT_NE(std::string(error.what()).find("embedding_dim is 8"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("embedding_dim is 8"), std::string::npos)
+        << error.what();
   }
   EXPECT_THROW(read_digit_embedding(EmbeddingFile("weights", {10, 6}).path), DataError);
   EXPECT_THROW(read_digit_embedding(EmbeddingFile("embed.weight", {9, 6}).path), DataError);
@@ -140,9 +156,11 @@ TEST(SeedEmbedding, OfAnotherWidthIsRefusedWithBothWidths) {
 // What GPUs compute, on the CPU.
 TEST(DigitVectors, AsAProductHaveTheValuesAndGradientsOfAnEmbedding) {
   const at::Tensor cells = at::arange(2 * 81).remainder(10).view({2, 81}).to(at::kByte);
-  const at::Tensor table = at::sin(at::arange(10 * 6).to(at::kFloat)).view({10, 6}), upstream = at::cos(at::arange(2 * 81 * 6).to(at::kFloat)).view({2, 81, 6});
+  const at::Tensor table = at::sin(at::arange(10 * 6).to(at::kFloat)).view({10, 6}),
+                   upstream = at::cos(at::arange(2 * 81 * 6).to(at::kFloat)).view({2, 81, 6});
   const at::Tensor a = table.clone().requires_grad_(true), b = table.clone().requires_grad_(true);
-  const at::Tensor looked_up = digit_vectors(a, cells), product = digit_vectors_by_product(b, cells);
+  const at::Tensor looked_up = digit_vectors(a, cells),
+                   product = digit_vectors_by_product(b, cells);
   EXPECT_TRUE(at::equal(looked_up, product));
   looked_up.backward(upstream);
   product.backward(upstream);

@@ -33,7 +33,8 @@ SudokuDecodeOptions plain() {
 
 TEST(SudokuDecode, PlainFillsSureCellsInOnePass) {
   const SudokuBoard puzzle = toy_puzzle(toy_grid(0), 3);
-  const SudokuSolution solution = solve_sudokus(steady(0.999), std::vector{puzzle}, 1, 0, plain())[0];
+  const SudokuSolution solution =
+      solve_sudokus(steady(0.999), std::vector{puzzle}, 1, 0, plain())[0];
   EXPECT_EQ(solution.board, toy_grid(0));
   EXPECT_EQ(solution.passes, 1);
 }
@@ -61,7 +62,8 @@ TEST(SudokuDecode, GuessAndCheckVerifiesInSixPasses) {
     const SudokuBoard &a = questions[1 + 2 * split], &b = questions[2 + 2 * split];
     EXPECT_EQ(blanks(a), 27);
     EXPECT_EQ(blanks(b), 27);
-    for (size_t cell = 0; cell < puzzle.size(); ++cell) EXPECT_EQ(a[cell] == 0 || b[cell] == 0, puzzle[cell] == 0);
+    for (size_t cell = 0; cell < puzzle.size(); ++cell)
+      EXPECT_EQ(a[cell] == 0 || b[cell] == 0, puzzle[cell] == 0);
   }
   EXPECT_NE(questions[1], questions[3]);
 }
@@ -101,7 +103,8 @@ TEST(SudokuDecode, NeverUsesMorePassesThanAllowed) {
     asked = 0;
     SudokuDecodeOptions options;
     options.max_passes = limit;
-    const SudokuSolution solution = solve_sudokus(predict, std::vector{toy_puzzle(toy_grid(0), 3)}, 1, 0, options)[0];
+    const SudokuSolution solution =
+        solve_sudokus(predict, std::vector{toy_puzzle(toy_grid(0), 3)}, 1, 0, options)[0];
     EXPECT_LE(solution.passes, limit);
     EXPECT_EQ(solution.passes, asked);
     EXPECT_EQ(blanks(solution.board), 0) << "a board is always filled up, " << limit;
@@ -144,7 +147,8 @@ TEST(SudokuSampling, FillsOneCellAPassFromTheDistribution) {
       for (int d = 0; d < 9; ++d) out[i * 9 + size_t(d)] = d < 2 ? (d == 0 ? 0.75f : 0.25f) : 0.0f;
     ++passes;
   };
-  for (const auto order : {SudokuSamplingOrder::kDoubtful, SudokuSamplingOrder::kConfident, SudokuSamplingOrder::kRandom}) {
+  for (const auto order : {SudokuSamplingOrder::kDoubtful, SudokuSamplingOrder::kConfident,
+                           SudokuSamplingOrder::kRandom}) {
     passes = 0;
     first_digits = {};
     const auto grids = sample_sudokus(predict, 50, 3, 0, order);

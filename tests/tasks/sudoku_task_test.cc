@@ -61,8 +61,11 @@ TEST(SudokuTask, LossChangesWithTheStepOnlyThroughMasks) {
   const ToyDataset data = toy_data(4);
   const std::vector<int64_t> ids = {0, 1, 2, 3};
   const at::NoGradGuard no_grad;
-  for (const NamedTensor& p : small.model->parameters()) p.tensor.add_(at::linspace(-0.3, 0.4, p.tensor.numel()).view_as(p.tensor));
-  auto loss = [&](int64_t step) { return small.task->loss(*small.model, data.read(ids), {17, step}).sum.item<float>(); };
+  for (const NamedTensor& p : small.model->parameters())
+    p.tensor.add_(at::linspace(-0.3, 0.4, p.tensor.numel()).view_as(p.tensor));
+  auto loss = [&](int64_t step) {
+    return small.task->loss(*small.model, data.read(ids), {17, step}).sum.item<float>();
+  };
   EXPECT_EQ(loss(1), loss(1));
   EXPECT_NE(loss(1), loss(2));
 }
@@ -81,13 +84,16 @@ TEST(SudokuTask, ForwardGivesLogitsAndTheLossOfHiddenCells) {
       solution[b][cell] = toy_grid(int(b))[size_t(cell)];
       cells[b][cell] = b == 0 && cell % 2 == 0 ? 0 : toy_grid(int(b))[size_t(cell)];
     }
-  const NamedTensors outputs = small.task->forward(*small.model, {{"cells", cells}, {"solution", solution}});
+  const NamedTensors outputs =
+      small.task->forward(*small.model, {{"cells", cells}, {"solution", solution}});
   const at::Tensor& logits = *find_tensor(outputs, "logits");
   EXPECT_EQ(logits.sizes().vec(), (std::vector<int64_t>{2, 81, 9}));
   double expected = 0;
   const at::Tensor log_p = at::log_softmax(logits.to(at::kDouble), -1);
-  for (int64_t cell = 0; cell < 81; cell += 2) expected -= log_p[0][cell][toy_grid(0)[size_t(cell)] - 1].item<double>() / 41;
-  EXPECT_NEAR(find_tensor(outputs, "loss")->item<double>(), expected / 2, 1e-5);  // grid 1 has nothing hidden: 0
+  for (int64_t cell = 0; cell < 81; cell += 2)
+    expected -= log_p[0][cell][toy_grid(0)[size_t(cell)] - 1].item<double>() / 41;
+  EXPECT_NEAR(find_tensor(outputs, "loss")->item<double>(), expected / 2,
+              1e-5);  // grid 1 has nothing hidden: 0
   EXPECT_EQ(find_tensor(small.task->forward(*small.model, {{"cells", cells}}), "loss"), nullptr);
 }
 
@@ -110,12 +116,14 @@ TEST(SudokuTask, UnknownKindsAreConfigErrors) {
   EXPECT_THROW(Choice(table, "chess"), ConfigError);
   EXPECT_THROW(Choice(sudoku_models(), "chess_net"), ConfigError);
   const KindList evaluations = evaluation_kinds();
-  for (const char* kind : {"validation_loss", "solve", "samples"}) EXPECT_NE(evaluations.find(kind), nullptr) << kind;
+  for (const char* kind : {"validation_loss", "solve", "samples"})
+    EXPECT_NE(evaluations.find(kind), nullptr) << kind;
 }
 
 // --- evaluations ---
 
-std::vector<double> sums_of(const Evaluation& evaluation, Model& model, std::vector<EvaluationChunk>* chunks = nullptr) {
+std::vector<double> sums_of(const Evaluation& evaluation, Model& model,
+                            std::vector<EvaluationChunk>* chunks = nullptr) {
   const at::NoGradGuard no_grad;
   std::vector<double> sums;
   for (int64_t i = 0; i < evaluation.num_chunks(); ++i) {
@@ -139,9 +147,11 @@ TEST(SudokuEvaluations, ValidationLossOfAnUntrainedNetworkIsAboutLogNine) {
   const ToyDataset data = toy_data(9);
   ValidationLossOptions options;
   options.batch = 4;
-  const auto evaluation = small.task->evaluation(choose("validation_loss", options), &data, {17, 0});
+  const auto evaluation =
+      small.task->evaluation(choose("validation_loss", options), &data, {17, 0});
   EXPECT_EQ(evaluation->num_chunks(), 3);
-  EXPECT_NEAR(evaluation->scores(sums_of(*evaluation, *small.model)).at("validation_loss"), std::log(9), 0.3);
+  EXPECT_NEAR(evaluation->scores(sums_of(*evaluation, *small.model)).at("validation_loss"),
+              std::log(9), 0.3);
 }
 
 TEST(SudokuEvaluations, SolveScoresEveryLevelAndDrawsBoards) {
@@ -161,7 +171,8 @@ TEST(SudokuEvaluations, SolveScoresEveryLevelAndDrawsBoards) {
   const auto evaluation = small.task->evaluation(choose("solve", options), &data, {17, 0});
   std::vector<EvaluationChunk> chunks;
   const Scores scores = evaluation->scores(sums_of(*evaluation, *small.model, &chunks));
-  for (const char* name : {"solve_rate.easy", "solve_rate.hard", "solve_rate_plain.easy", "passes.hard", "passes_plain.hard"})
+  for (const char* name : {"solve_rate.easy", "solve_rate.hard", "solve_rate_plain.easy",
+                           "passes.hard", "passes_plain.hard"})
     EXPECT_TRUE(scores.contains(name)) << name;
   EXPECT_LE(scores.at("passes.hard"), 20);
   const std::string path = ::testing::TempDir() + "/solve.png";
@@ -190,7 +201,8 @@ TEST(SudokuEvaluations, SamplesCountValidAndDifferentGrids) {
 // --- `lockstep sample` ---
 
 TEST(SudokuPuzzlesText, ReadsDotsAndZeros) {
-  const std::string line = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+  const std::string line =
+      "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
   const SudokuBoard board = read_sudoku_puzzles(line).at(0);
   EXPECT_EQ(board[0], 5);
   EXPECT_EQ(board[2], 0);
@@ -207,7 +219,8 @@ TEST(SudokuPuzzlesText, NamesThePlaceOfWhatDoesNotFit) {
   EXPECT_THROW(read_sudoku_puzzles("no/such/file.txt"), DataError);
   EXPECT_THROW(read_sudoku_puzzles("55" + std::string(79, '.')), DataError);
   const std::string path = ::testing::TempDir() + "/broken.txt";
-  std::ofstream(path) << std::string(81, '.') << "\n" << std::string(40, '.') << "x" << std::string(40, '.') << "\n";
+  std::ofstream(path) << std::string(81, '.') << "\n"
+                      << std::string(40, '.') << "x" << std::string(40, '.') << "\n";
   try {
     read_sudoku_puzzles(path);
     FAIL() << "read";

@@ -65,7 +65,9 @@ class ToyDataset : public Dataset {
   static at::Tensor stack(const std::vector<SudokuBoard>& boards, std::span<const int64_t> ids) {
     at::Tensor all = at::zeros({int64_t(ids.size()), kCells}, at::kByte);
     for (size_t row = 0; row < ids.size(); ++row)
-      if (ids[row] >= 0) std::copy_n(boards.at(size_t(ids[row])).begin(), kCells, all.mutable_data_ptr<uint8_t>() + row * kCells);
+      if (ids[row] >= 0)
+        std::copy_n(boards.at(size_t(ids[row])).begin(), kCells,
+                    all.mutable_data_ptr<uint8_t>() + row * kCells);
     return all;
   }
   std::vector<SudokuBoard> solutions_, puzzles_;

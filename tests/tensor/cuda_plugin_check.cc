@@ -1,5 +1,6 @@
-// Opens the CUDA plug-in as the worker does, before any call into LibTorch, on a machine without a driver: it must
-// load, leave the CPU usable, and say what is missing. Prints "skipped" where there is a GPU.
+// Opens the CUDA plug-in as the worker does, before any call into LibTorch, on a machine without a
+// driver: it must load, leave the CPU usable, and say what is missing. Prints "skipped" where there
+// is a GPU.
 #include <cstdio>
 #include <string>
 

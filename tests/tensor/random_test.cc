@@ -11,7 +11,8 @@ namespace {
 TEST(RandomTensor, HoldsTheNumbersOfTheStreamElementByElement) {
   const Stream stream(17, Purpose::kNoise);
   const std::vector<int64_t> ids = {5, 0, int64_t{1} << 40};
-  const at::Tensor uniform = random_uniform(stream, ids, 3, {2, 7}), normal = random_normal(stream, ids, 3, {2, 7});
+  const at::Tensor uniform = random_uniform(stream, ids, 3, {2, 7}),
+                   normal = random_normal(stream, ids, 3, {2, 7});
   ASSERT_EQ(uniform.sizes(), at::IntArrayRef({3, 2, 7}));
   for (int64_t row = 0; row < 3; ++row)
     for (int64_t e = 0; e < 14; ++e) {

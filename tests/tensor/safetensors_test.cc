@@ -58,9 +58,12 @@ void expect_same_bytes(const at::Tensor& got, const at::Tensor& want, const std:
 class Safetensors : public TemporaryFolder {
  protected:
   // A file with this header and this many bytes of data.
-  std::filesystem::path craft(const std::string& header, size_t data_bytes, std::optional<uint64_t> length = {}) const {
+  std::filesystem::path craft(const std::string& header, size_t data_bytes,
+                              std::optional<uint64_t> length = {}) const {
     const uint64_t header_bytes = length.value_or(header.size());
-    return write("crafted.safetensors", std::string(reinterpret_cast<const char*>(&header_bytes), 8) + header + std::string(data_bytes, '\0'));
+    return write("crafted.safetensors",
+                 std::string(reinterpret_cast<const char*>(&header_bytes), 8) + header +
+                     std::string(data_bytes, '\0'));
   }
 };
 
@@ -74,13 +77,15 @@ TEST_F(Safetensors, ReadsWhatThePythonPackageWrote) {
   EXPECT_THROW(file.load("none"), DataError);
 }
 
-// golden/make_safetensors.py --check reads the file that this test leaves if LOCKSTEP_KEEP names one.
+// golden/make_safetensors.py --check reads the file that this test leaves if LOCKSTEP_KEEP names
+// one.
 TEST_F(Safetensors, ReadsBackWhatItWrote) {
   const char* keep = std::getenv("LOCKSTEP_KEEP");
   const std::filesystem::path path = keep != nullptr ? keep : folder_ / "a.safetensors";
   save_safetensors(path, golden_tensors(), {{"format", "pt"}});
   const SafetensorsFile file(path);
-  for (const auto& [name, tensor] : golden_tensors()) expect_same_bytes(file.load(name), tensor, name);
+  for (const auto& [name, tensor] : golden_tensors())
+    expect_same_bytes(file.load(name), tensor, name);
   EXPECT_EQ(file.metadata().at("format"), "pt");
   EXPECT_EQ(load_safetensors(path).size(), golden_tensors().size());
 }
@@ -98,7 +103,8 @@ TEST_F(Safetensors, AlignsEveryTensorAndTheDataToTheirElements) {
 }
 
 TEST_F(Safetensors, KeepsTheGivenOrderOfEqualElementSizes) {
-  save_safetensors(folder_ / "a", {{"z", at::ones({2})}, {"a", at::ones({3})}, {"m", at::ones({1}, at::kDouble)}});
+  save_safetensors(folder_ / "a",
+                   {{"z", at::ones({2})}, {"a", at::ones({3})}, {"m", at::ones({1}, at::kDouble)}});
   const NamedTensors back = load_safetensors(folder_ / "a");
   EXPECT_EQ(back[0].name, "m");
   EXPECT_EQ(back[1].name, "z");
@@ -113,7 +119,9 @@ TEST_F(Safetensors, GivesTheSameBytesForTheSameTensors) {
 
 TEST_F(Safetensors, WritesTensorsOfAnyStrides) {
   const at::Tensor whole = at::arange(24, at::kFloat).view({4, 6});
-  save_safetensors(folder_ / "a", {{"t", whole.t()}, {"cut", whole.slice(1, 1, 6, 2)}, {"grown", at::ones({1, 3}).expand({2, 3})}});
+  save_safetensors(folder_ / "a", {{"t", whole.t()},
+                                   {"cut", whole.slice(1, 1, 6, 2)},
+                                   {"grown", at::ones({1, 3}).expand({2, 3})}});
   const NamedTensors back = load_safetensors(folder_ / "a");
   expect_same_bytes(*find_tensor(back, "t"), whole.t(), "t");
   expect_same_bytes(*find_tensor(back, "cut"), whole.slice(1, 1, 6, 2), "cut");
@@ -121,8 +129,10 @@ TEST_F(Safetensors, WritesTensorsOfAnyStrides) {
 }
 
 TEST_F(Safetensors, RefusesToWriteWhatTheFormatLacks) {
-  EXPECT_THROW(save_safetensors(folder_ / "a", {{"c", at::ones({1}, at::kComplexFloat)}}), DataError);
-  EXPECT_THROW(save_safetensors(folder_ / "a", {{"x", at::ones({1})}, {"x", at::ones({1})}}), DataError);
+  EXPECT_THROW(save_safetensors(folder_ / "a", {{"c", at::ones({1}, at::kComplexFloat)}}),
+               DataError);
+  EXPECT_THROW(save_safetensors(folder_ / "a", {{"x", at::ones({1})}, {"x", at::ones({1})}}),
+               DataError);
   EXPECT_THROW(save_safetensors(folder_ / "a", {{"__metadata__", at::ones({1})}}), DataError);
   EXPECT_THROW(save_safetensors(folder_ / "a", {{"x", at::Tensor()}}), InternalError);
   EXPECT_EQ(count_files(), 0u);
@@ -169,11 +179,16 @@ TEST_F(Safetensors, ThatAreNoFilesAreDataErrors) {
 }
 
 TEST_F(Safetensors, AcceptHoleFreeFilesInAnyHeaderOrder) {
-  const auto path = craft(R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]},"a":{"data_offsets":[0,1],"shape":[],"dtype":"I8"}}   )", 3);
+  const auto path = craft(
+      R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]},"a":{"data_offsets":[0,1],"shape":[],"dtype":"I8"}}   )",
+      3);
   const SafetensorsFile file(path);
   EXPECT_EQ(file.tensors()[0].name, "a");
   EXPECT_EQ(SafetensorsFile(craft("{}", 0)).tensors().size(), 0u);
-  EXPECT_EQ(SafetensorsFile(craft(R"({"e":{"dtype":"F32","shape":[0,5],"data_offsets":[0,0]}})", 0)).load("e").numel(), 0);
+  EXPECT_EQ(SafetensorsFile(craft(R"({"e":{"dtype":"F32","shape":[0,5],"data_offsets":[0,0]}})", 0))
+                .load("e")
+                .numel(),
+            0);
 }
 
 struct BrokenHeader {
@@ -198,42 +213,81 @@ TEST_P(BrokenHeaders, AreDataErrorsThatNameFileAndTensor) {
 INSTANTIATE_TEST_SUITE_P(
     Safetensors, BrokenHeaders,
     testing::Values(
-        BrokenHeader{"", 8, "does not begin with '{'"}, BrokenHeader{"[]", 0, "does not begin with '{'"},
-        BrokenHeader{" {}", 0, "does not begin with '{'"}, BrokenHeader{"{", 0, "no valid JSON at its byte"},
-        BrokenHeader{"{} x", 0, "no valid JSON"}, BrokenHeader{"{}{}", 0, "no valid JSON"},
+        BrokenHeader{"", 8, "does not begin with '{'"},
+        BrokenHeader{"[]", 0, "does not begin with '{'"},
+        BrokenHeader{" {}", 0, "does not begin with '{'"},
+        BrokenHeader{"{", 0, "no valid JSON at its byte"}, BrokenHeader{"{} x", 0, "no valid JSON"},
+        BrokenHeader{"{}{}", 0, "no valid JSON"},
         BrokenHeader{"{\"\xff\":1}", 0, "byte 2 of the header is not valid UTF-8"},
         BrokenHeader{R"({"a":3})", 0, "tensor 'a' has a number where none belongs"},
-        BrokenHeader{R"({"a":null})", 0, "tensor 'a' has null"}, BrokenHeader{R"({"a":true})", 0, "has true or false"},
-        BrokenHeader{R"({"a":[]})", 0, "has a list where none belongs"}, BrokenHeader{R"({"a":"x"})", 0, "has text where none belongs"},
+        BrokenHeader{R"({"a":null})", 0, "tensor 'a' has null"},
+        BrokenHeader{R"({"a":true})", 0, "has true or false"},
+        BrokenHeader{R"({"a":[]})", 0, "has a list where none belongs"},
+        BrokenHeader{R"({"a":"x"})", 0, "has text where none belongs"},
         BrokenHeader{R"({"a":{}})", 0, "lacks dtype, shape or data_offsets"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1]}})", 1, "lacks dtype, shape or data_offsets"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1, "tensor 'a' is listed twice"},
-        BrokenHeader{R"({"a":{"dtype":"U8","dtype":"I8","shape":[1],"data_offsets":[0,1]}})", 1, "has the key 'dtype' twice"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})", 1, "has the key 'shape' twice"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"code":"x"}})", 1, "has the unknown key 'code'"},
-        BrokenHeader{R"({"a":{"dtype":{"x":1},"shape":[1],"data_offsets":[0,1]}})", 1, "has an object where none belongs"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})", 1, "has a list where none belongs"},
-        BrokenHeader{R"({"a":{"dtype":"U7","shape":[1],"data_offsets":[0,1]}})", 1, "has the unknown dtype 'U7'"},
-        BrokenHeader{R"({"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}})", 1, "unknown dtype 'F8_E4M3'"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})", 1, "has the negative number -1 in 'shape'"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}})", 1, "has 1.0 in 'shape'"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[18446744073709551616],"data_offsets":[0,1]}})", 1, "not a whole number below 2^64"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}})", 1, "has the dimension 9223372036854775808"},
-        BrokenHeader{R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0, "overflows 64 bits"},
-        BrokenHeader{R"({"a":{"dtype":"F32","shape":[4611686018427387905],"data_offsets":[0,4]}})", 4, "overflows 64 bits"},
-        BrokenHeader{R"({"a":{"dtype":"F32","shape":[0,4611686018427387904,4611686018427387904],"data_offsets":[0,0]}})", 0, "overflows 64 bits"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}})", 1, "has 1 data_offsets, not 2"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}})", 1, "has 3 data_offsets"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[-1,0]}})", 1, "negative number -1 in 'data_offsets'"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,0]}})", 1, "behind its end"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", 1, "ends at 2, but the file has 1 bytes"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[18446744073709551615,18446744073709551615]}})", 1, "ends at 18446744073709551615"},
-        BrokenHeader{R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4, "needs 8 bytes, its offsets give 4"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", 3, "inside the tensor before it"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", 2, "inside the tensor before it"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})", 3, "1 bytes before tensor 'b'"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 2, "1 bytes before tensor 'a'"},
-        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 2, "1 bytes behind the last tensor"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1]}})", 1,
+                     "lacks dtype, shape or data_offsets"},
+        BrokenHeader{
+            R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+            1, "tensor 'a' is listed twice"},
+        BrokenHeader{R"({"a":{"dtype":"U8","dtype":"I8","shape":[1],"data_offsets":[0,1]}})", 1,
+                     "has the key 'dtype' twice"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})", 1,
+                     "has the key 'shape' twice"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"code":"x"}})", 1,
+                     "has the unknown key 'code'"},
+        BrokenHeader{R"({"a":{"dtype":{"x":1},"shape":[1],"data_offsets":[0,1]}})", 1,
+                     "has an object where none belongs"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})", 1,
+                     "has a list where none belongs"},
+        BrokenHeader{R"({"a":{"dtype":"U7","shape":[1],"data_offsets":[0,1]}})", 1,
+                     "has the unknown dtype 'U7'"},
+        BrokenHeader{R"({"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}})", 1,
+                     "unknown dtype 'F8_E4M3'"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})", 1,
+                     "has the negative number -1 in 'shape'"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}})", 1,
+                     "has 1.0 in 'shape'"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[18446744073709551616],"data_offsets":[0,1]}})",
+                     1, "not a whole number below 2^64"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}})",
+                     1, "has the dimension 9223372036854775808"},
+        BrokenHeader{
+            R"({"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0,
+            "overflows 64 bits"},
+        BrokenHeader{R"({"a":{"dtype":"F32","shape":[4611686018427387905],"data_offsets":[0,4]}})",
+                     4, "overflows 64 bits"},
+        BrokenHeader{
+            R"({"a":{"dtype":"F32","shape":[0,4611686018427387904,4611686018427387904],"data_offsets":[0,0]}})",
+            0, "overflows 64 bits"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}})", 1,
+                     "has 1 data_offsets, not 2"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}})", 1,
+                     "has 3 data_offsets"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[-1,0]}})", 1,
+                     "negative number -1 in 'data_offsets'"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,0]}})", 1,
+                     "behind its end"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", 1,
+                     "ends at 2, but the file has 1 bytes"},
+        BrokenHeader{
+            R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[18446744073709551615,18446744073709551615]}})",
+            1, "ends at 18446744073709551615"},
+        BrokenHeader{R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4,
+                     "needs 8 bytes, its offsets give 4"},
+        BrokenHeader{
+            R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+            3, "inside the tensor before it"},
+        BrokenHeader{
+            R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
+            2, "inside the tensor before it"},
+        BrokenHeader{
+            R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
+            3, "1 bytes before tensor 'b'"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 2,
+                     "1 bytes before tensor 'a'"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 2,
+                     "1 bytes behind the last tensor"},
         BrokenHeader{"{}", 1, "1 bytes behind the last tensor"},
         BrokenHeader{R"({"__metadata__":{"a":1}})", 0, "tensor '__metadata__' has a number"},
         BrokenHeader{R"({"__metadata__":{"a":"1","a":"2"}})", 0, "has the key 'a' twice"},
@@ -241,7 +295,8 @@ INSTANTIATE_TEST_SUITE_P(
         BrokenHeader{R"({"__metadata__":[]})", 0, "has a list where none belongs"}));
 
 TEST_F(Safetensors, WithAnImpossibleHeaderLengthAreDataErrors) {
-  for (const uint64_t length : {uint64_t{3}, uint64_t{100'000'001}, ~uint64_t{0}, ~uint64_t{0} - 7, uint64_t{1} << 63})
+  for (const uint64_t length :
+       {uint64_t{3}, uint64_t{100'000'001}, ~uint64_t{0}, ~uint64_t{0} - 7, uint64_t{1} << 63})
     EXPECT_THROW(SafetensorsFile(craft("{}", 0, length)), DataError) << length;
 }
 
@@ -252,7 +307,9 @@ TEST_F(Safetensors, NestedDeeplyOrWithHugeShapesAreDataErrors) {
   EXPECT_THROW(SafetensorsFile(craft(objects, 0)), DataError);
   std::string ones = "1";
   for (int i = 0; i < 70; ++i) ones += ",1";
-  EXPECT_THROW(SafetensorsFile(craft(R"({"a":{"dtype":"U8","shape":[)" + ones + R"(],"data_offsets":[0,1]}})", 1)), DataError);
+  EXPECT_THROW(SafetensorsFile(craft(
+                   R"({"a":{"dtype":"U8","shape":[)" + ones + R"(],"data_offsets":[0,1]}})", 1)),
+               DataError);
 }
 
 TEST_F(Safetensors, WithBoolsOtherThanZeroAndOneAreDataErrors) {
@@ -270,14 +327,22 @@ TEST_F(Safetensors, EndEveryMutantWithTensorsOrADataError) {
     for (unsigned edits = 1 + random() % 3; edits > 0; --edits) {
       const size_t at = (random() % 4 == 0 ? random() % 8 : random() % header) % bytes.size();
       switch (random() % 4) {
-        case 0: bytes[at] = static_cast<char>(random()); break;
-        case 1: bytes[at] = "0123456789{}[],:\"- "[random() % 19]; break;
-        case 2: bytes.erase(at, 1 + random() % 4); break;
-        default: bytes.resize(std::max<size_t>(1, random() % bytes.size()));
+        case 0:
+          bytes[at] = static_cast<char>(random());
+          break;
+        case 1:
+          bytes[at] = "0123456789{}[],:\"- "[random() % 19];
+          break;
+        case 2:
+          bytes.erase(at, 1 + random() % 4);
+          break;
+        default:
+          bytes.resize(std::max<size_t>(1, random() % bytes.size()));
       }
       if (bytes.size() < 16) bytes = golden;
     }
-    std::filesystem::remove(folder_ / "mutant");  // some file systems flush a file that is cut and rewritten
+    std::filesystem::remove(folder_ /
+                            "mutant");  // some file systems flush a file that is cut and rewritten
     try {
       load_safetensors(write("mutant", bytes));
     } catch (const DataError& error) {
@@ -299,12 +364,17 @@ TEST(ExpectTensors, WidenIntegersAndNameBothShapes) {
     }
     return "no error";
   };
-  EXPECT_THAT(message([&] { expect_integer(inputs, "grid", {-1, 81}); }), HasSubstr("'grid' has shape [2, 9], expected [?, 81]"));
+  EXPECT_THAT(message([&] { expect_integer(inputs, "grid", {-1, 81}); }),
+              HasSubstr("'grid' has shape [2, 9], expected [?, 81]"));
   EXPECT_THAT(message([&] { expect_integer(inputs, "grid", {18}); }), HasSubstr("expected [18]"));
-  EXPECT_THAT(message([&] { expect_integer(inputs, "t", {2}); }), HasSubstr("'t' [2] has dtype F32, expected I64 [2]"));
-  EXPECT_THAT(message([&] { expect_float(inputs, "grid", {2, 9}); }), HasSubstr("has dtype I8, expected F32"));
-  EXPECT_THAT(message([&] { expect_float(inputs, "x", {1}); }), HasSubstr("the inputs have: grid, t"));
-  EXPECT_THAT(message([&] { refuse_unknown(inputs, {"grid"}); }), HasSubstr("unknown input tensor 't' of shape [2]"));
+  EXPECT_THAT(message([&] { expect_integer(inputs, "t", {2}); }),
+              HasSubstr("'t' [2] has dtype F32, expected I64 [2]"));
+  EXPECT_THAT(message([&] { expect_float(inputs, "grid", {2, 9}); }),
+              HasSubstr("has dtype I8, expected F32"));
+  EXPECT_THAT(message([&] { expect_float(inputs, "x", {1}); }),
+              HasSubstr("the inputs have: grid, t"));
+  EXPECT_THAT(message([&] { refuse_unknown(inputs, {"grid"}); }),
+              HasSubstr("unknown input tensor 't' of shape [2]"));
   refuse_unknown(inputs, {"grid", "t"});
 }
 

@@ -13,7 +13,8 @@ namespace {
 
 CheckpointContent content_of(int64_t step) {
   CheckpointContent content;
-  content.model = {{"layer.weight", at::arange(6, at::kFloat).reshape({2, 3}) + static_cast<double>(step)}};
+  content.model = {
+      {"layer.weight", at::arange(6, at::kFloat).reshape({2, 3}) + static_cast<double>(step)}};
   content.ema = {{"layer.weight", at::ones({2, 3})}};
   content.optimizer = {{"exp_avg.layer.weight", at::zeros({2, 3})}};
   content.state.step = step;
@@ -76,11 +77,13 @@ TEST_F(Checkpoint, KeepsTheBestOneAsWell) {
 
 TEST_F(Checkpoint, AFlippedBitAnywhereIsFoundAndTheOlderOneIsUsed) {
   save({1, 2});
-  for (const char* file : {"model.safetensors", "ema.safetensors", "optimizer-00000-of-00001.safetensors", "state.json"}) {
+  for (const char* file : {"model.safetensors", "ema.safetensors",
+                           "optimizer-00000-of-00001.safetensors", "state.json"}) {
     const fs::path path = folder_.checkpoint(2) / file;
     for (size_t at = 0; at < fs::file_size(path); at += 7) {
       flip_byte(path, at);
-      EXPECT_THROW(verify_checkpoint(folder_.checkpoint(2)), CheckpointError) << file << " byte " << at;
+      EXPECT_THROW(verify_checkpoint(folder_.checkpoint(2)), CheckpointError)
+          << file << " byte " << at;
       flip_byte(path, at);
     }
   }

@@ -1,5 +1,5 @@
-// What only a GPU can show: queues, graphs, fresh inputs on replay, NCCL-free training against the host. Skipped
-// without one.
+// What only a GPU can show: queues, graphs, fresh inputs on replay, NCCL-free training against the
+// host. Skipped without one.
 #include <gtest/gtest.h>
 
 #include <ATen/ATen.h>
@@ -72,11 +72,13 @@ struct Trained {
 Trained train(const std::string& device, const std::vector<std::string>& more, int64_t steps) {
   const testing::TemporaryFolder folder;
   std::vector<std::string> overrides = testing::tiny_overrides(steps);
-  overrides.insert(overrides.end(), {"run.device=" + device, "launch.ranks_per_node=1", "ddp.slots=2", "launch.threads_per_rank=1"});
+  overrides.insert(overrides.end(), {"run.device=" + device, "launch.ranks_per_node=1",
+                                     "ddp.slots=2", "launch.threads_per_rank=1"});
   overrides.insert(overrides.end(), more.begin(), more.end());
   Prepared prepared = prepare_run("-", overrides, {});
   make_folders(RunFolder{folder.path()}.attempt(0));
-  Session session(std::move(prepared.loaded), prepared.plan, {RunFolder{folder.path()}, 0}, make_single_communicator(),
+  Session session(std::move(prepared.loaded), prepared.plan, {RunFolder{folder.path()}, 0},
+                  make_single_communicator(),
                   device == "cuda" ? make_cuda_device(0) : make_cpu_device());
   const std::unique_ptr<Steps> all = make_steps(session);
   Trained trained;
@@ -89,25 +91,31 @@ Trained train(const std::string& device, const std::vector<std::string>& more, i
   return trained;
 }
 
-double apart(const at::Tensor& a, const at::Tensor& b) { return ((a - b).abs().max() / b.abs().max()).item<double>(); }
+double apart(const at::Tensor& a, const at::Tensor& b) {
+  return ((a - b).abs().max() / b.abs().max()).item<double>();
+}
 
 TEST(DeviceGpu, TrainsLikeTheHost) {
   LOCKSTEP_NEEDS_GPU();
   const Trained host = train("cpu", {}, 8), gpu = train("cuda", {"step.graph=off"}, 8);
   EXPECT_LT(apart(gpu.weights, host.weights), 1e-2);
-  for (size_t i = 0; i < 8; ++i) EXPECT_NEAR(gpu.losses[i], host.losses[i], 1e-3 * host.losses[i]) << i;
+  for (size_t i = 0; i < 8; ++i)
+    EXPECT_NEAR(gpu.losses[i], host.losses[i], 1e-3 * host.losses[i]) << i;
 }
 
 TEST(DeviceGpu, TheGraphEqualsEagerForTwentySteps) {
   LOCKSTEP_NEEDS_GPU();
-  const Trained eager = train("cuda", {"step.graph=off"}, 20), graph = train("cuda", {"step.graph=on"}, 20);
+  const Trained eager = train("cuda", {"step.graph=off"}, 20),
+                graph = train("cuda", {"step.graph=on"}, 20);
   EXPECT_LT(apart(graph.weights, eager.weights), 1e-3);
-  for (size_t i = 0; i < 20; ++i) EXPECT_NEAR(graph.losses[i], eager.losses[i], 1e-4 * eager.losses[i]) << i;
+  for (size_t i = 0; i < 20; ++i)
+    EXPECT_NEAR(graph.losses[i], eager.losses[i], 1e-4 * eager.losses[i]) << i;
 }
 
 TEST(DeviceGpu, StepsDifferAndRepeatWithTheSeed) {
   LOCKSTEP_NEEDS_GPU();
-  const Trained one = train("cuda", {}, 16), again = train("cuda", {}, 16), other = train("cuda", {"run.seed=18"}, 16);
+  const Trained one = train("cuda", {}, 16), again = train("cuda", {}, 16),
+                other = train("cuda", {"run.seed=18"}, 16);
   EXPECT_NE(one.losses[10], one.losses[11]);
   EXPECT_NE(one.losses[10], other.losses[10]);
   for (size_t i = 0; i < 16; ++i) EXPECT_NEAR(one.losses[i], again.losses[i], 1e-5 * one.losses[i]);
@@ -115,7 +123,8 @@ TEST(DeviceGpu, StepsDifferAndRepeatWithTheSeed) {
 
 TEST(DeviceGpu, AnOverflowInHalfPrecisionLeavesNoTrace) {
   LOCKSTEP_NEEDS_GPU();
-  const Trained trained = train("cuda", {"precision={compute: fp16, loss_scale: {initial: 2147483648, most_skips: 60}}"}, 40);
+  const Trained trained = train(
+      "cuda", {"precision={compute: fp16, loss_scale: {initial: 2147483648, most_skips: 60}}"}, 40);
   EXPECT_TRUE(trained.weights.isfinite().all().item<bool>());
   EXPECT_LT(trained.losses.back(), trained.losses.front());
 }

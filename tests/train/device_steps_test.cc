@@ -39,15 +39,19 @@ Trained train(Make make, int ranks, const std::vector<std::string>& more, int64_
     try {
       Prepared prepared = prepare_run("-", overrides, {});
       make_folders(RunFolder{folder.path()}.attempt(0));
-      Session session(std::move(prepared.loaded), prepared.plan, {RunFolder{folder.path()}, 0}, rendezvous.communicator(rank));
+      Session session(std::move(prepared.loaded), prepared.plan, {RunFolder{folder.path()}, 0},
+                      rendezvous.communicator(rank));
       const std::unique_ptr<Steps> all = make(session);
       std::vector<StepResult> results;
-      const auto take = [&](std::vector<StepResult> some) { results.insert(results.end(), some.begin(), some.end()); };
+      const auto take = [&](std::vector<StepResult> some) {
+        results.insert(results.end(), some.begin(), some.end());
+      };
       while (session.state().step < steps) take(all->run());
       take(all->finish());
       const std::lock_guard lock(mutex);
       if (rank == 0) {
-        trained = {session.weights().flat().clone(), session.has_ema() ? session.ema().flat().clone() : at::Tensor(), results,
+        trained = {session.weights().flat().clone(),
+                   session.has_ema() ? session.ema().flat().clone() : at::Tensor(), results,
                    session.state()};
       }
     } catch (...) {
@@ -62,7 +66,8 @@ Trained train(Make make, int ranks, const std::vector<std::string>& more, int64_
   return trained;
 }
 
-// The order of additions differs (one arena for all slots, LibTorch's kernels), so values are close, not equal.
+// The order of additions differs (one arena for all slots, LibTorch's kernels), so values are
+// close, not equal.
 void expect_close(const Trained& host, const Trained& device, double tolerance) {
   const double size = host.weights.abs().max().item<double>();
   EXPECT_LT((host.weights - device.weights).abs().max().item<double>(), tolerance * size);
@@ -73,7 +78,8 @@ void expect_close(const Trained& host, const Trained& device, double tolerance) 
   for (size_t i = 0; i < host.results.size(); ++i) {
     EXPECT_EQ(device.results[i].step, static_cast<int64_t>(i) + 1);
     EXPECT_NEAR(host.results[i].loss, device.results[i].loss, tolerance * host.results[i].loss);
-    EXPECT_NEAR(host.results[i].grad_norm, device.results[i].grad_norm, 10 * tolerance * host.results[i].grad_norm);
+    EXPECT_NEAR(host.results[i].grad_norm, device.results[i].grad_norm,
+                10 * tolerance * host.results[i].grad_norm);
     EXPECT_DOUBLE_EQ(host.results[i].lr, device.results[i].lr);
     EXPECT_DOUBLE_EQ(host.results[i].next_lr, device.results[i].next_lr);
   }
@@ -89,12 +95,14 @@ TEST(DeviceSteps, AgreeWithTheHostEagerlyToo) {
 }
 
 TEST(DeviceSteps, AgreeWithTheHostOnTwoRanksAndWithMicroBatches) {
-  const std::vector<std::string> more = {"train.micro_batch=1", "train.ema={decay: 0.9, warmup: true, every_steps: 2}"};
+  const std::vector<std::string> more = {"train.micro_batch=1",
+                                         "train.ema={decay: 0.9, warmup: true, every_steps: 2}"};
   expect_close(train(make_steps, 2, more), train(make_device_steps, 2, more), 2e-4);
 }
 
 TEST(DeviceSteps, AgreeWithTheHostUnderSgdAndBf16Weights) {
-  const std::vector<std::string> sgd = {"optimizer={kind: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 0.01}"};
+  const std::vector<std::string> sgd = {
+      "optimizer={kind: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 0.01}"};
   expect_close(train(make_steps, 1, sgd), train(make_device_steps, 1, sgd), 2e-4);
   const std::vector<std::string> low = {"precision.compute=bf16_weights"};
   expect_close(train(make_steps, 1, low), train(make_device_steps, 1, low), 2e-2);
@@ -111,21 +119,27 @@ TEST(DeviceSteps, GiveTheSameBitsOnOneTwoAndFourRanksWithTheTree) {
   }
 }
 
-// The same gradients by the same tree, the same kernels: what a GPU run does, on the CPU, gives the host's bits.
+// The same gradients by the same tree, the same kernels: what a GPU run does, on the CPU, gives the
+// host's bits.
 TEST(DeviceSteps, FusedWithTheTreeGiveTheBitsOfTheHost) {
-  for (const std::string optimizer : {"optimizer={kind: adamw, lr: 0.003, weight_decay: 0.02}",
-                                      "optimizer={kind: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 0.01}"}) {
-    const std::vector<std::string> more = {optimizer, "ddp.reduce=tree", "train.ema={decay: 0.9, warmup: true, every_steps: 2}"};
+  for (const std::string optimizer :
+       {"optimizer={kind: adamw, lr: 0.003, weight_decay: 0.02}",
+        "optimizer={kind: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 0.01}"}) {
+    const std::vector<std::string> more = {optimizer, "ddp.reduce=tree",
+                                           "train.ema={decay: 0.9, warmup: true, every_steps: 2}"};
     const Trained host = train(make_steps, 1, more), device = train(make_device_steps, 1, more);
     EXPECT_TRUE(at::equal(host.weights, device.weights)) << optimizer;
     EXPECT_TRUE(at::equal(host.ema, device.ema)) << optimizer;
-    for (size_t i = 0; i < host.results.size(); ++i) EXPECT_EQ(host.results[i].grad_norm, device.results[i].grad_norm) << i;
+    for (size_t i = 0; i < host.results.size(); ++i)
+      EXPECT_EQ(host.results[i].grad_norm, device.results[i].grad_norm) << i;
   }
 }
 
 // Four blocks of the arena, the last one short, and buckets that cut through them.
 const std::vector<std::string> kFourBlocks = {
-    "task.model={kind: sudoku_net, channels: 32, hidden: 64, blocks: 12, iterations: 4, loss_depths: [4]}", "ddp.bucket_megabytes=1"};
+    "task.model={kind: sudoku_net, channels: 32, hidden: 64, blocks: 12, iterations: 4, "
+    "loss_depths: [4]}",
+    "ddp.bucket_megabytes=1"};
 
 std::vector<std::string> with(std::vector<std::string> some, const std::vector<std::string>& more) {
   some.insert(some.end(), more.begin(), more.end());
@@ -134,11 +148,14 @@ std::vector<std::string> with(std::vector<std::string> some, const std::vector<s
 
 TEST(DeviceSteps, SharesOfTheOptimizerGiveTheBitsOfTheWholeWithTheTree) {
   for (const std::string compute : {"precision.compute=fp32", "precision.compute=bf16_weights"}) {
-    const std::vector<std::string> common = with(kFourBlocks, {"ddp.reduce=tree", compute, "train.ema={decay: 0.9, warmup: true, every_steps: 2}"});
+    const std::vector<std::string> common =
+        with(kFourBlocks,
+             {"ddp.reduce=tree", compute, "train.ema={decay: 0.9, warmup: true, every_steps: 2}"});
     const Trained whole = train(make_device_steps, 1, common, 4);
     for (const int ranks : {2, 3}) {
       if (ranks == 3 && compute != "precision.compute=fp32") continue;
-      const Trained shares = train(make_device_steps, ranks, with(common, {"ddp.shard_optimizer=true"}), 4);
+      const Trained shares =
+          train(make_device_steps, ranks, with(common, {"ddp.shard_optimizer=true"}), 4);
       EXPECT_TRUE(at::equal(whole.weights, shares.weights)) << compute << ", " << ranks << " ranks";
       EXPECT_TRUE(at::equal(whole.ema, shares.ema)) << compute << ", " << ranks << " ranks";
       EXPECT_EQ(whole.results.back().grad_norm, shares.results.back().grad_norm);
@@ -147,10 +164,14 @@ TEST(DeviceSteps, SharesOfTheOptimizerGiveTheBitsOfTheWholeWithTheTree) {
 }
 
 TEST(DeviceSteps, SharesOfTheOptimizerAgreeWithTheHostUnderAllReduce) {
-  const std::vector<std::string> common = with(kFourBlocks, {"ddp.reduce=allreduce", "ddp.shard_optimizer=true"});
+  const std::vector<std::string> common =
+      with(kFourBlocks, {"ddp.reduce=allreduce", "ddp.shard_optimizer=true"});
   const Trained host = train(make_steps, 1, with(kFourBlocks, {}), 5);
   expect_close(host, train(make_device_steps, 2, common, 5), 2e-4);
-  expect_close(host, train(make_device_steps, 2, with(common, {"optimizer={kind: adamw, implementation: foreach}"}), 5), 2e-4);
+  expect_close(host,
+               train(make_device_steps, 2,
+                     with(common, {"optimizer={kind: adamw, implementation: foreach}"}), 5),
+               2e-4);
 }
 
 TEST(DeviceSteps, StepsTellWhereTheirTimeWent) {
@@ -174,7 +195,8 @@ TEST(DeviceSteps, StepsTellWhereTheirTimeWent) {
 }
 
 TEST(DeviceSteps, ForeachAgreesWithTheHostToo) {
-  const std::vector<std::string> more = {"optimizer={kind: adam, lr: 0.003, weight_decay: 0.02, implementation: foreach}"};
+  const std::vector<std::string> more = {
+      "optimizer={kind: adam, lr: 0.003, weight_decay: 0.02, implementation: foreach}"};
   expect_close(train(make_steps, 1, more), train(make_device_steps, 1, more), 2e-4);
 }
 
@@ -183,7 +205,8 @@ TEST(DeviceSteps, ResultsComeBackLateAndInOrder) {
   Prepared prepared = prepare_run("-", testing::tiny_overrides(5), {});
   make_folders(RunFolder{folder.path()}.attempt(0));
   ThreadRendezvous rendezvous(1, 60);
-  Session session(std::move(prepared.loaded), prepared.plan, {RunFolder{folder.path()}, 0}, rendezvous.communicator(0));
+  Session session(std::move(prepared.loaded), prepared.plan, {RunFolder{folder.path()}, 0},
+                  rendezvous.communicator(0));
   const std::unique_ptr<Steps> steps = make_device_steps(session);
   EXPECT_TRUE(steps->run().empty());
   EXPECT_TRUE(steps->run().empty());
@@ -195,10 +218,12 @@ TEST(DeviceSteps, ResultsComeBackLateAndInOrder) {
   EXPECT_EQ(session.state().updates, 3);
 }
 
-// A loss scale that overflows at once: the steps are skipped and leave no trace but the lower scale.
+// A loss scale that overflows at once: the steps are skipped and leave no trace but the lower
+// scale.
 TEST(DeviceSteps, AnOverflowChangesNothingButTheScale) {
-  const std::vector<std::string> fp16 = {"precision={compute: fp16, loss_scale: {initial: 2147483648, most_skips: 60}}",
-                                         "optimizer={kind: adamw, lr: 0.001}"};
+  const std::vector<std::string> fp16 = {
+      "precision={compute: fp16, loss_scale: {initial: 2147483648, most_skips: 60}}",
+      "optimizer={kind: adamw, lr: 0.001}"};
   const Trained host = train(make_steps, 1, fp16, 6), device = train(make_device_steps, 1, fp16, 6);
   ASSERT_EQ(host.results.size(), device.results.size());
   int64_t skipped = 0;

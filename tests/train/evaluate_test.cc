@@ -35,7 +35,9 @@ class Harmonic : public Evaluation {
     out.tensors = {at::full({2, 3}, index, at::kByte), at::empty({0})};
     return out;
   }
-  Scores scores(const std::vector<double>& sums) const override { return {{"harmonic", sums[0]}, {"roots", sums[1]}}; }
+  Scores scores(const std::vector<double>& sums) const override {
+    return {{"harmonic", sums[0]}, {"roots", sums[1]}};
+  }
 };
 
 EvaluationResult evaluate(int ranks, int threads) {
@@ -47,7 +49,8 @@ EvaluationResult evaluate(int ranks, int threads) {
       const auto communicator = rendezvous.communicator(rank);
       std::vector<std::unique_ptr<OneWeight>> models;
       std::vector<Model*> replicas;
-      for (int i = 0; i < threads; ++i) replicas.push_back(models.emplace_back(std::make_unique<OneWeight>()).get());
+      for (int i = 0; i < threads; ++i)
+        replicas.push_back(models.emplace_back(std::make_unique<OneWeight>()).get());
       Harmonic harmonic;
       EvaluationResult mine = evaluate_on_ranks(harmonic, replicas, "fp32", *communicator);
       if (rank == 0) result = std::move(mine);
@@ -85,7 +88,8 @@ class Slow : public Harmonic {
   }
   int64_t pieces() const override { return 1; }
   Evaluation* reference() override { return &first_; }
-  void take_reference(const std::vector<double>& sums, const std::vector<EvaluationChunk>& chunks) override {
+  void take_reference(const std::vector<double>& sums,
+                      const std::vector<EvaluationChunk>& chunks) override {
     taken_ = sums;
     EXPECT_EQ(chunks.size(), 37u);
   }
@@ -102,7 +106,8 @@ class Slow : public Harmonic {
 };
 
 // `ranks` ranks with a deadline of 0.4 s; `stop_rank` wants to stop when it is asked.
-std::vector<EvaluationResult> evaluate_slowly(int ranks, int stop_rank, std::vector<int64_t>* pieces = nullptr) {
+std::vector<EvaluationResult> evaluate_slowly(int ranks, int stop_rank,
+                                              std::vector<int64_t>* pieces = nullptr) {
   ThreadRendezvous rendezvous(ranks, 0.4);
   std::vector<EvaluationResult> results(static_cast<size_t>(ranks));
   std::vector<std::thread> running;
@@ -117,7 +122,8 @@ std::vector<EvaluationResult> evaluate_slowly(int ranks, int stop_rank, std::vec
         news.progress = [&](const std::string& stage, int64_t done, int64_t total) {
           if (stage.empty()) *pieces = {done, total};
         };
-      results[static_cast<size_t>(rank)] = evaluate_on_ranks(slow, {&model}, "fp32", *communicator, news);
+      results[static_cast<size_t>(rank)] =
+          evaluate_on_ranks(slow, {&model}, "fp32", *communicator, news);
     });
   for (std::thread& thread : running) thread.join();
   return results;
@@ -144,25 +150,33 @@ TEST(EvaluateOnRanks, HoldsFewSumsHoweverManyChunksThereAre) {
   class Wide : public Harmonic {
    public:
     int64_t num_chunks() const override { return 2048; }
-    EvaluationChunk chunk(Model&, int64_t index) const override { return {std::vector<double>(65536, index % 7), {}}; }
-    Scores scores(const std::vector<double>& sums) const override { return {{"harmonic", sums.back()}}; }
+    EvaluationChunk chunk(Model&, int64_t index) const override {
+      return {std::vector<double>(65536, index % 7), {}};
+    }
+    Scores scores(const std::vector<double>& sums) const override {
+      return {{"harmonic", sums.back()}};
+    }
   } wide;
   OneWeight one, other;
   const int64_t before = resident_bytes();
   int64_t most = 0;
   EvaluationNews news;
   news.alive = [&] { most = std::max(most, resident_bytes()); };
-  const EvaluationResult result = evaluate_on_ranks(wide, {&one, &other}, "fp32", *make_single_communicator(), news);
+  const EvaluationResult result =
+      evaluate_on_ranks(wide, {&one, &other}, "fp32", *make_single_communicator(), news);
   EXPECT_EQ(result.scores.at("harmonic"), 2048 / 7 * 21 + 0 + 1 + 2 + 3);
   EXPECT_LT(most - before, 64 << 20);
 }
 
 TEST(EvaluateOnRanks, PassesOnWhatAChunkThrows) {
   class Failing : public Harmonic {
-    EvaluationChunk chunk(Model&, int64_t) const override { throw DataError("a picture is broken"); }
+    EvaluationChunk chunk(Model&, int64_t) const override {
+      throw DataError("a picture is broken");
+    }
   } failing;
   OneWeight model;
-  EXPECT_THROW(evaluate_on_ranks(failing, {&model}, "fp32", *make_single_communicator()), DataError);
+  EXPECT_THROW(evaluate_on_ranks(failing, {&model}, "fp32", *make_single_communicator()),
+               DataError);
 }
 
 }  // namespace

@@ -25,28 +25,35 @@ TEST(Fallbacks, SayNothingAboutSwitchesThatNobodyNamed) {
 
 TEST(Fallbacks, TellThatACpuHasNoGraphsInTheSeedsWordsToo) {
   EXPECT_EQ(texts({"step.graph=auto"}, kNew),
-            "step.graph: auto: a CPU has no CUDA graphs; continuing with the step operation by operation\n");
-  EXPECT_EQ(texts({"step.graph=auto", "log.style=seed"}, kNew),
-            "⚠️  Could not compile model: step.graph needs CUDA graphs, and this run computes on a CPU\n"
-            "   Continuing without compilation\n");
+            "step.graph: auto: a CPU has no CUDA graphs; continuing with the step operation by "
+            "operation\n");
+  EXPECT_EQ(
+      texts({"step.graph=auto", "log.style=seed"}, kNew),
+      "⚠️  Could not compile model: step.graph needs CUDA graphs, and this run computes on a CPU\n"
+      "   Continuing without compilation\n");
 }
 
 TEST(Fallbacks, TellWhenLowPrecisionIsSlower) {
   for (const char* compute : {"bf16", "bf16_weights"}) {
     const std::string key = std::string("precision.compute=") + compute;
-    EXPECT_NE(texts({key}, kOld).find("no bf16 instructions; continuing"), std::string::npos) << compute;
+    EXPECT_NE(texts({key}, kOld).find("no bf16 instructions; continuing"), std::string::npos)
+        << compute;
     EXPECT_NE(texts({key}, {true, false, true}).find("no AMX"), std::string::npos) << compute;
     EXPECT_EQ(texts({key}, kNew), "") << compute;
   }
   for (const char* compute : {"fp16", "fp16_weights"})
-    EXPECT_NE(texts({std::string("precision.compute=") + compute}, kNew).find("compute fp16 in fp32"), std::string::npos) << compute;
+    EXPECT_NE(
+        texts({std::string("precision.compute=") + compute}, kNew).find("compute fp16 in fp32"),
+        std::string::npos)
+        << compute;
 }
 
 TEST(Fallbacks, TellWhenTheFusedUpdateIsPlainCode) {
   for (const char* implementation : {"auto", "fused"}) {
     const std::string key = std::string("optimizer.implementation=") + implementation;
     EXPECT_EQ(texts({key}, kNew), "");
-    EXPECT_NE(texts({key}, kOld).find("this CPU has no AVX2; continuing"), std::string::npos) << implementation;
+    EXPECT_NE(texts({key}, kOld).find("this CPU has no AVX2; continuing"), std::string::npos)
+        << implementation;
   }
 }
 

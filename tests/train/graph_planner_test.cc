@@ -10,7 +10,9 @@
 namespace lockstep {
 namespace {
 
-GraphMode wanted(GraphMode::Wanted mode, const std::string& obstacle = "") { return {mode, obstacle}; }
+GraphMode wanted(GraphMode::Wanted mode, const std::string& obstacle = "") {
+  return {mode, obstacle};
+}
 
 void warm_up(GraphPlanner& planner, const std::string& shape) {
   for (int64_t i = 0; i < GraphPlanner::kWarmUp; ++i) {
@@ -78,11 +80,13 @@ TEST(GraphPlanner, OnEndsTheRunWhereAutoFallsBack) {
   warm_up(planner, "a");
   EXPECT_THROW(planner.could_not_record("a", "aten::item", "no"), EnvironmentError);
   EXPECT_THROW(planner.checked(1, 1e-4), EnvironmentError);
-  EXPECT_THROW(GraphPlanner(wanted(GraphMode::kOn, "gradients travel through the host")), ConfigError);
+  EXPECT_THROW(GraphPlanner(wanted(GraphMode::kOn, "gradients travel through the host")),
+               ConfigError);
 }
 
 TEST(GraphPlanner, StaysEagerWhenItIsOffOrThereIsAnObstacle) {
-  GraphPlanner off(wanted(GraphMode::kOff)), hindered(wanted(GraphMode::kAuto, "gradients travel through the host"));
+  GraphPlanner off(wanted(GraphMode::kOff)),
+      hindered(wanted(GraphMode::kAuto, "gradients travel through the host"));
   EXPECT_NE(hindered.take_note().find("through the host"), std::string::npos);
   for (GraphPlanner* planner : {&off, &hindered}) {
     warm_up(*planner, "a");

@@ -51,7 +51,8 @@ TEST_F(InitialWeights, StrictRefusesWhatDoesNotFit) {
 }
 
 TEST_F(InitialWeights, LooseListsWhatWasSkipped) {
-  options_.from = file_with({{"a.weight", at::ones({3, 2})}, {"b.weight", at::ones({4})}, {"c", at::ones({1})}});
+  options_.from = file_with(
+      {{"a.weight", at::ones({3, 2})}, {"b.weight", at::ones({4})}, {"c", at::ones({1})}});
   options_.strict = false;
   const InitReport report = apply_initial_weights(options_, model_, nullptr);
   EXPECT_EQ(report.taken, std::vector<std::string>{"b.weight"});
@@ -71,9 +72,12 @@ TEST_F(InitialWeights, ComeFromARunOnAnotherModel) {
 }
 
 TEST_F(InitialWeights, ComeFromAFolderThatTheConverterWrote) {
-  save_safetensors(folder_.path() / "model.safetensors", {{"a.weight", at::ones({2, 3})}, {"b.weight", at::ones({4})}});
-  save_safetensors(folder_.path() / "optimizer-00000-of-00001.safetensors", {{"updates", at::scalar_tensor(7, at::kLong)}});
-  write_file_atomic(folder_.path() / "import.json", R"({"format": "lockstep-import", "version": 1})");
+  save_safetensors(folder_.path() / "model.safetensors",
+                   {{"a.weight", at::ones({2, 3})}, {"b.weight", at::ones({4})}});
+  save_safetensors(folder_.path() / "optimizer-00000-of-00001.safetensors",
+                   {{"updates", at::scalar_tensor(7, at::kLong)}});
+  write_file_atomic(folder_.path() / "import.json",
+                    R"({"format": "lockstep-import", "version": 1})");
   options_.from = folder_.path().string();
   options_.parts = {"model", "optimizer"};
   NamedTensors optimizer;
@@ -86,7 +90,8 @@ TEST_F(InitialWeights, ComeFromAFolderThatTheConverterWrote) {
   options_.parts = {"model", "optimizer"};
   fs::remove(folder_.path() / "optimizer-00000-of-00001.safetensors");
   EXPECT_THROW(apply_initial_weights(options_, model_, nullptr), ConfigError);
-  write_file_atomic(folder_.path() / "import.json", R"({"format": "lockstep-import", "version": 2})");
+  write_file_atomic(folder_.path() / "import.json",
+                    R"({"format": "lockstep-import", "version": 2})");
   EXPECT_THROW(apply_initial_weights(options_, model_, nullptr), CheckpointError);
 }
 

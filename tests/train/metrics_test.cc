@@ -29,10 +29,13 @@ StepMetrics metrics_of(int64_t step) {
 
 TEST(MetricsFile, HasEveryFieldOfTheInterface) {
   const testing::TemporaryFolder folder;
-  { MetricsFile(RunFolder{folder.path()}, 0, 0).step(metrics_of(1)); }
+  {
+    MetricsFile(RunFolder{folder.path()}, 0, 0).step(metrics_of(1));
+  }
   const auto line = lines_of(folder.path() / "metrics.jsonl").at(0);
-  for (const char* key : {"step", "epoch", "time", "loss", "lr", "grad_norm", "samples_per_second", "step_seconds",
-                          "data_wait_seconds", "comm_exposed_seconds", "memory_bytes"})
+  for (const char* key :
+       {"step", "epoch", "time", "loss", "lr", "grad_norm", "samples_per_second", "step_seconds",
+        "data_wait_seconds", "comm_exposed_seconds", "memory_bytes"})
     EXPECT_TRUE(line.contains(key)) << key;
 }
 
@@ -41,7 +44,8 @@ TEST(MetricsFile, HasTheTimesOfADevice) {
   {
     MetricsFile file(RunFolder{folder.path()}, 0, 0);
     StepMetrics eager = metrics_of(1), graph = metrics_of(2);
-    eager.device = DeviceSeconds{.copy = 0.25, .forward = 1, .backward = 2, .update = 0.5, .exchange = 0.125, .all = 3.875};
+    eager.device = DeviceSeconds{
+        .copy = 0.25, .forward = 1, .backward = 2, .update = 0.5, .exchange = 0.125, .all = 3.875};
     graph.device = DeviceSeconds{.copy = 0.25, .graph = 3, .all = 3.25, .in_graph = true};
     file.step(eager);
     file.step(graph);
@@ -64,20 +68,27 @@ TEST(MetricsFile, MovesLinesPastTheCheckpointAway) {
     for (int64_t step = 1; step <= 5; ++step) file.step(metrics_of(step));
     file.evaluation(5, {{"validity", 1.0}}, 0.1);
   }
-  { MetricsFile(folder, 1, 3).step(metrics_of(4)); }
+  {
+    MetricsFile(folder, 1, 3).step(metrics_of(4));
+  }
   std::vector<int64_t> steps;
   for (const auto& line : lines_of(folder.metrics()))
     if (!line.contains("kind")) steps.push_back(line.at("step"));
   EXPECT_EQ(steps, (std::vector<int64_t>{1, 2, 3, 4}));
-  EXPECT_EQ(lines_of(folder.attempt(1) / "metrics-taken-back.jsonl").size(), 3u);  // steps 4, 5, evaluation of 5
+  EXPECT_EQ(lines_of(folder.attempt(1) / "metrics-taken-back.jsonl").size(),
+            3u);  // steps 4, 5, evaluation of 5
 }
 
 TEST(MetricsFile, DropsALineTornByAKill) {
   const testing::TemporaryFolder temporary;
   const RunFolder folder{temporary.path()};
-  { MetricsFile(folder, 0, 0).step(metrics_of(1)); }
+  {
+    MetricsFile(folder, 0, 0).step(metrics_of(1));
+  }
   write_file_atomic(folder.metrics(), read_file(folder.metrics()) + "{\"step\": 2, \"lo");
-  { MetricsFile(folder, 1, 1).step(metrics_of(2)); }
+  {
+    MetricsFile(folder, 1, 1).step(metrics_of(2));
+  }
   EXPECT_EQ(lines_of(folder.metrics()).size(), 2u);
 }
 
@@ -85,7 +96,9 @@ TEST(MetricsFile, WritesABrokenNumberAsNull) {
   const testing::TemporaryFolder folder;
   StepMetrics m = metrics_of(1);
   m.loss = std::numeric_limits<double>::quiet_NaN();
-  { MetricsFile(RunFolder{folder.path()}, 0, 0).step(m); }
+  {
+    MetricsFile(RunFolder{folder.path()}, 0, 0).step(m);
+  }
   EXPECT_TRUE(lines_of(folder.path() / "metrics.jsonl").at(0).at("loss").is_null());
 }
 

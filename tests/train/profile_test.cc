@@ -21,11 +21,13 @@ TEST(ProfileSteps, ReadsACountOrARange) {
 }
 
 TEST(ProfileSteps, RefusesWhatIsNeither) {
-  for (const char* text : {"0", "-3", "3-", "a", "4-3", "0-2", "1-2-3", "5 ", "99999999999999999999"})
+  for (const char* text :
+       {"0", "-3", "3-", "a", "4-3", "0-2", "1-2-3", "5 ", "99999999999999999999"})
     EXPECT_THROW(parse_profile_steps(text, 0), ConfigError) << text;
 }
 
-// Thread 1: outer [0,10] holds inner [1,3] and inner [4,9], which holds leaf [5,6]. Thread 2: inner [2,5] alone.
+// Thread 1: outer [0,10] holds inner [1,3] and inner [4,9], which holds leaf [5,6]. Thread 2: inner
+// [2,5] alone.
 TEST(OperatorTimes, SubtractInnerCallsOfTheSameThread) {
   const auto ms = [](uint64_t value) { return value * 1'000'000; };
   const std::vector<OperatorTime> rows = operator_times({{1, "inner", ms(4), ms(9)},
@@ -46,7 +48,8 @@ TEST(OperatorTimes, SubtractInnerCallsOfTheSameThread) {
 }
 
 TEST(OperatorTable, ListsTheSlowestFirst) {
-  const std::string table = operator_table({{"fast", 1, 1, 1}, {"slow", 2, 6, 3}, {"middle", 1, 2, 2}}, 2, 4);
+  const std::string table =
+      operator_table({{"fast", 1, 1, 1}, {"slow", 2, 6, 3}, {"middle", 1, 2, 2}}, 2, 4);
   EXPECT_NE(table.find("4 steps"), std::string::npos) << table;
   EXPECT_LT(table.find("slow"), table.find("middle")) << table;
   EXPECT_NE(table.find("50.0%"), std::string::npos) << table;
@@ -54,13 +57,15 @@ TEST(OperatorTable, ListsTheSlowestFirst) {
 }
 
 TEST(ProfileTables, TellHostAndDeviceApart) {
-  const std::vector<TimedCall> calls = {{1, "aten::add", 0, 4'000'000}, {7, "add_kernel", 1'000'000, 3'000'000, true}};
+  const std::vector<TimedCall> calls = {{1, "aten::add", 0, 4'000'000},
+                                        {7, "add_kernel", 1'000'000, 3'000'000, true}};
   const std::string text = profile_tables(calls, 20, 1);
   const size_t device = text.find("On the GPU");
   ASSERT_NE(device, std::string::npos);
   EXPECT_LT(text.find("aten::add"), device);
   EXPECT_GT(text.find("add_kernel"), device);
-  EXPECT_NE(text.find("4.000"), std::string::npos) << "a kernel takes nothing from the call that started it";
+  EXPECT_NE(text.find("4.000"), std::string::npos)
+      << "a kernel takes nothing from the call that started it";
   EXPECT_EQ(profile_tables({calls[0]}, 20, 1).find("On the GPU"), std::string::npos);
 }
 

@@ -18,24 +18,28 @@ std::string hash_with(std::vector<std::string> overrides) {
 
 TEST(ConfigHash, IgnoresWhatDoesNotChangeResults) {
   const std::string base = hash_with({});
-  for (const char* harmless : {"run.folder=elsewhere", "launch.ranks_per_node=4", "launch.max_restarts=0", "log.every_steps=3",
-                               "data.threads=4", "checkpoint.every_steps=7", "checkpoint.keep=9", "ddp.bucket_megabytes=1",
-                               "ddp.overlap=false", "ddp.timeout_seconds=5"})
+  for (const char* harmless :
+       {"run.folder=elsewhere", "launch.ranks_per_node=4", "launch.max_restarts=0",
+        "log.every_steps=3", "data.threads=4", "checkpoint.every_steps=7", "checkpoint.keep=9",
+        "ddp.bucket_megabytes=1", "ddp.overlap=false", "ddp.timeout_seconds=5"})
     EXPECT_EQ(hash_with({harmless}), base) << harmless;
 }
 
 TEST(ConfigHash, ChangesWithEverythingElse) {
   const std::string base = hash_with({});
-  for (const char* matters : {"run.seed=18", "run.cpu_isa=avx2", "ddp.slots=4", "ddp.reduce=allreduce", "precision.compute=bf16",
-                              "optimizer.lr=0.5", "schedule.kind=cosine", "train.steps=7", "train.global_batch=32",
-                              "train.clip_norm=2", "train.ema.decay=0.9", "run.name=other"})
+  for (const char* matters :
+       {"run.seed=18", "run.cpu_isa=avx2", "ddp.slots=4", "ddp.reduce=allreduce",
+        "precision.compute=bf16", "optimizer.lr=0.5", "schedule.kind=cosine", "train.steps=7",
+        "train.global_batch=32", "train.clip_norm=2", "train.ema.decay=0.9", "run.name=other"})
     EXPECT_NE(hash_with({matters}), base) << matters;
 }
 
 TEST(RunConfig, PrintsAndReadsBackToTheSameIdentity) {
-  LoadedConfig loaded = load_config("-", {"train.steps=5", "optimizer={kind: sgd, lr: 0.1, momentum: 0.9}",
-                                          "train.ema={decay: 0.99, every_steps: 2}", "launch.ranks_per_node=2"});
-  const std::string text = print_yaml([&](FieldVisitor& v) { loaded.config->fields(v); }, &loaded.sources);
+  LoadedConfig loaded =
+      load_config("-", {"train.steps=5", "optimizer={kind: sgd, lr: 0.1, momentum: 0.9}",
+                        "train.ema={decay: 0.99, every_steps: 2}", "launch.ranks_per_node=2"});
+  const std::string text =
+      print_yaml([&](FieldVisitor& v) { loaded.config->fields(v); }, &loaded.sources);
   const testing::TemporaryFolder folder;
   const fs::path path = folder.path() / "config.yaml";
   write_file_atomic(path, text);
@@ -62,12 +66,14 @@ TEST(RunConfig, AnUnknownKeyNamesTheNearestOneAndItsPlace) {
 const std::string kPlugin = "run.plugins=[" LOCKSTEP_TEST_PLUGIN "]";
 
 TEST(Plugins, AddAKindWithStrictOptions) {
-  const LoadedConfig loaded = load_config("-", {kPlugin, "schedule={kind: halving, every_updates: 10}"});
+  const LoadedConfig loaded =
+      load_config("-", {kPlugin, "schedule={kind: halving, every_updates: 10}"});
   const auto schedule = loaded.kinds->schedules.make(loaded.config->schedule);
   SchedulePosition position;
   position.updates = 25;
   EXPECT_DOUBLE_EQ(schedule->rate(0.8, position), 0.2);
-  EXPECT_THROW(load_config("-", {kPlugin, "schedule={kind: halving, every_updates: 0}"}), ConfigError);
+  EXPECT_THROW(load_config("-", {kPlugin, "schedule={kind: halving, every_updates: 0}"}),
+               ConfigError);
   EXPECT_THROW(load_config("-", {kPlugin, "schedule={kind: halving, every: 3}"}), ConfigError);
 }
 
@@ -81,7 +87,8 @@ TEST(Plugins, TrainLikeBuiltInKinds) {
   overrides.push_back(kPlugin);
   overrides.emplace_back("schedule={kind: halving, every_updates: 1}");
   EXPECT_EQ(testing::train_on_threads(folder.path(), 2, overrides), 3);
-  EXPECT_NE(read_file(RunFolder{folder.path()}.metrics()).find("\"lr\":0.00025"), std::string::npos);
+  EXPECT_NE(read_file(RunFolder{folder.path()}.metrics()).find("\"lr\":0.00025"),
+            std::string::npos);
 }
 
 TEST(Plugins, AMissingOneIsAnEnvironmentError) {

@@ -24,10 +24,12 @@ RunLinesSetup setup_of(const std::string& style) {
   return setup;
 }
 
-Lines run_steps(RunLines& lines, int64_t first, int64_t last, double loss, double accuracy, double next_lr) {
+Lines run_steps(RunLines& lines, int64_t first, int64_t last, double loss, double accuracy,
+                double next_lr) {
   Lines out;
   for (int64_t step = first; step <= last; ++step)
-    for (const std::string& line : lines.step({step, loss, accuracy, next_lr, true})) out.push_back(line);
+    for (const std::string& line : lines.step({step, loss, accuracy, next_lr, true}))
+      out.push_back(line);
   return out;
 }
 
@@ -36,7 +38,8 @@ TEST(SeedTrainerLines, StartAsTheNotebookDoes) {
   setup.train_samples = 1000;
   setup.mixed_precision = true;
   EXPECT_EQ(make_run_lines(setup)->start(),
-            (Lines{"Using mixed precision: True", "Dataset size: 1000, Batch size: 256, Batches per epoch: 4"}));
+            (Lines{"Using mixed precision: True",
+                   "Dataset size: 1000, Batch size: 256, Batches per epoch: 4"}));
   setup.mixed_precision = false;
   EXPECT_EQ(make_run_lines(setup)->start().front(), "Using mixed precision: False");
 }
@@ -65,7 +68,8 @@ TEST(SeedTrainerLines, KeepTheFirstTheLastAndEachIntervalsEpoch) {
   setup.steps = 4 * 12;
   const auto lines = make_run_lines(setup);
   Lines epochs;
-  for (const std::string& line : run_steps(*lines, 1, 48, 1, 1, 1)) epochs.push_back(line.substr(0, 13));
+  for (const std::string& line : run_steps(*lines, 1, 48, 1, 1, 1))
+    epochs.push_back(line.substr(0, 13));
   EXPECT_EQ(epochs, (Lines{"Epoch    1/12", "Epoch    5/12", "Epoch   10/12", "Epoch   12/12"}));
 }
 
@@ -75,16 +79,20 @@ TEST(SeedTrainerLines, EndAnEpochThatABatchStraddles) {
   setup.steps = 40;
   const auto lines = make_run_lines(setup);
   const Lines shown = run_steps(*lines, 1, 40, 1, 1, 1);
-  ASSERT_EQ(shown.size(), 10u);  // 10.24 epochs; the rest of the 11th ends with the last step, as does the 10th
+  ASSERT_EQ(shown.size(),
+            10u);  // 10.24 epochs; the rest of the 11th ends with the last step, as does the 10th
   EXPECT_EQ(shown.back().substr(0, 13), "Epoch   11/11");
 }
 
 TEST(SeedTrainerLines, ShowValidationSamplesAndCheckpoints) {
   const auto lines = make_run_lines(setup_of("seed"));
-  EXPECT_EQ(lines->evaluation(200, {{"validation_loss", 5.65321}, {"validation_accuracy", 0.10984}}),
-            Lines{"Validation Loss: 5.6532 | Validation Acc: 0.1098"});
-  EXPECT_EQ(lines->evaluation(200, {{"validity", 1.0}, {"distinct", 1.0}}), Lines{"Is valid: True"});
-  EXPECT_EQ(lines->evaluation(200, {{"validity", 0.0}, {"validity_seed", 1.0}}), Lines{"Is valid: True"});
+  EXPECT_EQ(
+      lines->evaluation(200, {{"validation_loss", 5.65321}, {"validation_accuracy", 0.10984}}),
+      Lines{"Validation Loss: 5.6532 | Validation Acc: 0.1098"});
+  EXPECT_EQ(lines->evaluation(200, {{"validity", 1.0}, {"distinct", 1.0}}),
+            Lines{"Is valid: True"});
+  EXPECT_EQ(lines->evaluation(200, {{"validity", 0.0}, {"validity_seed", 1.0}}),
+            Lines{"Is valid: True"});
   EXPECT_EQ(lines->evaluation(200, {{"validity", 0.99}}), Lines{"Is valid: False"});
   EXPECT_EQ(lines->evaluation(200, {{"solve_rate.easy", 1.0}}), Lines{});
   EXPECT_EQ(lines->checkpoint("runs/seed/1/checkpoints/step-00000200"),
@@ -106,7 +114,8 @@ TEST(SeedSweepLines, ShowStepsOfARunCountedInSteps) {
   EXPECT_TRUE(lines->start().empty());
   EXPECT_TRUE(lines->step({200, 5.8319, 0.0728, 1e-3, true}).empty());
   EXPECT_EQ(lines->evaluation(200, {{"validation_loss", 5.7406}, {"validation_accuracy", 0.0849}}),
-            Lines{"  Step    200/10000 | Train Loss: 5.8319 | Train Acc: 0.0728 | Val Loss: 5.7406 | Val Acc: 0.0849"});
+            Lines{"  Step    200/10000 | Train Loss: 5.8319 | Train Acc: 0.0728 | Val Loss: 5.7406 "
+                  "| Val Acc: 0.0849"});
   EXPECT_TRUE(lines->evaluation(200, {{"validity", 1.0}}).empty());
 }
 
@@ -116,7 +125,8 @@ TEST(SeedSweepLines, ShowEpochsOfARunCountedInEpochs) {
   const auto lines = make_run_lines(setup);
   EXPECT_TRUE(lines->step({4, 5.8319, 0.0728, 1e-3, true}).empty());
   EXPECT_EQ(lines->evaluation(4, {{"validation_loss", 5.7406}, {"accuracy", 0.0849}}),
-            Lines{"  Epoch   1/300 | Train Loss: 5.8319 | Train Acc: 0.0728 | Val Loss: 5.7406 | Val Acc: 0.0849"});
+            Lines{"  Epoch   1/300 | Train Loss: 5.8319 | Train Acc: 0.0728 | Val Loss: 5.7406 | "
+                  "Val Acc: 0.0849"});
 }
 
 TEST(RunLines, OfTheProjectItselfShowAllScoresAndSkippedUpdates) {
@@ -124,7 +134,8 @@ TEST(RunLines, OfTheProjectItselfShowAllScoresAndSkippedUpdates) {
   EXPECT_TRUE(lines->has_bar());
   EXPECT_EQ(lines->evaluation(7, {{"validation_loss", 0.5}, {"validity", 1}}),
             Lines{"step 7:  validation_loss 0.5000  validity 1.0000"});
-  EXPECT_EQ(lines->step({3, 1, 1, 1, false}), Lines{"step 3: gradients were not finite, no update"});
+  EXPECT_EQ(lines->step({3, 1, 1, 1, false}),
+            Lines{"step 3: gradients were not finite, no update"});
   EXPECT_THROW(make_run_lines(setup_of("sead")), ConfigError);
 }
 

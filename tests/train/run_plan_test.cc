@@ -12,7 +12,8 @@
 namespace lockstep {
 namespace {
 
-RunPlan plan_of(std::vector<std::string> overrides, Machine machine = {2, 0, "avx2"}, DataFacts data = {1000, 0, "h"}) {
+RunPlan plan_of(std::vector<std::string> overrides, Machine machine = {2, 0, "avx2"},
+                DataFacts data = {1000, 0, "h"}) {
   const LoadedConfig loaded = load_config("-", overrides);
   return make_plan(*loaded.config, machine, data);
 }
@@ -48,14 +49,19 @@ TEST(RunPlan, CountsStepsOfEpochsUpwards) {
 TEST(RunPlan, SharesCoresAmongRanksAndNeverHasMoreThreadsThanSlots) {
   const Machine machine{16, 0, "avx2"};
   EXPECT_EQ(plan_of({"train.global_batch=16", "train.steps=1"}, machine).threads_per_rank, 8);
-  EXPECT_EQ(plan_of({"train.global_batch=16", "train.steps=1", "launch.ranks_per_node=4"}, machine).threads_per_rank, 2);
-  EXPECT_EQ(plan_of({"train.global_batch=16", "train.steps=1", "launch.ranks_per_node=2"}).threads_per_rank, 1);
+  EXPECT_EQ(plan_of({"train.global_batch=16", "train.steps=1", "launch.ranks_per_node=4"}, machine)
+                .threads_per_rank,
+            2);
+  EXPECT_EQ(plan_of({"train.global_batch=16", "train.steps=1", "launch.ranks_per_node=2"})
+                .threads_per_rank,
+            1);
 }
 
 TEST(RunPlan, DoesNotDependOnTheRanksWhereResultsAreConcerned) {
   std::string hash;
   for (const char* ranks : {"1", "2", "8"}) {
-    LoadedConfig loaded = load_config("-", {"train.global_batch=16", "train.steps=5", std::string("launch.ranks_per_node=") + ranks});
+    LoadedConfig loaded = load_config("-", {"train.global_batch=16", "train.steps=5",
+                                            std::string("launch.ranks_per_node=") + ranks});
     const RunPlan plan = make_plan(*loaded.config, {2, 0, "avx2"}, {1000, 0, "h"});
     resolve(*loaded.config, plan);
     const std::string now = config_hash(*loaded.config);
@@ -67,9 +73,14 @@ TEST(RunPlan, DoesNotDependOnTheRanksWhereResultsAreConcerned) {
 }
 
 TEST(RunPlan, SaysWhatDoesNotFitTogether) {
-  EXPECT_NE(refusal({"train.global_batch=10", "ddp.slots=4", "train.steps=1"}).find("10"), std::string::npos);
-  EXPECT_NE(refusal({"train.global_batch=16", "train.micro_batch=3", "train.steps=1"}).find("micro_batch"), std::string::npos);
-  EXPECT_NE(refusal({"train.global_batch=16", "launch.ranks_per_node=9", "train.steps=1"}).find("slots"), std::string::npos);
+  EXPECT_NE(refusal({"train.global_batch=10", "ddp.slots=4", "train.steps=1"}).find("10"),
+            std::string::npos);
+  EXPECT_NE(refusal({"train.global_batch=16", "train.micro_batch=3", "train.steps=1"})
+                .find("micro_batch"),
+            std::string::npos);
+  EXPECT_NE(
+      refusal({"train.global_batch=16", "launch.ranks_per_node=9", "train.steps=1"}).find("slots"),
+      std::string::npos);
   EXPECT_NE(refusal({"train.steps=1", "train.epochs=1"}).find("both"), std::string::npos);
   EXPECT_NE(refusal({"step.graph=on", "train.steps=1"}).find("graph"), std::string::npos);
 }
@@ -82,7 +93,8 @@ TEST(RunPlan, KeepsWhatWasMeasuredAndReadsPlansWithoutIt) {
   json.erase("update_implementation");
   json.erase("update_reason");
   write_file_atomic(file, json.dump());
-  EXPECT_EQ(plan_from_json(read_file(file), "plan.json").update_implementation, "") << "of an older run";
+  EXPECT_EQ(plan_from_json(read_file(file), "plan.json").update_implementation, "")
+      << "of an older run";
   keep_in_plan(file, "foreach", "it was faster");
   const RunPlan plan = plan_from_json(read_file(file), "plan.json");
   EXPECT_EQ(plan.update_implementation, "foreach");

@@ -1,4 +1,5 @@
-// Five steps of AdamW on the seed's loss, against PyTorch in double (tests/tasks/golden/make_seed_conv.py).
+// Five steps of AdamW on the seed's loss, against PyTorch in double
+// (tests/tasks/golden/make_seed_conv.py).
 #include <gtest/gtest.h>
 
 #include <ATen/ATen.h>
@@ -17,12 +18,14 @@ struct Case {
 };
 
 class SeedTrajectory : public ::testing::TestWithParam<Case> {};
-INSTANTIATE_TEST_SUITE_P(Networks, SeedTrajectory,
-                         ::testing::Values(Case{"seed_conv.safetensors", {4, 2, 3, 2, 0, ""}, 3},
-                                           Case{"seed_embedding.safetensors", {4, 1, 5, 2, 3, ""}, 4}));
+INSTANTIATE_TEST_SUITE_P(
+    Networks, SeedTrajectory,
+    ::testing::Values(Case{"seed_conv.safetensors", {4, 2, 3, 2, 0, ""}, 3},
+                      Case{"seed_embedding.safetensors", {4, 1, 5, 2, 3, ""}, 4}));
 
 TEST_P(SeedTrajectory, FiveStepsOfAdamWGiveTheWeightsOfPyTorch) {
-  const NamedTensors golden = load_safetensors(std::string(LOCKSTEP_SOURCE_DIR "/tests/tasks/golden/") + GetParam().file);
+  const NamedTensors golden =
+      load_safetensors(std::string(LOCKSTEP_SOURCE_DIR "/tests/tasks/golden/") + GetParam().file);
   SudokuTaskOptions options;
   options.objective = "seed";
   options.k_max = GetParam().k_max;
@@ -33,7 +36,8 @@ TEST_P(SeedTrajectory, FiveStepsOfAdamWGiveTheWeightsOfPyTorch) {
   NamedTensors weights, inputs;
   for (const NamedTensor& entry : golden)
     if (entry.name.starts_with("weight.")) weights.push_back({entry.name.substr(7), entry.tensor});
-  for (const char* name : {"sequences", "start", "count"}) inputs.push_back({name, *find_tensor(golden, name)});
+  for (const char* name : {"sequences", "start", "count"})
+    inputs.push_back({name, *find_tensor(golden, name)});
   model->load(weights, "the golden file");
 
   const ArenaLayout layout = ArenaLayout::of(model->parameters());
@@ -51,10 +55,12 @@ TEST_P(SeedTrajectory, FiveStepsOfAdamWGiveTheWeightsOfPyTorch) {
     const at::Tensor loss = *find_tensor(task->forward(*model, inputs), "loss");
     const double wanted = find_tensor(golden, "loss_after." + std::to_string(step))->item<double>();
     EXPECT_NEAR(loss.item<double>(), wanted, 2e-6 * wanted) << "step " << step;
-    for (const NamedTensor& parameter : model->parameters()) parameter.tensor.mutable_grad() = at::Tensor();
+    for (const NamedTensor& parameter : model->parameters())
+      parameter.tensor.mutable_grad() = at::Tensor();
     loss.backward();
     NamedTensors named;
-    for (const NamedTensor& parameter : model->parameters()) named.push_back({parameter.name, parameter.tensor.grad()});
+    for (const NamedTensor& parameter : model->parameters())
+      named.push_back({parameter.name, parameter.tensor.grad()});
     gradients.load(named, "", "the gradients");
     optimizer->step(arena, gradients, {.lr = adam.lr});
   }

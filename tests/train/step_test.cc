@@ -8,8 +8,8 @@
 
 #include "core/errors.h"
 #include "core/files.h"
-#include "data/shards/dataset_writer.h"
 #include "data/sample_order.h"
+#include "data/shards/dataset_writer.h"
 #include "tests/train/tiny_run.h"
 #include "train/checkpoint.h"
 
@@ -36,15 +36,16 @@ class Step : public ::testing::Test {
   // Trains `steps` steps of plain SGD with rate 2^-6 on `ranks` ranks; returns the checkpoint.
   CheckpointContent train(int64_t steps, int ranks, const std::vector<std::string>& more = {}) {
     const fs::path run = folder_.path() / ("run-" + std::to_string(++runs_));
-    std::vector<std::string> overrides = {"run.plugins=[" LOCKSTEP_TEST_LINE_TASK "]",
-                                          "task.kind=line",
-                                          "data.kind=arrays",
-                                          "data.train=[" + (folder_.path() / "data" / "*.h5").string() + "]",
-                                          "train.global_batch=8",
-                                          "train.steps=" + std::to_string(steps),
-                                          "checkpoint.every_steps=0",
-                                          "log.every_steps=1",
-                                          "optimizer={kind: sgd, lr: 0.015625}"};
+    std::vector<std::string> overrides = {
+        "run.plugins=[" LOCKSTEP_TEST_LINE_TASK "]",
+        "task.kind=line",
+        "data.kind=arrays",
+        "data.train=[" + (folder_.path() / "data" / "*.h5").string() + "]",
+        "train.global_batch=8",
+        "train.steps=" + std::to_string(steps),
+        "checkpoint.every_steps=0",
+        "log.every_steps=1",
+        "optimizer={kind: sgd, lr: 0.015625}"};
     overrides.insert(overrides.end(), more.begin(), more.end());
     testing::train_on_threads(run, ranks, overrides);
     last_ = RunFolder{run};
@@ -102,7 +103,8 @@ TEST_F(Step, DoesNotDependOnTheMicroBatch) {
 }
 
 TEST_F(Step, AllReduceGivesCloseNumbers) {
-  const std::vector<float> tree = weights_of(train(5, 4)), library = weights_of(train(5, 4, {"ddp.reduce=allreduce"}));
+  const std::vector<float> tree = weights_of(train(5, 4)),
+                           library = weights_of(train(5, 4, {"ddp.reduce=allreduce"}));
   EXPECT_NEAR(tree[0], library[0], 1e-6);
   EXPECT_NEAR(tree[1], library[1], 1e-6);
 }
@@ -113,12 +115,14 @@ TEST_F(Step, AnUnusedParameterStaysAsItIs) {
 }
 
 TEST_F(Step, AFrozenParameterStaysAsItIs) {
-  const CheckpointContent content = train(3, 2, {"optimizer={kind: sgd, lr: 0.1, groups: [{match: w, freeze: true}]}"});
+  const CheckpointContent content =
+      train(3, 2, {"optimizer={kind: sgd, lr: 0.1, groups: [{match: w, freeze: true}]}"});
   EXPECT_EQ(weights_of(content), (std::vector<float>{0.5f, -0.25f}));
 }
 
 TEST_F(Step, WithoutFiniteGradientsChangesNothingButTheStep) {
-  const CheckpointContent content = train(3, 2, {"task={kind: line, poison_from: 0, poison_to: 3}", "train.ema.decay=0.9"});
+  const CheckpointContent content =
+      train(3, 2, {"task={kind: line, poison_from: 0, poison_to: 3}", "train.ema.decay=0.9"});
   EXPECT_EQ(weights_of(content), (std::vector<float>{0.5f, -0.25f}));
   EXPECT_EQ(content.state.step, 3);
   EXPECT_EQ(content.state.updates, 0);
@@ -129,7 +133,8 @@ TEST_F(Step, WithoutFiniteGradientsChangesNothingButTheStep) {
 TEST_F(Step, GoesOnAfterASkippedOne) {
   double w0 = 0.5, w1 = -0.25;
   for (const int64_t step : {0, 2, 3}) descend(w0, w1, step);
-  const CheckpointContent content = train(4, 2, {"task={kind: line, poison_from: 1, poison_to: 2}"});
+  const CheckpointContent content =
+      train(4, 2, {"task={kind: line, poison_from: 1, poison_to: 2}"});
   EXPECT_NEAR(weights_of(content)[0], w0, 2e-6);
   EXPECT_EQ(content.state.updates, 3);
 }
@@ -138,17 +143,20 @@ TEST_F(Step, ManySkippedInARowEndTheRun) {
   EXPECT_THROW(train(20, 1, {"task={kind: line, poison_from: 2, poison_to: 20}"}), NumericError);
 }
 
-// The scale is a power of two, and this task computes nothing in half precision: not a bit may change.
+// The scale is a power of two, and this task computes nothing in half precision: not a bit may
+// change.
 TEST_F(Step, ScalingTheLossChangesNoBit) {
   const CheckpointContent plain = train(5, 2, {"train.clip_norm=1"});
-  const CheckpointContent scaled = train(5, 2, {"train.clip_norm=1", "precision={compute: fp16, loss_scale: {growth_steps: 2}}"});
+  const CheckpointContent scaled = train(
+      5, 2, {"train.clip_norm=1", "precision={compute: fp16, loss_scale: {growth_steps: 2}}"});
   EXPECT_EQ(weights_of(scaled), weights_of(plain));
   EXPECT_EQ(scaled.state.loss_scale, (LossScale::State{65536 * 4, 1}));
 }
 
 TEST_F(Step, AnOverflowHalvesTheLossScaleAndChangesNothingElse) {
-  const CheckpointContent content = train(3, 2, {"task={kind: line, poison_from: 0, poison_to: 3}", "train.ema.decay=0.9",
-                                                 "precision.compute=fp16"});
+  const CheckpointContent content = train(3, 2,
+                                          {"task={kind: line, poison_from: 0, poison_to: 3}",
+                                           "train.ema.decay=0.9", "precision.compute=fp16"});
   EXPECT_EQ(weights_of(content), (std::vector<float>{0.5f, -0.25f}));
   EXPECT_EQ(content.state.step, 3);
   EXPECT_EQ(content.state.updates, 0);
@@ -157,16 +165,20 @@ TEST_F(Step, AnOverflowHalvesTheLossScaleAndChangesNothingElse) {
 
 TEST_F(Step, OverflowsAtTheFloorEndTheRun) {
   const std::string poison = "task={kind: line, poison_from: 0, poison_to: 30}";
-  const std::string precision = "precision={compute: fp16, loss_scale: {initial: 65536, smallest: 1, most_skips: 4}}";
-  EXPECT_NO_THROW(train(15, 1, {poison, precision}));  // above the floor it only looks for its level
+  const std::string precision =
+      "precision={compute: fp16, loss_scale: {initial: 65536, smallest: 1, most_skips: 4}}";
+  EXPECT_NO_THROW(
+      train(15, 1, {poison, precision}));  // above the floor it only looks for its level
   EXPECT_THROW(train(30, 1, {poison, precision}), NumericError);
 }
 
 TEST_F(Step, TheLossScaleSurvivesAResume) {
-  const std::vector<std::string> overrides = {"task={kind: line, poison_from: 1, poison_to: 2}",
-                                              "precision={compute: fp16, loss_scale: {growth_steps: 3}}"};
+  const std::vector<std::string> overrides = {
+      "task={kind: line, poison_from: 1, poison_to: 2}",
+      "precision={compute: fp16, loss_scale: {growth_steps: 3}}"};
   const CheckpointContent whole = train(7, 2, overrides);
-  EXPECT_EQ(whole.state.loss_scale, (LossScale::State{65536, 2}));  // halved, three good ones, doubled, two more
+  EXPECT_EQ(whole.state.loss_scale,
+            (LossScale::State{65536, 2}));  // halved, three good ones, doubled, two more
   const CheckpointContent first = train(4, 1, overrides);
   EXPECT_EQ(first.state.loss_scale, (LossScale::State{65536 / 2, 2}));
   const CheckpointContent second = resume(7, 4, overrides);
@@ -174,12 +186,15 @@ TEST_F(Step, TheLossScaleSurvivesAResume) {
   EXPECT_EQ(weights_of(second), weights_of(whole));
 }
 
-// Weights of 0.5 and -0.25 are half a bfloat16 step (2^-9, 2^-10) away from noticing these updates; the masters must.
+// Weights of 0.5 and -0.25 are half a bfloat16 step (2^-9, 2^-10) away from noticing these updates;
+// the masters must.
 TEST_F(Step, Float32MastersRememberWhatLowPrecisionWeightsForget) {
   const std::string rate = "optimizer={kind: sgd, lr: 5.0e-6}";
   const std::vector<float> exact = weights_of(train(4, 1, {rate}));
   for (const char* compute : {"bf16_weights", "fp16_weights"}) {
-    const std::vector<float> w = weights_of(train(4, 2, {rate, std::string("precision={loss_scale: {initial: 16}, compute: ") + compute + "}"}));
+    const std::vector<float> w = weights_of(train(
+        4, 2,
+        {rate, std::string("precision={loss_scale: {initial: 16}, compute: ") + compute + "}"}));
     for (int i : {0, 1}) {
       const float start = i == 0 ? 0.5f : -0.25f;
       EXPECT_NE(w[i], start) << compute;

@@ -46,7 +46,8 @@ const fs::path& data_folder() {
 
 }  // namespace
 
-void write_float_arrays(const fs::path& folder, const std::vector<std::pair<std::string, std::vector<float>>>& arrays) {
+void write_float_arrays(const fs::path& folder,
+                        const std::vector<std::pair<std::string, std::vector<float>>>& arrays) {
   DatasetPlan plan;
   plan.kind = "arrays";
   plan.made_by = "tests";
@@ -56,7 +57,8 @@ void write_float_arrays(const fs::path& folder, const std::vector<std::pair<std:
     values.push_back({plan.arrays.back(), at::tensor(numbers), {}});
   }
   DatasetWriter writer(folder, plan, /*overwrite=*/false);
-  writer.add_shard("part-00000.h5", static_cast<int64_t>(arrays.front().second.size()), std::move(values));
+  writer.add_shard("part-00000.h5", static_cast<int64_t>(arrays.front().second.size()),
+                   std::move(values));
   writer.finish();
 }
 
@@ -77,7 +79,8 @@ std::vector<std::string> tiny_overrides(int64_t steps) {
           "log.every_steps=1"};
 }
 
-int64_t train_on_threads(const fs::path& folder, int ranks, const std::vector<std::string>& overrides) {
+int64_t train_on_threads(const fs::path& folder, int ranks,
+                         const std::vector<std::string>& overrides) {
   make_folders(folder);
   std::vector<std::string> all = overrides;
   all.push_back("launch.ranks_per_node=" + std::to_string(ranks));
@@ -89,7 +92,8 @@ int64_t train_on_threads(const fs::path& folder, int ranks, const std::vector<st
     try {
       Prepared prepared = prepare_run("-", all, {});
       make_folders(RunFolder{folder}.attempt(0));
-      Session session(std::move(prepared.loaded), prepared.plan, {RunFolder{folder}, 0}, rendezvous.communicator(rank));
+      Session session(std::move(prepared.loaded), prepared.plan, {RunFolder{folder}, 0},
+                      rendezvous.communicator(rank));
       train(session);
       const std::lock_guard lock(mutex);
       step = session.state().step;
@@ -107,7 +111,8 @@ int64_t train_on_threads(const fs::path& folder, int ranks, const std::vector<st
 
 std::string checkpoint_bytes(const RunFolder& folder, int64_t step) {
   std::string out;
-  for (const char* file : {"model.safetensors", "ema.safetensors", "optimizer-00000-of-00001.safetensors", "state.json"})
+  for (const char* file : {"model.safetensors", "ema.safetensors",
+                           "optimizer-00000-of-00001.safetensors", "state.json"})
     out += std::string(file) + "\n" + read_file(folder.checkpoint(step) / file);
   return out;
 }

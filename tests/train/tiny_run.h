@@ -29,7 +29,8 @@ std::vector<std::string> tiny_overrides(int64_t steps);
 
 // Trains on `ranks` threads as ranks into `folder`, going on from a checkpoint there if there is
 // one. Returns the steps done.
-int64_t train_on_threads(const std::filesystem::path& folder, int ranks, const std::vector<std::string>& overrides);
+int64_t train_on_threads(const std::filesystem::path& folder, int ranks,
+                         const std::vector<std::string>& overrides);
 
 // All files of a checkpoint that must not depend on the ranks, concatenated with their names.
 std::string checkpoint_bytes(const RunFolder& folder, int64_t step);

@@ -66,7 +66,8 @@ TEST(SamplerBench, CasesAreEveryCombinationAndDdpmTakesAllTimesteps) {
 TEST(SamplerBench, RefusesUnknownNamesAndTooManySteps) {
   Tiny tiny;
   const auto refused = [&](const SamplerBenchOptions& options) {
-    EXPECT_THROW(sampler_cases(options, tiny.configured, tiny.images.diffusion.schedule()), ConfigError);
+    EXPECT_THROW(sampler_cases(options, tiny.configured, tiny.images.diffusion.schedule()),
+                 ConfigError);
   };
   SamplerBenchOptions o = tiny.bench;
   o.samplers = {"dim"};
@@ -134,9 +135,11 @@ TEST(SamplerBench, WhatTheDeviceLacksIsSaidAndNothingElseIsMeasuredInstead) {
   EXPECT_EQ(report.rows[0].problem, "");
   EXPECT_EQ(report.rows[1].problem, "");
   EXPECT_NE(report.rows[2].problem.find("not available"), std::string::npos);
-  for (size_t i = 3; i < 6; ++i) EXPECT_NE(report.rows[i].problem.find("no graphs"), std::string::npos);
+  for (size_t i = 3; i < 6; ++i)
+    EXPECT_NE(report.rows[i].problem.find("no graphs"), std::string::npos);
   EXPECT_NEAR(*report.rows[0].error, *report.rows[1].error, 1e-4);
-  EXPECT_TRUE(at::globalContext().userEnabledFlashSDP() && at::globalContext().userEnabledMathSDP());
+  EXPECT_TRUE(at::globalContext().userEnabledFlashSDP() &&
+              at::globalContext().userEnabledMathSDP());
 }
 
 TEST(SamplerBench, AGpuHasGraphsAndItsOwnAttention) {
@@ -172,7 +175,8 @@ TEST(SamplerBench, ProfilesEachPrecisionAndAttentionOnce) {
 
 TEST(SamplerBench, AttentionKernelsAgree) {
   const at::NoGradGuard no_grad;
-  const at::Tensor q = at::sin(at::arange(2 * 2 * 40 * 8, at::kFloat)).reshape({2, 2, 40, 8}), k = q.flip(2), v = q.cos();
+  const at::Tensor q = at::sin(at::arange(2 * 2 * 40 * 8, at::kFloat)).reshape({2, 2, 40, 8}),
+                   k = q.flip(2), v = q.cos();
   std::map<std::string, at::Tensor> out;
   for (const char* backend : {"auto", "math", "flash"}) {
     const AttentionGuard guard(backend);

@@ -10,14 +10,14 @@
 
 namespace lockstep {
 
-// Holds the sums of the finished nodes whose siblings are not finished yet: numbers on the host, or a tensor where a
-// device computed them, which gives the same bits. One thread at a time.
+// Holds the sums of the finished nodes whose siblings are not finished yet: numbers on the host, or
+// a tensor where a device computed them, which gives the same bits. One thread at a time.
 template <class Sums>
 class ChunkTree {
  public:
   explicit ChunkTree(int64_t chunks) : chunks_(chunks) {}
-  // Sums of the tree's node over chunks [lo, hi): one chunk, or a node that another rank has finished.
-  // Merges upwards while it can. All sums have one length.
+  // Sums of the tree's node over chunks [lo, hi): one chunk, or a node that another rank has
+  // finished. Merges upwards while it can. All sums have one length.
   void add(int64_t lo, int64_t hi, Sums sums);
   // What is there, from left to right.
   const std::map<std::pair<int64_t, int64_t>, Sums>& nodes() const { return nodes_; }

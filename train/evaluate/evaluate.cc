@@ -57,7 +57,8 @@ class Reader {
 
  private:
   void copy(void* to, size_t size) {
-    if (position_ + size > bytes_.size()) throw InternalError("an evaluation result of another rank is cut short");
+    if (position_ + size > bytes_.size())
+      throw InternalError("an evaluation result of another rank is cut short");
     std::memcpy(to, bytes_.data() + position_, size);
     position_ += size;
   }
@@ -95,7 +96,8 @@ void send_nodes(const SumTree& tree, Communicator& communicator) {
   for (const auto& [range, sums] : tree.nodes()) {
     const int64_t head[3] = {range.first, range.second, static_cast<int64_t>(sums.size())};
     communicator.send(0, head, sizeof head, "evaluation sums");
-    if (!sums.empty()) communicator.send(0, sums.data(), sums.size() * sizeof(double), "evaluation sums");
+    if (!sums.empty())
+      communicator.send(0, sums.data(), sums.size() * sizeof(double), "evaluation sums");
   }
 }
 
@@ -106,7 +108,8 @@ void receive_nodes(int peer, SumTree& tree, Communicator& communicator) {
     int64_t head[3] = {};
     communicator.receive(peer, head, sizeof head, "evaluation sums");
     std::vector<double> sums(static_cast<size_t>(head[2]));
-    if (!sums.empty()) communicator.receive(peer, sums.data(), sums.size() * sizeof(double), "evaluation sums");
+    if (!sums.empty())
+      communicator.receive(peer, sums.data(), sums.size() * sizeof(double), "evaluation sums");
     tree.add(head[0], head[1], std::move(sums));
   }
 }
@@ -114,7 +117,8 @@ void receive_nodes(int peer, SumTree& tree, Communicator& communicator) {
 // Counts this rank's pieces of work and passes on that they are done.
 class Pieces {
  public:
-  Pieces(const EvaluationNews& news, std::string stage, int64_t total) : news_(news), stage_(std::move(stage)), total_(total) {}
+  Pieces(const EvaluationNews& news, std::string stage, int64_t total)
+      : news_(news), stage_(std::move(stage)), total_(total) {}
   void add() {
     const std::lock_guard lock(mutex_);
     ++done_;
@@ -139,14 +143,16 @@ void bring_home(OwnChunks& own, const ChunkTree<at::Tensor>& device_tree, SumTre
     for (at::Tensor& tensor : chunk.tensors) tensor = tensor.cpu();
   for (const auto& [range, sums] : device_tree.nodes()) {
     const at::Tensor here = sums.cpu();
-    tree.add(range.first, range.second, {here.const_data_ptr<double>(), here.const_data_ptr<double>() + here.numel()});
+    tree.add(range.first, range.second,
+             {here.const_data_ptr<double>(), here.const_data_ptr<double>() + here.numel()});
   }
 }
 
 // An evaluation on its way through the ranks.
 class Run {
  public:
-  Run(const std::vector<Model*>& replicas, const std::string& compute, Communicator& communicator, const EvaluationNews& news)
+  Run(const std::vector<Model*>& replicas, const std::string& compute, Communicator& communicator,
+      const EvaluationNews& news)
       : replicas_(replicas), compute_(compute), communicator_(communicator), news_(news) {}
 
   // False: given up.
@@ -155,7 +161,8 @@ class Run {
     if (reference == nullptr) return true;
     int64_t found = 0;
     if (!on_rank_zero([&] { found = evaluation.find_reference() ? 1 : 0; })) return false;
-    if (communicator_.size() > 1) communicator_.broadcast(&found, sizeof found, 0, "what is kept of an evaluation");
+    if (communicator_.size() > 1)
+      communicator_.broadcast(&found, sizeof found, 0, "what is kept of an evaluation");
     if (found != 0) return true;
     EvaluationResult result;
     reference->compute_on(replicas_.front()->device());
@@ -169,7 +176,8 @@ class Run {
     const int64_t chunks = evaluation.num_chunks();
     SumTree tree(chunks);
     OwnChunks own;
-    for (int64_t i = chunks * rank / size; i < chunks * (rank + 1) / size; ++i) own.push_back({i, {}});
+    for (int64_t i = chunks * rank / size; i < chunks * (rank + 1) / size; ++i)
+      own.push_back({i, {}});
     if (!compute_own(evaluation, stage, own, tree)) return false;
     if (rank != 0) {
       const std::vector<char> mine = pack(own);
@@ -186,7 +194,8 @@ class Run {
       int64_t count = 0;
       communicator_.receive(peer, &count, sizeof count, "evaluation results");
       std::vector<char> theirs(count);
-      if (count > 0) communicator_.receive(peer, theirs.data(), theirs.size(), "evaluation results");
+      if (count > 0)
+        communicator_.receive(peer, theirs.data(), theirs.size(), "evaluation results");
       unpack(theirs, result.chunks);
     }
     if (chunks > 0) result.sums = tree.take_root();
@@ -205,7 +214,8 @@ class Run {
   }
 
  private:
-  bool compute_own(Evaluation& evaluation, const std::string& stage, OwnChunks& own, SumTree& tree) {
+  bool compute_own(Evaluation& evaluation, const std::string& stage, OwnChunks& own,
+                   SumTree& tree) {
     Pieces pieces(news_, stage, static_cast<int64_t>(own.size()) * (evaluation.pieces() + 1));
     std::mutex tree_mutex;
     ChunkTree<at::Tensor> device_tree(evaluation.num_chunks());
@@ -213,24 +223,28 @@ class Run {
       const std::lock_guard lock(pieces.mutex());
       if (!busy && news_.alive) news_.alive();
     };
-    const bool complete = keep_in_touch(communicator_, {turn, news_.stop}, [&](const std::atomic<bool>& give_up) {
-      const auto piece = [&] {
-        if (give_up) throw GivenUp();
-        pieces.add();
-      };
-      evaluation.on_piece(piece);
-      for_each_on_models(replicas_, compute_, static_cast<int64_t>(own.size()), [&](Model& model, int64_t i) {
-        auto& [index, chunk] = own[static_cast<size_t>(i)];
-        chunk = evaluation.chunk(model, index);
-        {
-          const std::lock_guard lock(tree_mutex);
-          if (chunk.device_sums.defined()) device_tree.add(index, index + 1, std::exchange(chunk.device_sums, {}));
-          else tree.add(index, index + 1, std::exchange(chunk.sums, {}));
-        }
-        piece();
-      });
-      bring_home(own, device_tree, tree);
-    });
+    const bool complete =
+        keep_in_touch(communicator_, {turn, news_.stop}, [&](const std::atomic<bool>& give_up) {
+          const auto piece = [&] {
+            if (give_up) throw GivenUp();
+            pieces.add();
+          };
+          evaluation.on_piece(piece);
+          for_each_on_models(
+              replicas_, compute_, static_cast<int64_t>(own.size()), [&](Model& model, int64_t i) {
+                auto& [index, chunk] = own[static_cast<size_t>(i)];
+                chunk = evaluation.chunk(model, index);
+                {
+                  const std::lock_guard lock(tree_mutex);
+                  if (chunk.device_sums.defined())
+                    device_tree.add(index, index + 1, std::exchange(chunk.device_sums, {}));
+                  else
+                    tree.add(index, index + 1, std::exchange(chunk.sums, {}));
+                }
+                piece();
+              });
+          bring_home(own, device_tree, tree);
+        });
     evaluation.on_piece({});
     return complete;
   }
@@ -243,14 +257,17 @@ class Run {
 
 }  // namespace
 
-EvaluationResult evaluate_on_ranks(Evaluation& evaluation, const std::vector<Model*>& replicas, const std::string& compute,
-                                   Communicator& communicator, const EvaluationNews& news) {
+EvaluationResult evaluate_on_ranks(Evaluation& evaluation, const std::vector<Model*>& replicas,
+                                   const std::string& compute, Communicator& communicator,
+                                   const EvaluationNews& news) {
   Run run(replicas, compute, communicator, news);
   EvaluationResult result;
   evaluation.compute_on(replicas.front()->device());
-  const bool complete = run.prepare(evaluation) && run.collect(evaluation, "", result) && run.on_rank_zero([&] {
-    if (!result.sums.empty() || !result.chunks.empty()) result.scores = evaluation.scores(result.sums, result.chunks);
-  });
+  const bool complete =
+      run.prepare(evaluation) && run.collect(evaluation, "", result) && run.on_rank_zero([&] {
+        if (!result.sums.empty() || !result.chunks.empty())
+          result.scores = evaluation.scores(result.sums, result.chunks);
+      });
   if (complete) return result;
   EvaluationResult nothing;
   nothing.given_up = true;

@@ -28,7 +28,9 @@ class IntegerFinder : public FieldVisitor {
 };
 
 // What an evaluation may use for randomness: never the step, so that scores are comparable.
-StepContext evaluation_context(const RunConfig& config) { return {static_cast<uint64_t>(config.run.seed), 0}; }
+StepContext evaluation_context(const RunConfig& config) {
+  return {static_cast<uint64_t>(config.run.seed), 0};
+}
 
 fs::path picture_path(const RunFolder& folder, int64_t step, const std::string& kind) {
   const fs::path first = folder.sample(step);
@@ -45,7 +47,8 @@ std::string making(const RunConfig& config, size_t index) {
 
 std::vector<std::string> check_evaluations(const RunConfig& config, const Kinds& kinds) {
   std::unique_ptr<Dataset> validation, train;
-  if (!config.data.validation.empty()) validation = open_data(kinds, config, config.data.validation);
+  if (!config.data.validation.empty())
+    validation = open_data(kinds, config, config.data.validation);
   const EvaluationData data(validation.get(), [&]() -> const Dataset& {
     if (!train) train = open_data(kinds, config, config.data.train);
     return *train;
@@ -54,31 +57,38 @@ std::vector<std::string> check_evaluations(const RunConfig& config, const Kinds&
   std::vector<std::string> known, notes;
   for (size_t i = 0; i < config.evaluate.size(); ++i)
     with_context(making(config, i), [&] {
-      const auto evaluation = task->evaluation(config.evaluate[i], data, evaluation_context(config));
+      const auto evaluation =
+          task->evaluation(config.evaluate[i], data, evaluation_context(config));
       for (const std::string& name : evaluation->score_names()) known.push_back(name);
       for (const std::string& note : evaluation->notes()) notes.push_back(note);
     });
   const std::string& wanted = config.checkpoint.keep_best;
   if (wanted.empty() || std::find(known.begin(), known.end(), wanted) != known.end()) return notes;
   const std::string nearest = nearest_word(wanted, known);
-  throw ConfigError(fmt::format("checkpoint.keep_best is '{}', and no evaluation gives this score", wanted),
-                    known.empty() ? "the evaluate list has no entry that gives scores"
-                                  : fmt::format("{}the evaluate list gives {}",
-                                                nearest.empty() ? "" : fmt::format("did you mean '{}'? ", nearest),
-                                                fmt::join(known, ", ")));
+  throw ConfigError(
+      fmt::format("checkpoint.keep_best is '{}', and no evaluation gives this score", wanted),
+      known.empty()
+          ? "the evaluate list has no entry that gives scores"
+          : fmt::format("{}the evaluate list gives {}",
+                        nearest.empty() ? "" : fmt::format("did you mean '{}'? ", nearest),
+                        fmt::join(known, ", ")));
 }
 
 EvaluationPlan::EvaluationPlan(Session& session) : steps_(session.plan().steps) {
   std::string records;
   for (const Choice& choice : session.config().evaluate) {
     entries_.push_back({&choice, integer_option(choice, "every_steps", 0)});
-    for (const auto& [name, value] : make(choice, session)->record()) records += name + " " + value + ", ";
+    for (const auto& [name, value] : make(choice, session)->record())
+      records += name + " " + value + ", ";
   }
-  check_start(session.communicator(), {{"files of evaluations", records, "all ranks must see the same files, or copies of them"}});
+  check_start(session.communicator(), {{"files of evaluations", records,
+                                        "all ranks must see the same files, or copies of them"}});
 }
 
-std::unique_ptr<Evaluation> EvaluationPlan::make(const Choice& choice, const Session& session) const {
-  const EvaluationData data(session.validation_data(), [&session]() -> const Dataset& { return session.train_data(); });
+std::unique_ptr<Evaluation> EvaluationPlan::make(const Choice& choice,
+                                                 const Session& session) const {
+  const EvaluationData data(session.validation_data(),
+                            [&session]() -> const Dataset& { return session.train_data(); });
   return session.task().evaluation(choice, data, evaluation_context(session.config()));
 }
 
@@ -91,10 +101,12 @@ std::vector<ScheduledEvaluation> EvaluationPlan::due(int64_t step, bool stopping
   return out;
 }
 
-EvaluationOutcome EvaluationPlan::run(const ScheduledEvaluation& entry, Session& session, const EvaluationNews& news) const {
+EvaluationOutcome EvaluationPlan::run(const ScheduledEvaluation& entry, Session& session,
+                                      const EvaluationNews& news) const {
   const auto evaluation = make(*entry.options, session);
-  EvaluationResult result = evaluate_on_ranks(*evaluation, session.evaluation_replicas(), session.config().precision.compute,
-                                              session.communicator(), news);
+  EvaluationResult result =
+      evaluate_on_ranks(*evaluation, session.evaluation_replicas(),
+                        session.config().precision.compute, session.communicator(), news);
   if (session.is_first() && !result.given_up) {
     const RunFolder& folder = session.place().folder;
     const fs::path final_path = picture_path(folder, session.state().step, entry.options->kind);

@@ -25,8 +25,8 @@ struct EvaluationOutcome {
 
 class EvaluationPlan {
  public:
-  // Collective. Makes every evaluation once, so that what a rank lacks is an error before the first step,
-  // and compares over ranks what scores depend on.
+  // Collective. Makes every evaluation once, so that what a rank lacks is an error before the first
+  // step, and compares over ranks what scores depend on.
   explicit EvaluationPlan(Session& session);
 
   // Entries due after `step` steps, in config order: every_steps divides it, or training ends here.
@@ -35,7 +35,8 @@ class EvaluationPlan {
 
   // Collective. Evaluates the averaged weights on all ranks; rank 0 gets the scores and draws
   // samples/step-N.png (further pictures of the same step: step-N-KIND.png).
-  EvaluationOutcome run(const ScheduledEvaluation& entry, Session& session, const EvaluationNews& news) const;
+  EvaluationOutcome run(const ScheduledEvaluation& entry, Session& session,
+                        const EvaluationNews& news) const;
 
  private:
   std::unique_ptr<Evaluation> make(const Choice& choice, const Session& session) const;
@@ -44,9 +45,9 @@ class EvaluationPlan {
   int64_t steps_;
 };
 
-// Makes every evaluation of the config once, so that what does not fit the task, the data or a file is an
-// error before any rank starts; what they give as notes. Throws ConfigError too if none of them gives
-// the score that checkpoint.keep_best names.
+// Makes every evaluation of the config once, so that what does not fit the task, the data or a file
+// is an error before any rank starts; what they give as notes. Throws ConfigError too if none of
+// them gives the score that checkpoint.keep_best names.
 std::vector<std::string> check_evaluations(const RunConfig& config, const Kinds& kinds);
 
 // The value of the integer field `name` of a choice's options, or `otherwise` if it has none.

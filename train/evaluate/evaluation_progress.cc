@@ -9,7 +9,8 @@ EvaluationNews EvaluationProgress::news() {
     if (!bar_ || stage != stage_) {
       stage_ = stage;
       bar_.reset();
-      bar_ = std::make_unique<Progress>(stage.empty() ? what_ : what_ + " " + stage, total, "piece");
+      bar_ =
+          std::make_unique<Progress>(stage.empty() ? what_ : what_ + " " + stage, total, "piece");
     }
     bar_->update(done);
   };

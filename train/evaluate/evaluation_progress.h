@@ -11,10 +11,11 @@ namespace lockstep {
 
 class EvaluationProgress {
  public:
-  // Shows nothing unless `enabled` (rank 0). `what` names it: "fid", then "fid reference" for what comes
-  // first.
+  // Shows nothing unless `enabled` (rank 0). `what` names it: "fid", then "fid reference" for what
+  // comes first.
   EvaluationProgress(std::string what, bool enabled) : what_(std::move(what)), enabled_(enabled) {}
-  // With `progress` set to this object, which must stay where it is meanwhile. Pieces are those of rank 0.
+  // With `progress` set to this object, which must stay where it is meanwhile. Pieces are those of
+  // rank 0.
   EvaluationNews news();
   // Takes the bar away without a last line.
   void remove() { bar_.reset(); }

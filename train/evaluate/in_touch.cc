@@ -23,7 +23,8 @@ enum class Word : char { kBusy, kDone, kStop };
 
 class Worker {
  public:
-  explicit Worker(const std::function<void(const std::atomic<bool>&)>& work) : thread_([this, &work] { run(work); }) {}
+  explicit Worker(const std::function<void(const std::atomic<bool>&)>& work)
+      : thread_([this, &work] { run(work); }) {}
   ~Worker() {
     give_up_ = true;
     if (thread_.joinable()) thread_.join();
@@ -32,7 +33,8 @@ class Worker {
   // Whether the work is done after at most `seconds`. Rethrows what it threw.
   bool done_within(double seconds) {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return done_; })) return false;
+    if (!changed_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return done_; }))
+      return false;
     if (failure_) std::rethrow_exception(failure_);
     return true;
   }
@@ -64,7 +66,8 @@ class Worker {
 
 std::vector<Word> meet(Communicator& communicator, Word mine) {
   std::vector<Word> words(static_cast<size_t>(communicator.size()), mine);
-  if (communicator.size() > 1) communicator.all_gather(&mine, words.data(), sizeof mine, "keeping in touch");
+  if (communicator.size() > 1)
+    communicator.all_gather(&mine, words.data(), sizeof mine, "keeping in touch");
   return words;
 }
 
@@ -79,7 +82,8 @@ bool keep_in_touch(Communicator& communicator, const InTouch& talk,
     const Word mine = talk.stop && talk.stop() ? Word::kStop : done ? Word::kDone : Word::kBusy;
     const std::vector<Word> words = meet(communicator, mine);
     if (std::find(words.begin(), words.end(), Word::kStop) != words.end()) return false;
-    if (std::all_of(words.begin(), words.end(), [](Word word) { return word == Word::kDone; })) return true;
+    if (std::all_of(words.begin(), words.end(), [](Word word) { return word == Word::kDone; }))
+      return true;
   }
 }
 

@@ -1,10 +1,10 @@
 // Long work of unequal length on all ranks, without a deadline for those who finish first.
 //
-// Every exchange of a Communicator has a deadline, which finds ranks that hang; but while rank 0 takes a
-// matrix root the others have nothing to exchange and are not late. So each rank works on a thread of
-// its own, and the calling threads meet a few times a second to say how far they are. A rank that dies
-// is missed at the next meeting; one whose work hangs is found by the supervisor, since nobody writes
-// its heartbeat.
+// Every exchange of a Communicator has a deadline, which finds ranks that hang; but while rank 0
+// takes a matrix root the others have nothing to exchange and are not late. So each rank works on a
+// thread of its own, and the calling threads meet a few times a second to say how far they are. A
+// rank that dies is missed at the next meeting; one whose work hangs is found by the supervisor,
+// since nobody writes its heartbeat.
 #pragma once
 
 #include <atomic>

@@ -22,13 +22,21 @@ std::optional<DeviceSeconds> seconds_of(const DevicePhases::Marks& marks) {
   DeviceSeconds out;
   const auto put = [&](DevicePhase phase) -> double* {
     switch (phase) {
-      case DevicePhase::kCopy: return &out.copy;
-      case DevicePhase::kForward: return &out.forward;
-      case DevicePhase::kBackward: return &out.backward;
-      case DevicePhase::kExchange: return &out.exchange;
-      case DevicePhase::kUpdate: return &out.update;
-      case DevicePhase::kGraph: out.in_graph = true; return &out.graph;
-      case DevicePhase::kEnd: break;
+      case DevicePhase::kCopy:
+        return &out.copy;
+      case DevicePhase::kForward:
+        return &out.forward;
+      case DevicePhase::kBackward:
+        return &out.backward;
+      case DevicePhase::kExchange:
+        return &out.exchange;
+      case DevicePhase::kUpdate:
+        return &out.update;
+      case DevicePhase::kGraph:
+        out.in_graph = true;
+        return &out.graph;
+      case DevicePhase::kEnd:
+        break;
     }
     return nullptr;
   };

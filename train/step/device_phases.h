@@ -1,5 +1,5 @@
-// Where a step's time goes on a device: marks between its phases in the compute queue, which nobody waits for. They are
-// read when the step's report has come back.
+// Where a step's time goes on a device: marks between its phases in the compute queue, which nobody
+// waits for. They are read when the step's report has come back.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,8 @@
 
 namespace lockstep {
 
-// kCopy: the step's inputs come to their place; kExchange: the compute queue waits for other ranks; kGraph: a whole
-// step is replayed, of which only the end is seen.
+// kCopy: the step's inputs come to their place; kExchange: the compute queue waits for other ranks;
+// kGraph: a whole step is replayed, of which only the end is seen.
 enum class DevicePhase { kCopy, kForward, kBackward, kExchange, kUpdate, kGraph, kEnd };
 
 class DevicePhases {

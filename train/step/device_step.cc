@@ -1,5 +1,5 @@
-// A step on a device: everything between the inputs and the report is queued without waiting for the
-// host, so that it can be recorded once and replayed as one graph.
+// A step on a device: everything between the inputs and the report is queued without waiting for
+// the host, so that it can be recorded once and replayed as one graph.
 #include <ATen/ATen.h>
 
 #include <deque>
@@ -13,22 +13,23 @@
 #include "ddp/device/device_gradients.h"
 #include "optim/device_update.h"
 #include "tensor/kept_values.h"
+#include "train/precision.h"
 #include "train/step/device_phases.h"
 #include "train/step/input_buffers.h"
 #include "train/step/input_feeder.h"
 #include "train/step/memory_advice.h"
-#include "train/precision.h"
-#include "train/step/step_parts.h"
 #include "train/step/step_graphs.h"
+#include "train/step/step_parts.h"
 #include "train/step/steps.h"
 #include "train/step/update_choice.h"
 
 namespace lockstep {
 namespace {
 
-constexpr size_t kInFlight = 2;   // steps that are queued while the host prepares the next one
-constexpr size_t kAhead = 4;      // steps whose inputs are made ahead
-constexpr int64_t kShapes = 8;    // lengths that batches are padded to; ranks must agree, so one for several
+constexpr size_t kInFlight = 2;  // steps that are queued while the host prepares the next one
+constexpr size_t kAhead = 4;     // steps whose inputs are made ahead
+constexpr int64_t kShapes =
+    8;  // lengths that batches are padded to; ranks must agree, so one for several
 constexpr double kLastLookSeconds = 10;
 
 // What is added up over slots and ranks, f64.
@@ -55,9 +56,9 @@ std::vector<at::Tensor> parameters_of(const Model& model) {
 
 // A step that was queued.
 struct InFlight {
-  int64_t step = 0;      // from 0
+  int64_t step = 0;  // from 0
   std::shared_ptr<const DeviceMark> end;
-  at::Tensor report;     // f64 [kReport], on the host
+  at::Tensor report;  // f64 [kReport], on the host
   DevicePhases::Marks phases;
 };
 
@@ -74,7 +75,8 @@ class DeviceSteps final : public Steps {
   void compute(const std::vector<LossInputs>& inputs);
   void compute_micro_batch(const LossInputs& inputs, bool last);
   std::vector<LossInputs> next_inputs();
-  const std::vector<LossInputs>& bring(const InputLayout& layout, const std::vector<LossInputs>& inputs);
+  const std::vector<LossInputs>& bring(const InputLayout& layout,
+                                       const std::vector<LossInputs>& inputs);
   LossInputs extra_inputs(const std::vector<LossInputs>& micro_batches) const;
   std::unique_ptr<DeviceUpdate> make_update();
   void exchange_within_update(const std::function<void(DeviceQueue&)>& work);
@@ -127,27 +129,40 @@ DeviceSteps::DeviceSteps(Session& session)
     : session_(session),
       device_(session.device()),
       scale_(backward_constant(session)),
-      slots_here_(slots_of_rank(session.plan().slots, session.communicator().size(), session.communicator().rank()).count()),
+      slots_here_(slots_of_rank(session.plan().slots, session.communicator().size(),
+                                session.communicator().rank())
+                      .count()),
       micro_batches_(session.plan().micro_batches_per_slot),
       order_(session.train_data().size(), static_cast<uint64_t>(session.config().run.seed)),
       schedule_(session.kinds().schedules.make(session.config().schedule)),
-      comm_(make_device_communicator(session.communicator(), device_, session.plan().timeout_seconds)),
+      comm_(make_device_communicator(session.communicator(), device_,
+                                     session.plan().timeout_seconds)),
       queue_(device_.make_queue()),
-      gradients_(*comm_, device_, *queue_, session.layout(), parameters_of(*session.replicas().front()), exchange_options(session)),
+      gradients_(*comm_, device_, *queue_, session.layout(),
+                 parameters_of(*session.replicas().front()), exchange_options(session)),
       phases_(*queue_, session.is_first()),
-      graphs_(session, *queue_, phases_, comm_->recordable() ? "" : "gradients travel through the host (" + comm_->name() + ")"),
+      graphs_(
+          session, *queue_, phases_,
+          comm_->recordable() ? "" : "gradients travel through the host (" + comm_->name() + ")"),
       update_(make_update()),
-      feeder_(session, slots_of_rank(session.plan().slots, comm_->size(), comm_->rank()), comm_->size() > 1 ? 1 : kShapes, kAhead),
+      feeder_(session, slots_of_rank(session.plan().slots, comm_->size(), comm_->rank()),
+              comm_->size() > 1 ? 1 : kShapes, kAhead),
       buffers_(device_, *queue_),
-      totals_(at::zeros({kTotalSize}, at::TensorOptions().dtype(at::kDouble).device(device_.where()))),
+      totals_(
+          at::zeros({kTotalSize}, at::TensorOptions().dtype(at::kDouble).device(device_.where()))),
       report_(at::zeros({kReport}, totals_.options())),
-      step_{[this](const std::vector<LossInputs>& inputs) { compute(inputs); }, [this] { return update_->state(); },
-            session.weights().flat(), report_.select(0, kLoss), report_.select(0, kTotals + DeviceUpdate::kNorm),
+      step_{[this](const std::vector<LossInputs>& inputs) { compute(inputs); },
+            [this] { return update_->state(); },
+            session.weights().flat(),
+            report_.select(0, kLoss),
+            report_.select(0, kTotals + DeviceUpdate::kNorm),
             report_.select(0, kTotals + DeviceUpdate::kUpdated)} {
   device_.synchronize();  // what was made on other queues is there
   if (session.is_first()) {
     log_info(update_->choice());
-    if (comm_->size() > 1) log_info(fmt::format("gradients travel by {}, {} buckets", comm_->name(), gradients_.num_buckets()));
+    if (comm_->size() > 1)
+      log_info(fmt::format("gradients travel by {}, {} buckets", comm_->name(),
+                           gradients_.num_buckets()));
   }
   graphs_.tell_note();
 }
@@ -160,7 +175,9 @@ std::unique_ptr<DeviceUpdate> DeviceSteps::make_update() {
   device_.synchronize();  // weights and states were made on other queues
   setup.choice = choose_update(session_, setup, *queue_, graphs_.allowed());
   if (!session_.shard().whole())
-    setup.exchange = ShareExchange{comm_.get(), [this](const std::function<void(DeviceQueue&)>& work) { exchange_within_update(work); }};
+    setup.exchange = ShareExchange{
+        comm_.get(),
+        [this](const std::function<void(DeviceQueue&)>& work) { exchange_within_update(work); }};
   return make_device_update(setup);
 }
 
@@ -221,7 +238,8 @@ std::vector<LossInputs> DeviceSteps::next_inputs() {
   return inputs;
 }
 
-const std::vector<LossInputs>& DeviceSteps::bring(const InputLayout& layout, const std::vector<LossInputs>& inputs) {
+const std::vector<LossInputs>& DeviceSteps::bring(const InputLayout& layout,
+                                                  const std::vector<LossInputs>& inputs) {
   const PhaseRange range("copy inputs");
   return buffers_.bring(layout, inputs);
 }
@@ -238,7 +256,8 @@ LossInputs DeviceSteps::extra_inputs(const std::vector<LossInputs>& micro_batche
   values[kStop] = stop_requested() ? 1 : 0;
   extra.tensors = update_->rows(session_.state().updates, [&](int64_t update) {
     const int64_t known = std::min(update, session_.plan().steps - 1);
-    const SchedulePosition position = schedule_position(session_, order_, session_.state().step, known);
+    const SchedulePosition position =
+        schedule_position(session_, order_, session_.state().step, known);
     const EmaOptions& ema = session_.config().train.ema;
     return PlannedUpdate{schedule_->rate(session_.optimizer().lr(), position),
                          session_.has_ema() ? ema_move(ema, update) : std::nullopt};
@@ -281,7 +300,8 @@ void DeviceSteps::compute_micro_batch(const LossInputs& inputs, bool last) {
     phases_.enter(DevicePhase::kForward);
     {
       const PhaseRange range("forward");
-      const AutocastGuard autocast(session_.config().precision.compute, /*keep_casts=*/false, device_.where().type());
+      const AutocastGuard autocast(session_.config().precision.compute, /*keep_casts=*/false,
+                                   device_.where().type());
       loss = session_.task().loss_tensors(*session_.replicas().front(), inputs);
     }
     {
@@ -336,11 +356,14 @@ StepResult DeviceSteps::take_result() {
   state.skipped_in_a_row = std::llround(update[DeviceUpdate::kSkippedInARow]);
   session_.optimizer().note_updates(state.updates);
   const double lr = session_.optimizer().lr();
-  result.lr = schedule_->rate(lr, schedule_position(session_, order_, step.step, state.updates - (result.updated ? 1 : 0)));
-  result.next_lr = schedule_->rate(lr, schedule_position(session_, order_, step.step + 1, state.updates));
+  result.lr = schedule_->rate(
+      lr, schedule_position(session_, order_, step.step, state.updates - (result.updated ? 1 : 0)));
+  result.next_lr =
+      schedule_->rate(lr, schedule_position(session_, order_, step.step + 1, state.updates));
   if (update_->loss_scale().defined()) {
     result.loss_scale = update[DeviceUpdate::kScale];
-    state.loss_scale = {update[DeviceUpdate::kNextScale], std::llround(update[DeviceUpdate::kGoodSteps])};
+    state.loss_scale = {update[DeviceUpdate::kNextScale],
+                        std::llround(update[DeviceUpdate::kGoodSteps])};
   }
   reports_.push_back(step.report);
   check_skips(session_, result.step);
@@ -354,9 +377,11 @@ StepResult DeviceSteps::take_result() {
 EnvironmentError DeviceSteps::out_of_memory(const std::exception& error) const {
   MemoryUse use;
   const int64_t arena = session_.layout().size * 4;
-  use.fixed = {{"weights", arena}, {"gradients", arena * (session_.plan().reduce == "tree" ? slots_here_ : 1)}};
+  use.fixed = {{"weights", arena},
+               {"gradients", arena * (session_.plan().reduce == "tree" ? slots_here_ : 1)}};
   int64_t states = 0;
-  for (const at::Tensor& tensor : session_.optimizer().flat_states()) states += static_cast<int64_t>(tensor.nbytes());
+  for (const at::Tensor& tensor : session_.optimizer().flat_states())
+    states += static_cast<int64_t>(tensor.nbytes());
   use.fixed.push_back({"the optimizer's state", states});
   if (session_.has_ema()) use.fixed.push_back({"EMA", arena});
   const DeviceMemory memory = device_.memory();
@@ -370,6 +395,8 @@ EnvironmentError DeviceSteps::out_of_memory(const std::exception& error) const {
 
 }  // namespace
 
-std::unique_ptr<Steps> make_device_steps(Session& session) { return std::make_unique<DeviceSteps>(session); }
+std::unique_ptr<Steps> make_device_steps(Session& session) {
+  return std::make_unique<DeviceSteps>(session);
+}
 
 }  // namespace lockstep

@@ -1,12 +1,12 @@
 // Decides, step by step, whether a training step is computed operation by operation, recorded as a
-// graph, or replayed (`step.graph`). Host logic alone: it knows shapes by name and what became of each
-// attempt, and nothing of devices.
+// graph, or replayed (`step.graph`). Host logic alone: it knows shapes by name and what became of
+// each attempt, and nothing of devices.
 //
 // A shape of batch first runs kWarmUp steps eagerly, so that libraries choose their algorithms and
-// allocate their workspaces outside of the recording; then it is recorded, and from then on replayed.
-// The first shape's first kChecked replays are compared with eager steps from the same state. What
-// cannot be recorded, or differs, falls back to eager for good under `auto`, with a note that says
-// which operation it was, and ends the run under `on`.
+// allocate their workspaces outside of the recording; then it is recorded, and from then on
+// replayed. The first shape's first kChecked replays are compared with eager steps from the same
+// state. What cannot be recorded, or differs, falls back to eager for good under `auto`, with a
+// note that says which operation it was, and ends the run under `on`.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ enum class StepAction {
 
 struct GraphMode {
   enum Wanted { kOff, kAuto, kOn } wanted = kAuto;
-  std::string obstacle;  // why this run cannot record at all: "gradients travel through the host"; "" = nothing
+  std::string obstacle;  // why this run cannot record at all: "gradients travel through the host";
+                         // "" = nothing
 };
 
 class GraphPlanner {
@@ -43,7 +44,8 @@ class GraphPlanner {
   // What became of it. could_not_record and differed throw EnvironmentError under `on`.
   void ran_eagerly(const std::string& shape);
   void recorded(const std::string& shape);
-  void could_not_record(const std::string& shape, const std::string& operation, const std::string& reason);
+  void could_not_record(const std::string& shape, const std::string& operation,
+                        const std::string& reason);
   // `difference`: the largest between eager and replayed values, relative to their size.
   void checked(double difference, double allowed);
 

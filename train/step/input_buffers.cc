@@ -11,9 +11,11 @@ InputLayout InputLayout::of(const std::vector<LossInputs>& micro_batches) {
   for (const LossInputs& inputs : micro_batches) {
     layout.micro_batches.emplace_back();
     for (const auto& [name, tensor] : inputs.tensors) {
-      layout.micro_batches.back().push_back({name, tensor.scalar_type(), tensor.sizes().vec(), layout.bytes});
+      layout.micro_batches.back().push_back(
+          {name, tensor.scalar_type(), tensor.sizes().vec(), layout.bytes});
       layout.bytes += (static_cast<int64_t>(tensor.nbytes()) + kAlign - 1) / kAlign * kAlign;
-      layout.key += fmt::format("{} {} {};", name, c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes().vec(), "x"));
+      layout.key += fmt::format("{} {} {};", name, c10::toString(tensor.scalar_type()),
+                                fmt::join(tensor.sizes().vec(), "x"));
     }
     layout.key += "|";
   }
@@ -27,7 +29,8 @@ std::vector<LossInputs> InputLayout::views(const at::Tensor& buffer) const {
     for (const Entry& entry : entries) {
       const int64_t elements = c10::multiply_integers(entry.shape);
       const int64_t length = elements * static_cast<int64_t>(c10::elementSize(entry.dtype));
-      out.back().tensors[entry.name] = buffer.narrow(0, entry.offset, length).view(entry.dtype).view(entry.shape);
+      out.back().tensors[entry.name] =
+          buffer.narrow(0, entry.offset, length).view(entry.dtype).view(entry.shape);
     }
   }
   return out;
@@ -43,22 +46,26 @@ InputBuffers::Landing& InputBuffers::landing(int64_t bytes) {
   if (!landing.host.defined() || landing.host.numel() < bytes) {
     if (landing.free_on_device) landing.free_on_device->wait_on_host();
     landing.host = device_.pinned({bytes}, at::kByte);
-    landing.device = at::empty({bytes}, at::TensorOptions().dtype(at::kByte).device(device_.where()));
+    landing.device =
+        at::empty({bytes}, at::TensorOptions().dtype(at::kByte).device(device_.where()));
     landing.free_on_device.reset();
   }
   return landing;
 }
 
-const std::vector<LossInputs>& InputBuffers::bring(const InputLayout& layout, const std::vector<LossInputs>& micro_batches) {
+const std::vector<LossInputs>& InputBuffers::bring(const InputLayout& layout,
+                                                   const std::vector<LossInputs>& micro_batches) {
   const at::NoGradGuard no_grad;
   const int64_t bytes = std::max<int64_t>(layout.bytes, 1);
   Landing& landing = this->landing(bytes);
   const std::vector<LossInputs> host = layout.views(landing.host);
   for (size_t i = 0; i < micro_batches.size(); ++i)
-    for (const auto& [name, tensor] : micro_batches[i].tensors) at::Tensor(host[i].tensors.at(name)).copy_(tensor);
+    for (const auto& [name, tensor] : micro_batches[i].tensors)
+      at::Tensor(host[i].tensors.at(name)).copy_(tensor);
   copies_->run([&] {
     if (landing.free_on_device) copies_->wait(*landing.free_on_device);
-    landing.device.narrow(0, 0, bytes).copy_(landing.host.narrow(0, 0, bytes), /*non_blocking=*/true);
+    landing.device.narrow(0, 0, bytes)
+        .copy_(landing.host.narrow(0, 0, bytes), /*non_blocking=*/true);
   });
   landing.copied = copies_->mark();
   Place& place = places_[layout.key];

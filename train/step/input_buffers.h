@@ -1,8 +1,8 @@
-// How a step's inputs get to the device: all tensors of a step lie in one buffer, filled on the host in
-// pinned memory and copied in one go on a queue of its own while the step before computes.
+// How a step's inputs get to the device: all tensors of a step lie in one buffer, filled on the
+// host in pinned memory and copied in one go on a queue of its own while the step before computes.
 //
-// A recorded step reads its inputs at fixed places, so there is one such buffer on the device for each
-// shape, and two that take turns as landing places of the copies.
+// A recorded step reads its inputs at fixed places, so there is one such buffer on the device for
+// each shape, and two that take turns as landing places of the copies.
 #pragma once
 
 #include <array>
@@ -40,14 +40,15 @@ class InputBuffers {
  public:
   InputBuffers(Device& device, DeviceQueue& compute);
 
-  // Brings the inputs of a step to the device: the copy runs beside the compute queue's work, which then
-  // moves them to their shape's fixed place. Returns that place's tensors; the numbers `count` and
-  // `guesses` stay on the host.
-  const std::vector<LossInputs>& bring(const InputLayout& layout, const std::vector<LossInputs>& micro_batches);
+  // Brings the inputs of a step to the device: the copy runs beside the compute queue's work, which
+  // then moves them to their shape's fixed place. Returns that place's tensors; the numbers `count`
+  // and `guesses` stay on the host.
+  const std::vector<LossInputs>& bring(const InputLayout& layout,
+                                       const std::vector<LossInputs>& micro_batches);
 
  private:
   struct Landing {
-    at::Tensor host, device;                            // u8
+    at::Tensor host, device;                             // u8
     std::unique_ptr<DeviceMark> copied, free_on_device;  // last copy; last read of `device`
   };
   struct Place {

@@ -35,17 +35,19 @@ void InputFeeder::read(int64_t step) {
       failed = std::current_exception();
     }
     const StepContext context{static_cast<uint64_t>(session_.config().run.seed), step, few_shapes_};
-    auto made = std::async(std::launch::async, [this, context, failed, batches = std::move(batches)] {
-      if (failed) std::rethrow_exception(failed);
-      set_up_compute_thread();
-      const at::NoGradGuard no_grad;
-      Step inputs;
-      for (const Batch& batch : batches) {
-        if (batch.rows() != session_.plan().micro_batch) throw InternalError("the loader ended before the training");
-        inputs.push_back(session_.task().loss_inputs(batch, context));
-      }
-      return inputs;
-    });
+    auto made =
+        std::async(std::launch::async, [this, context, failed, batches = std::move(batches)] {
+          if (failed) std::rethrow_exception(failed);
+          set_up_compute_thread();
+          const at::NoGradGuard no_grad;
+          Step inputs;
+          for (const Batch& batch : batches) {
+            if (batch.rows() != session_.plan().micro_batch)
+              throw InternalError("the loader ended before the training");
+            inputs.push_back(session_.task().loss_inputs(batch, context));
+          }
+          return inputs;
+        });
     if (!steps_.push(std::move(made)) || failed) return;
   }
 }

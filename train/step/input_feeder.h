@@ -1,5 +1,6 @@
-// Makes the host's half of coming steps ahead of time, on threads of its own: reads batches in order and
-// draws what the loss needs (Task::loss_inputs). The results do not depend on the number of threads.
+// Makes the host's half of coming steps ahead of time, on threads of its own: reads batches in
+// order and draws what the loss needs (Task::loss_inputs). The results do not depend on the number
+// of threads.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@ namespace lockstep {
 
 class InputFeeder {
  public:
-  // For the slots of this rank, from the session's step on; `few_shapes` as in StepContext. `ahead` ≥ 1 steps
-  // are made at once at most.
+  // For the slots of this rank, from the session's step on; `few_shapes` as in StepContext. `ahead`
+  // ≥ 1 steps are made at once at most.
   InputFeeder(Session& session, SlotRange slots, int64_t few_shapes, size_t ahead);
   ~InputFeeder();
   // The micro-batches of the next step, slot after slot. Throws what reading or drawing threw.

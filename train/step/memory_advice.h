@@ -13,15 +13,15 @@ namespace lockstep {
 
 struct MemoryUse {
   std::vector<std::pair<std::string, int64_t>> fixed;  // what a run keeps, with bytes: "weights" …
-  int64_t total_bytes = 0;    // of the device
-  int64_t peak_bytes = 0;     // in tensors when it failed, or before
-  int64_t micro_batch = 1;    // rows of a forward
-  int64_t rows_of_slot = 1;   // micro_batch divides it
-  int64_t micro_batches = 1;  // a slot now has so many
+  int64_t total_bytes = 0;                             // of the device
+  int64_t peak_bytes = 0;                              // in tensors when it failed, or before
+  int64_t micro_batch = 1;                             // rows of a forward
+  int64_t rows_of_slot = 1;                            // micro_batch divides it
+  int64_t micro_batches = 1;                           // a slot now has so many
 };
 
-// The largest divisor of `rows_of_slot` below `micro_batch` whose activations would fit, if they need
-// memory in proportion: half as many rows need half as much. 0 if not even one row would.
+// The largest divisor of `rows_of_slot` below `micro_batch` whose activations would fit, if they
+// need memory in proportion: half as many rows need half as much. 0 if not even one row would.
 int64_t micro_batch_that_fits(const MemoryUse& use);
 
 // Says both. `what` is LibTorch's own message.

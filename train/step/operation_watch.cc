@@ -7,7 +7,8 @@
 namespace lockstep {
 namespace {
 
-// The callback has no argument of its own, so the name lies here. Names of operations live as long as LibTorch.
+// The callback has no argument of its own, so the name lies here. Names of operations live as long
+// as LibTorch.
 std::atomic<const char*> last_name{nullptr};
 
 std::unique_ptr<at::ObserverContext> note(const at::RecordFunction& function) {
@@ -19,7 +20,8 @@ std::unique_ptr<at::ObserverContext> note(const at::RecordFunction& function) {
 
 OperationWatch::OperationWatch() {
   last_name = nullptr;
-  handle_ = at::addGlobalCallback(at::RecordFunctionCallback(&note).scopes({at::RecordScope::FUNCTION}));
+  handle_ =
+      at::addGlobalCallback(at::RecordFunctionCallback(&note).scopes({at::RecordScope::FUNCTION}));
 }
 
 OperationWatch::~OperationWatch() { at::removeCallback(handle_); }

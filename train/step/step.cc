@@ -20,7 +20,8 @@
 namespace lockstep {
 namespace {
 
-GradientSyncOptions sync_options(const RunPlan& plan, const DdpOptions& ddp, const ShardLayout& shard) {
+GradientSyncOptions sync_options(const RunPlan& plan, const DdpOptions& ddp,
+                                 const ShardLayout& shard) {
   GradientSyncOptions options;
   options.num_slots = plan.slots;
   options.tree = plan.reduce == "tree";
@@ -56,7 +57,7 @@ struct TrainingStep::Parts {
   GradientSync sync;
   double waited_before = 0;
   std::vector<PhaseSeconds> phases;  // of this step, one a slot thread
-  double gather_seconds = 0;  // of the last step: weights from their owners
+  double gather_seconds = 0;         // of the last step: weights from their owners
 
   explicit Parts(Session& s)
       : session(s),
@@ -67,7 +68,8 @@ struct TrainingStep::Parts {
         schedule(s.kinds().schedules.make(s.config().schedule)),
         totals_tree(s.communicator(), s.plan().slots),
         threads(static_cast<int>(s.plan().threads_per_rank)),
-        sync(s.communicator(), s.layout(), parameters_of(replicas), sync_options(s.plan(), s.config().ddp, s.shard())) {
+        sync(s.communicator(), s.layout(), parameters_of(replicas),
+             sync_options(s.plan(), s.config().ddp, s.shard())) {
     if (precision_of(s.config().precision.compute).scales_loss()) {
       loss_scale.emplace(s.config().precision.loss_scale);
       if (s.state().step > 0) loss_scale->load(s.state().loss_scale);
@@ -79,17 +81,20 @@ struct TrainingStep::Parts {
   std::unique_ptr<Loader> make_loader(int thread) {
     const SlotRange local = totals_tree.local();
     const SlotRange mine = slots_of_thread(local.count(), threads.count(), thread);
-    return make_slot_loader(session, order, {local.begin + mine.begin, local.begin + mine.end}, threads.count());
+    return make_slot_loader(session, order, {local.begin + mine.begin, local.begin + mine.end},
+                            threads.count());
   }
 
   // Forward and backward of one slot: its gradients end up in its arena, its totals are returned.
   StepTotals run_slot(int thread, int64_t slot) {
-    const StepContext context{static_cast<uint64_t>(session.config().run.seed), session.state().step};
+    const StepContext context{static_cast<uint64_t>(session.config().run.seed),
+                              session.state().step};
     StepTotals totals;
     sync.begin_slot(thread, slot);
     for (int64_t micro = 0; micro < plan.micro_batches_per_slot; ++micro) {
       const Batch batch = loaders[thread]->next();
-      if (batch.rows() != plan.micro_batch) throw InternalError("the loader ended before the training");
+      if (batch.rows() != plan.micro_batch)
+        throw InternalError("the loader ended before the training");
       Loss loss;
       {
         const PhaseScope phase("forward", phases[thread].forward);
@@ -119,7 +124,8 @@ struct TrainingStep::Parts {
   }
 
   SchedulePosition schedule_position() const {
-    return lockstep::schedule_position(session, order, session.state().step, session.optimizer().updates());
+    return lockstep::schedule_position(session, order, session.state().step,
+                                       session.optimizer().updates());
   }
 
   // Clip, update, EMA. False if the gradients are not finite: then nothing changes.
@@ -127,14 +133,16 @@ struct TrainingStep::Parts {
     const PhaseScope phase("update", result.phases.update);
     UpdateTerms terms;
     // One multiplication brings the sum to the mean, computed in double and rounded once.
-    terms.gradient.multiplier = static_cast<float>(totals.count > 0 ? scale / (totals.count * backward_scale()) : 0.0);
-    result.grad_norm =
-        gradient_norm(sync.gradients(), terms.gradient.multiplier, session.shard(), session.communicator());
+    terms.gradient.multiplier =
+        static_cast<float>(totals.count > 0 ? scale / (totals.count * backward_scale()) : 0.0);
+    result.grad_norm = gradient_norm(sync.gradients(), terms.gradient.multiplier, session.shard(),
+                                     session.communicator());
     if (totals.non_finite > 0 || !std::isfinite(result.grad_norm)) return false;
     const double clip_norm = session.config().train.clip_norm;
     if (clip_norm > 0) terms.gradient.clip = clip_coefficient(result.grad_norm, clip_norm);
     terms.lr = result.lr;
-    if (session.has_ema()) terms.ema_move = ema_move(session.config().train.ema, session.optimizer().updates());
+    if (session.has_ema())
+      terms.ema_move = ema_move(session.config().train.ema, session.optimizer().updates());
     if (session.shard().whole()) {
       if (session.has_ema()) terms.ema = &session.ema();
       session.optimizer().step(session.weights(), sync.gradients(), terms);
@@ -145,13 +153,14 @@ struct TrainingStep::Parts {
     return true;
   }
 
-  // Each rank updates the weights of its blocks and gets the others'. Every rank has the whole EMA and
-  // moves it by itself: one pass over memory costs less than sending it.
+  // Each rank updates the weights of its blocks and gets the others'. Every rank has the whole EMA
+  // and moves it by itself: one pass over memory costs less than sending it.
   void update_share(const UpdateTerms& terms) {
     session.optimizer().step(session.weights(), sync.gradients(), terms);
     const auto start = std::chrono::steady_clock::now();
     all_gather_blocks(session.communicator(), session.shard(), session.weights());
-    gather_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    gather_seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (terms.ema_move) move_average(session.ema(), session.weights(), *terms.ema_move);
   }
 };
@@ -168,7 +177,8 @@ StepResult TrainingStep::run() {
   p.phases.assign(p.threads.count(), {});
   p.gather_seconds = 0;
   p.sync.begin_step();
-  p.threads.run(local_slots, [&](int thread, int64_t slot) { totals[slot] = p.run_slot(thread, slot); });
+  p.threads.run(local_slots,
+                [&](int thread, int64_t slot) { totals[slot] = p.run_slot(thread, slot); });
   p.sync.finish();
   // The wish to stop rides on the same message, so that all ranks stop after the same step.
   totals.front().stop = stop_requested() ? 1 : 0;

@@ -13,8 +13,8 @@
 namespace lockstep {
 namespace {
 
-// How far a replayed step may be from an eager one, relative to the largest value: the order of additions in
-// some kernels is not fixed.
+// How far a replayed step may be from an eager one, relative to the largest value: the order of
+// additions in some kernels is not fixed.
 double allowed_difference(const std::string& compute) { return compute == "fp32" ? 1e-4 : 2e-2; }
 
 double relative_difference(const at::Tensor& a, const at::Tensor& b) {
@@ -26,17 +26,21 @@ double relative_difference(const at::Tensor& a, const at::Tensor& b) {
 GraphMode graph_mode(const Session& session, const std::string& obstacle) {
   const std::string& wanted = session.config().step.graph;
   GraphMode mode;
-  mode.wanted = wanted == "on" ? GraphMode::kOn : wanted == "off" ? GraphMode::kOff : GraphMode::kAuto;
+  mode.wanted = wanted == "on"    ? GraphMode::kOn
+                : wanted == "off" ? GraphMode::kOff
+                                  : GraphMode::kAuto;
   mode.obstacle = obstacle;
   return mode;
 }
 
 }  // namespace
 
-StepGraphs::StepGraphs(Session& session, DeviceQueue& queue, DevicePhases& phases, const std::string& obstacle)
+StepGraphs::StepGraphs(Session& session, DeviceQueue& queue, DevicePhases& phases,
+                       const std::string& obstacle)
     : session_(session), queue_(queue), phases_(phases), planner_(graph_mode(session, obstacle)) {}
 
-void StepGraphs::run(const std::string& shape, const GraphedStep& step, const std::vector<LossInputs>& inputs) {
+void StepGraphs::run(const std::string& shape, const GraphedStep& step,
+                     const std::vector<LossInputs>& inputs) {
   StepAction action = planner_.next(shape);
   if (action == StepAction::kRecord && !record(shape, step, inputs)) action = StepAction::kEager;
   if (action == StepAction::kEager) {
@@ -54,7 +58,8 @@ void StepGraphs::run(const std::string& shape, const GraphedStep& step, const st
 }
 
 // False if this rank or another one could not: then all go on eagerly.
-bool StepGraphs::record(const std::string& shape, const GraphedStep& step, const std::vector<LossInputs>& inputs) {
+bool StepGraphs::record(const std::string& shape, const GraphedStep& step,
+                        const std::vector<LossInputs>& inputs) {
   phases_.give_up();
   auto graph = session_.device().make_graph();
   std::string operation, reason;
@@ -80,12 +85,14 @@ bool StepGraphs::record(const std::string& shape, const GraphedStep& step, const
   }
   graph.reset();
   graphs_.clear();
-  planner_.could_not_record(shape, operation, reason.empty() ? "another rank could not record it" : reason);
+  planner_.could_not_record(shape, operation,
+                            reason.empty() ? "another rank could not record it" : reason);
   return false;
 }
 
 // The same step twice from the same state: eagerly, then by the graph, which counts.
-void StepGraphs::compare_replay(const std::string& shape, const GraphedStep& step, const std::vector<LossInputs>& inputs) {
+void StepGraphs::compare_replay(const std::string& shape, const GraphedStep& step,
+                                const std::vector<LossInputs>& inputs) {
   std::optional<KeptValues> before;
   at::Tensor weights, loss, norm, updated;  // of the eager step
   queue_.run([&] { before.emplace(step.state()); });
@@ -100,8 +107,9 @@ void StepGraphs::compare_replay(const std::string& shape, const GraphedStep& ste
   graphs_.at(shape)->replay(queue_);
   double difference = 0;
   queue_.run([&] {
-    difference = std::max({relative_difference(step.weights, weights), relative_difference(step.loss, loss),
-                           relative_difference(step.norm, norm)});
+    difference =
+        std::max({relative_difference(step.weights, weights), relative_difference(step.loss, loss),
+                  relative_difference(step.norm, norm)});
     const bool both_skipped = step.updated.item<double>() == 0 && updated.item<double>() == 0;
     if (both_skipped) difference = 0;  // not a number, twice
   });

@@ -23,7 +23,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr int64_t kProfiledPasses = 3;
 
-double ms_since(Clock::time_point begin) { return std::chrono::duration<double, std::milli>(Clock::now() - begin).count(); }
+double ms_since(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
 
 double cpu_seconds() {
   timespec now{};
@@ -47,33 +49,47 @@ class TimedDenoiser : public Denoiser {
   double& ms_;
 };
 
-bool is_random(const SamplerPlan& plan) { return std::any_of(plan.steps.begin(), plan.steps.end(), needs_noise); }
+bool is_random(const SamplerPlan& plan) {
+  return std::any_of(plan.steps.begin(), plan.steps.end(), needs_noise);
+}
 
-std::string label(const SamplerRow& row) { return fmt::format("{} {} {} {}", row.sampler, row.steps, row.precision, row.attention); }
+std::string label(const SamplerRow& row) {
+  return fmt::format("{} {} {} {}", row.sampler, row.steps, row.precision, row.attention);
+}
 
 }  // namespace
 
 struct SamplerBench::Draw {
   at::Tensor pictures;  // f32 [B, C, H, W] around [-1, 1]
   double ms = 0, cpu_seconds = 0;
-  double network_share = 0;       // of the first share's time
-  int64_t peak_bytes = 0;         // of all shares, each at its highest
-  std::vector<double> step_ms;    // of the first share
+  double network_share = 0;     // of the first share's time
+  int64_t peak_bytes = 0;       // of all shares, each at its highest
+  std::vector<double> step_ms;  // of the first share
 };
 
-SamplerBench::SamplerBench(const ImageDiffusion& images, std::vector<Model*> replicas, Device& device, SamplerBenchOptions options)
-    : images_(images), replicas_(std::move(replicas)), device_(device), options_(std::move(options)) {
-  const auto threads = static_cast<size_t>(std::min<int64_t>(options_.batch, static_cast<int64_t>(replicas_.size())));
+SamplerBench::SamplerBench(const ImageDiffusion& images, std::vector<Model*> replicas,
+                           Device& device, SamplerBenchOptions options)
+    : images_(images),
+      replicas_(std::move(replicas)),
+      device_(device),
+      options_(std::move(options)) {
+  const auto threads = static_cast<size_t>(
+      std::min<int64_t>(options_.batch, static_cast<int64_t>(replicas_.size())));
   replicas_.resize(threads);
-  options_.reference_steps = std::min(options_.reference_steps, images.diffusion.schedule().timesteps);
+  options_.reference_steps =
+      std::min(options_.reference_steps, images.diffusion.schedule().timesteps);
 }
 
-SamplerBench::Draw SamplerBench::draw(const PictureDrawer& drawer, const std::string& compute, bool with_memory) {
-  return on_gpu() ? draw_on_device(drawer, compute, with_memory) : draw_on_threads(drawer, compute, with_memory);
+SamplerBench::Draw SamplerBench::draw(const PictureDrawer& drawer, const std::string& compute,
+                                      bool with_memory) {
+  return on_gpu() ? draw_on_device(drawer, compute, with_memory)
+                  : draw_on_threads(drawer, compute, with_memory);
 }
 
-// The clock stops when the pictures are on the host. The host waits once, at the end; steps have no times of their own.
-SamplerBench::Draw SamplerBench::draw_on_device(const PictureDrawer& drawer, const std::string& compute, bool with_memory) {
+// The clock stops when the pictures are on the host. The host waits once, at the end; steps have no
+// times of their own.
+SamplerBench::Draw SamplerBench::draw_on_device(const PictureDrawer& drawer,
+                                                const std::string& compute, bool with_memory) {
   Draw out;
   device_.synchronize();
   const int64_t before = device_.memory().current_bytes;
@@ -95,7 +111,8 @@ SamplerBench::Draw SamplerBench::draw_on_device(const PictureDrawer& drawer, con
   return out;
 }
 
-SamplerBench::Draw SamplerBench::draw_on_threads(const PictureDrawer& drawer, const std::string& compute, bool with_memory) {
+SamplerBench::Draw SamplerBench::draw_on_threads(const PictureDrawer& drawer,
+                                                 const std::string& compute, bool with_memory) {
   const auto shares = static_cast<int64_t>(replicas_.size());
   const std::vector<MemoryMeter> meters(with_memory ? replicas_.size() : 0);
   std::vector<at::Tensor> parts(replicas_.size());
@@ -105,7 +122,8 @@ SamplerBench::Draw SamplerBench::draw_on_threads(const PictureDrawer& drawer, co
   for_each_on_models(replicas_, compute, shares, [&](Model& model, int64_t share) {
     std::optional<MemoryMeter::Watch> watch;
     if (with_memory) watch.emplace(meters[static_cast<size_t>(share)]);
-    const int64_t first = share * options_.batch / shares, count = (share + 1) * options_.batch / shares - first;
+    const int64_t first = share * options_.batch / shares,
+                  count = (share + 1) * options_.batch / shares - first;
     double network_ms = 0;
     TimedDenoiser timed(as_denoiser(model), network_ms);
     const auto share_begin = Clock::now();
@@ -127,9 +145,11 @@ SamplerBench::Draw SamplerBench::draw_on_threads(const PictureDrawer& drawer, co
   return out;
 }
 
-std::unique_ptr<SamplerPlan> SamplerBench::plan_of(const Choice& sampler, int64_t most_steps) const {
+std::unique_ptr<SamplerPlan> SamplerBench::plan_of(const Choice& sampler,
+                                                   int64_t most_steps) const {
   auto plan = sampler_kinds().make(sampler, images_.diffusion.schedule());
-  if (most_steps > 0 && static_cast<int64_t>(plan->steps.size()) > most_steps) plan->steps.resize(static_cast<size_t>(most_steps));
+  if (most_steps > 0 && static_cast<int64_t>(plan->steps.size()) > most_steps)
+    plan->steps.resize(static_cast<size_t>(most_steps));
   return plan;
 }
 
@@ -142,24 +162,31 @@ const at::Tensor& SamplerBench::reference(bool clip, SamplerReport& report) {
   options.clip_x0 = clip;
   note_ = fmt::format("reference of {} steps{}", options.steps, clip ? ", clipped" : "");
   const AttentionGuard attention("auto");
-  const PictureDrawer drawer(images_, make_dpmpp_2m(options, images_.diffusion.schedule()), options_.seed);
+  const PictureDrawer drawer(images_, make_dpmpp_2m(options, images_.diffusion.schedule()),
+                             options_.seed);
   const Draw drawn = draw(drawer, "fp32");
   report.reference_steps = options.steps;
-  if (report.reference_ms_per_image == 0) report.reference_ms_per_image = drawn.ms / static_cast<double>(options_.batch);
+  if (report.reference_ms_per_image == 0)
+    report.reference_ms_per_image = drawn.ms / static_cast<double>(options_.batch);
   return references_[clip] = drawn.pictures;
 }
 
-// Passes before anything is timed, and the memory they take. On a GPU libraries try their algorithms in the first ones,
-// whose memory does not count; then `drawer` draws until it replays its graph.
+// Passes before anything is timed, and the memory they take. On a GPU libraries try their
+// algorithms in the first ones, whose memory does not count; then `drawer` draws until it replays
+// its graph.
 void SamplerBench::warm_up(const SamplerCase& one, const PictureDrawer& drawer, SamplerRow& row) {
   PictureDrawer some(images_, plan_of(one.sampler, options_.warmup), options_.seed);
   some.use_graphs(false);
   int64_t bytes = draw(some, row.precision, /*with_memory=*/true).peak_bytes;
   if (on_gpu()) {
     bytes = draw(drawer, row.precision, /*with_memory=*/true).peak_bytes;
-    const auto waits = [&] { return row.graph == "on" && drawer.steps() <= DeviceSampler::kWarmUp; };
-    for (int64_t more = 0; more < DeviceSampler::kWarmUp && waits(); ++more) draw(drawer, row.precision);
-    const std::string obstacle = row.graph == "on" ? drawer.why_no_graph(*replicas_.front(), options_.batch) : "";
+    const auto waits = [&] {
+      return row.graph == "on" && drawer.steps() <= DeviceSampler::kWarmUp;
+    };
+    for (int64_t more = 0; more < DeviceSampler::kWarmUp && waits(); ++more)
+      draw(drawer, row.precision);
+    const std::string obstacle =
+        row.graph == "on" ? drawer.why_no_graph(*replicas_.front(), options_.batch) : "";
     if (!obstacle.empty()) row.problem = "not available: no graph of this step (" + obstacle + ")";
   }
   row.peak_megabytes = static_cast<double>(bytes) / (1 << 20);
@@ -174,7 +201,8 @@ void SamplerBench::measure(const SamplerCase& one, SamplerRow& row) {
     warm_up(one, drawer, row);
   } catch (const c10::Error& error) {
     if (row.attention == "auto") throw;
-    row.problem = "not available: " + row.attention + " attention cannot run this network (" + std::string(error.what_without_backtrace()) + ")";
+    row.problem = "not available: " + row.attention + " attention cannot run this network (" +
+                  std::string(error.what_without_backtrace()) + ")";
     row.problem = row.problem.substr(0, row.problem.find('\n'));
   }
   if (!row.problem.empty()) return;
@@ -194,7 +222,8 @@ void SamplerBench::measure(const SamplerCase& one, SamplerRow& row) {
     cpu += drawn.cpu_seconds;
     pictures_ = std::move(drawn.pictures);
   }
-  const auto repeats = static_cast<double>(draws.size()), batch = static_cast<double>(options_.batch);
+  const auto repeats = static_cast<double>(draws.size()),
+             batch = static_cast<double>(options_.batch);
   row.draw = spread_of(std::move(draws));
   row.step = spread_of(std::move(steps));
   row.network_share = network / repeats;
@@ -204,7 +233,8 @@ void SamplerBench::measure(const SamplerCase& one, SamplerRow& row) {
   if (options_.profile && !stop_requested()) profile(drawer, row);
 }
 
-void SamplerBench::compare(const SamplerCase& one, const at::Tensor& pictures, SamplerReport& report, SamplerRow& row) {
+void SamplerBench::compare(const SamplerCase& one, const at::Tensor& pictures,
+                           SamplerReport& report, SamplerRow& row) {
   if (!pictures.isfinite().all().item<bool>()) {
     row.problem = "the pictures are not finite in " + row.precision;
     return;
@@ -241,9 +271,11 @@ int64_t SamplerBench::passes_of(const std::vector<SamplerCase>& cases) const {
     if (!why_not(one.row, device_name()).empty()) continue;
     clip[plan_of(one.sampler)->steps.front().clip ? 1 : 0] = true;
     const bool waits = one.row.graph == "on" && one.row.steps <= DeviceSampler::kWarmUp;
-    const int64_t draws = options_.repeats + (on_gpu() ? 1 : 0) + (waits ? DeviceSampler::kWarmUp : 0);
+    const int64_t draws =
+        options_.repeats + (on_gpu() ? 1 : 0) + (waits ? DeviceSampler::kWarmUp : 0);
     passes += std::min(options_.warmup, one.row.steps) + draws * one.row.steps;
-    if (options_.profile && profiled.insert(one.row.precision + one.row.attention).second) passes += std::min(kProfiledPasses, one.row.steps);
+    if (options_.profile && profiled.insert(one.row.precision + one.row.attention).second)
+      passes += std::min(kProfiledPasses, one.row.steps);
   }
   return passes + (clip[0] + clip[1]) * options_.reference_steps;
 }

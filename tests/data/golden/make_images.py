@@ -5,6 +5,7 @@
 Names: file.NAME u8 [bytes], pixels.NAME u8 [H, W, 3] as Image.convert("RGB") gives them; resize.FILTER.WxH
 of resize.source; fit.shorter_side of resize.source.
 """
+
 import io
 import struct
 import sys
@@ -22,16 +23,26 @@ W, H = 23, 17
 def smooth(channels):
     y, x = np.mgrid[0:H, 0:W]
     planes = [127 + 100 * np.sin(x / (3 + c) + c) * np.cos(y / (4 - c)) for c in range(channels)]
-    return np.clip(np.stack(planes, -1) + rng.normal(0, 6, (H, W, channels)), 0, 255).astype(np.uint8)
+    return np.clip(np.stack(planes, -1) + rng.normal(0, 6, (H, W, channels)), 0, 255).astype(
+        np.uint8
+    )
 
 
 def png16(array):
     """A 16-bit RGB PNG by hand: Pillow writes none."""
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in array)
+
     def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", array.shape[1], array.shape[0], 16, 2, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", array.shape[1], array.shape[0], 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def encode(image, kind, **options):
@@ -50,7 +61,11 @@ def add(name, data, pixels=None):
     tensors["pixels." + name] = np.ascontiguousarray(pixels)
 
 
-rgb, rgba, gray = Image.fromarray(smooth(3)), Image.fromarray(smooth(4)), Image.fromarray(smooth(1)[..., 0])
+rgb, rgba, gray = (
+    Image.fromarray(smooth(3)),
+    Image.fromarray(smooth(4)),
+    Image.fromarray(smooth(1)[..., 0]),
+)
 add("png_rgb", encode(rgb, "PNG"))
 add("png_gray", encode(gray, "PNG"))
 add("png_rgba", encode(rgba, "PNG"))
@@ -69,7 +84,11 @@ for orientation in range(1, 9):
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encode(rgb, "JPEG", quality=95, subsampling=0, exif=exif)
-    add(f"jpeg_exif_{orientation}", data, np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data)))))
+    add(
+        f"jpeg_exif_{orientation}",
+        data,
+        np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data)))),
+    )
 
 tensors["resize.source"] = np.asarray(rgb)
 filters = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4}

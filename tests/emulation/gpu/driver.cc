@@ -18,10 +18,16 @@ EXPORT int cuInit(unsigned) { return 0; }
 EXPORT int cuDriverGetVersion(int* version) { return *version = 13000, 0; }
 EXPORT int cuDeviceGetCount(int* count) { return *count = devices(), 0; }
 EXPORT int cuDeviceGet(int* device, int index) { return *device = index, 0; }
-EXPORT int cuDeviceGetName(char* name, int size, int) { return std::snprintf(name, static_cast<size_t>(size), "emulated GPU"), 0; }
+EXPORT int cuDeviceGetName(char* name, int size, int) {
+  return std::snprintf(name, static_cast<size_t>(size), "emulated GPU"), 0;
+}
 EXPORT int cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = size_t{1} << 30, 0; }
-EXPORT int cuDeviceGetAttribute(int* value, int attribute, int) { return *value = attribute == 75 ? 9 : 0, 0; }
+EXPORT int cuDeviceGetAttribute(int* value, int attribute, int) {
+  return *value = attribute == 75 ? 9 : 0, 0;
+}
 EXPORT int cuDeviceGetPCIBusId(char* text, int size, int device) {
-  return std::snprintf(text, static_cast<size_t>(size), "ffff:%02x:00.0", static_cast<unsigned>(device)), 0;
+  return std::snprintf(text, static_cast<size_t>(size), "ffff:%02x:00.0",
+                       static_cast<unsigned>(device)),
+         0;
 }
 EXPORT int cuGetErrorName(int, const char** name) { return *name = "CUDA_ERROR_EMULATED", 0; }

@@ -51,7 +51,8 @@ std::vector<float> values(const at::Tensor& tensor) {
 }
 
 TEST(EmulatedOperators, GiveTheNumbersOfTheCpu) {
-  const at::Tensor a = at::arange(24, at::kFloat).reshape({2, 3, 4}), b = at::linspace(-1, 1, 20).reshape({4, 5});
+  const at::Tensor a = at::arange(24, at::kFloat).reshape({2, 3, 4}),
+                   b = at::linspace(-1, 1, 20).reshape({4, 5});
   const at::Tensor there = at::matmul(a.to(at::kCUDA), b.to(at::kCUDA)).transpose(0, 2).softmax(0);
   EXPECT_TRUE(there.is_cuda());
   EXPECT_TRUE(at::equal(there.cpu(), at::matmul(a, b).transpose(0, 2).softmax(0)));
@@ -73,10 +74,13 @@ TEST(EmulatedOperators, DifferentiateThroughConvolutionAndNorm) {
     return x.grad().cpu();
   };
   const at::Tensor expected = gradient(at::kCPU);
-  EXPECT_LT((gradient(at::kCUDA) - expected).abs().max().item<float>(), 1e-5 * expected.abs().max().item<float>());
+  EXPECT_LT((gradient(at::kCUDA) - expected).abs().max().item<float>(),
+            1e-5 * expected.abs().max().item<float>());
 }
 
-TEST(EmulatedOperators, RefuseTensorsOfTwoDevices) { EXPECT_THROW(ones() + at::ones({4}), c10::Error); }
+TEST(EmulatedOperators, RefuseTensorsOfTwoDevices) {
+  EXPECT_THROW(ones() + at::ones({4}), c10::Error);
+}
 
 TEST(EmulatedGraphs, DoNothingWhileRecordedAndAllOfItWhenReplayed) {
   at::Tensor a = ones();
@@ -142,7 +146,9 @@ TEST(EmulatedGraphs, SpoilWhatNoTensorHolds) {
 }
 
 TEST(EmulatedCopies, ToTheHostAreThereOnlyAfterWaiting) {
-  const at::Tensor pinned = at::empty({4}, at::TensorOptions().dtype(at::kFloat).pinned_memory(true)), a = ones();
+  const at::Tensor pinned =
+                       at::empty({4}, at::TensorOptions().dtype(at::kFloat).pinned_memory(true)),
+                   a = ones();
   const CUDAStream s = stream();
   CUDAEvent end;
   on(s, [&] { at::Tensor(pinned).copy_(a, /*non_blocking=*/true); });

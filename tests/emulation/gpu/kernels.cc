@@ -15,7 +15,8 @@ using Before = std::map<const char*, std::vector<char>>;
 Before contents_of(const std::vector<const void*>& pointers) {
   Before before;
   for (const void* pointer : pointers)
-    if (const Span all = allocation_of(pointer); all.at != nullptr) before.try_emplace(all.at, all.at, all.at + all.bytes);
+    if (const Span all = allocation_of(pointer); all.at != nullptr)
+      before.try_emplace(all.at, all.at, all.at + all.bytes);
   return before;
 }
 
@@ -32,7 +33,8 @@ Span changed_part(const char* at, const std::vector<char>& before) {
 
 void submit(const Launch& launch) {
   // Evaluations compute there.
-  if (launch.stream == nullptr && current_stream() != 0) blame("a kernel was started on the default stream, and another one is current");
+  if (launch.stream == nullptr && current_stream() != 0)
+    blame("a kernel was started on the default stream, and another one is current");
   submit(reinterpret_cast<StreamId>(launch.stream), "a kernel of ours", [&] {
     Work work{"a kernel of ours", {}, {}, launch.run};
     for (const void* pointer : launch.reads) work.reads.push_back(use_of(pointer));
@@ -41,7 +43,8 @@ void submit(const Launch& launch) {
     work.run();
     for (const void* pointer : launch.unknown) work.reads.push_back(use_of(pointer));
     for (const auto& [at, bytes] : before)
-      if (const Span changed = changed_part(at, bytes); changed.at != nullptr) work.writes.push_back(changed);
+      if (const Span changed = changed_part(at, bytes); changed.at != nullptr)
+        work.writes.push_back(changed);
     return work;
   });
 }

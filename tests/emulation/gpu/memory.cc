@@ -59,20 +59,29 @@ auto containing(Blocks& blocks, const void* pointer) {
   if (found == blocks.begin()) return blocks.end();
   --found;
   size_t bytes = 0;
-  if constexpr (requires { found->second.bytes; }) bytes = found->second.bytes; else bytes = found->second;
+  if constexpr (requires { found->second.bytes; })
+    bytes = found->second.bytes;
+  else
+    bytes = found->second;
   return at < found->first + std::max<size_t>(bytes, 1) ? found : blocks.end();
 }
 
 void spoil(const char* at, size_t bytes) { std::memset(const_cast<char*>(at), 0xff, bytes); }
 
 void* aligned(size_t bytes) {
-  return std::aligned_alloc(kAlignment, (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment);
+  return std::aligned_alloc(
+      kAlignment, (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment);
 }
 
-bool overlap(const Span& a, const Span& b) { return a.at < b.at + b.bytes && b.at < a.at + a.bytes; }
-bool covers(const Span& a, const Span& b) { return a.at <= b.at && b.at + b.bytes <= a.at + a.bytes; }
+bool overlap(const Span& a, const Span& b) {
+  return a.at < b.at + b.bytes && b.at < a.at + a.bytes;
+}
+bool covers(const Span& a, const Span& b) {
+  return a.at <= b.at && b.at + b.bytes <= a.at + a.bytes;
+}
 
-const Mark* unknown_mark(const std::vector<Mark>& marks, const Span& span, StreamId stream, const Clock& known) {
+const Mark* unknown_mark(const std::vector<Mark>& marks, const Span& span, StreamId stream,
+                         const Clock& known) {
   for (const Mark& mark : marks) {
     if (mark.stream == stream || !overlap(mark.span, span)) continue;
     const auto done = known.find(mark.stream);
@@ -81,16 +90,19 @@ const Mark* unknown_mark(const std::vector<Mark>& marks, const Span& span, Strea
   return nullptr;
 }
 
-void check_one(const Work& work, StreamId stream, const Clock& known, const Span& span, bool writes) {
+void check_one(const Work& work, StreamId stream, const Clock& known, const Span& span,
+               bool writes) {
   const auto found = containing(memory().blocks, span.at);
   if (found == memory().blocks.end()) return;
   const Marks& marks = found->second.marks;
   const std::string who = work.what + " on stream " + std::to_string(stream);
   if (const Mark* mark = unknown_mark(marks.written, span, stream, known))
-    blame(who + " uses what " + mark->what + " wrote on stream " + std::to_string(mark->stream) + " without waiting for it");
+    blame(who + " uses what " + mark->what + " wrote on stream " + std::to_string(mark->stream) +
+          " without waiting for it");
   if (!writes) return;
   if (const Mark* mark = unknown_mark(marks.read, span, stream, known))
-    blame(who + " overwrites what " + mark->what + " on stream " + std::to_string(mark->stream) + " may still read");
+    blame(who + " overwrites what " + mark->what + " on stream " + std::to_string(mark->stream) +
+          " may still read");
 }
 
 }  // namespace
@@ -113,10 +125,12 @@ void* allocate_device(size_t bytes, StreamId stream) {
   Memory& m = memory();
   const int64_t total = memory_use().total;
   TORCH_CHECK_WITH(OutOfMemoryError, m.use.current + static_cast<int64_t>(bytes) <= total,
-                   "CUDA out of memory. Tried to allocate ", bytes, " bytes of ", total, ", ", m.use.current, " in use");
+                   "CUDA out of memory. Tried to allocate ", bytes, " bytes of ", total, ", ",
+                   m.use.current, " in use");
   void* at = aligned(bytes);
   spoil(static_cast<const char*>(at), bytes);
-  m.blocks[static_cast<const char*>(at)] = {.bytes = bytes, .home = stream, .of_graph = m.recording};
+  m.blocks[static_cast<const char*>(at)] = {
+      .bytes = bytes, .home = stream, .of_graph = m.recording};
   m.use.current += static_cast<int64_t>(bytes);
   m.use.peak = std::max(m.use.peak, m.use.current);
   return at;
@@ -193,7 +207,8 @@ void mark_use(const Work& work, StreamId stream, int64_t now) {
     const auto found = containing(m.blocks, span.at);
     if (found == m.blocks.end()) continue;
     auto& read = found->second.marks.read;
-    std::erase_if(read, [&](const Mark& mark) { return mark.stream == stream && covers(span, mark.span); });
+    std::erase_if(
+        read, [&](const Mark& mark) { return mark.stream == stream && covers(span, mark.span); });
     read.push_back({span, stream, now, work.what});
   }
   for (const Span& span : work.writes) {

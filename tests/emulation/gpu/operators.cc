@@ -1,9 +1,10 @@
 // LibTorch's operators for the emulated GPU: each one runs its CPU kernel on the same memory.
 //
-// One boxed fallback behind the dispatch key CUDA does nearly all of it: tensors on the device become CPU
-// tensors of the same memory, the CPU kernel runs, results move to device memory. What cannot work like that
-// (making tensors, views, copies between host and device) has functions of its own. It checks what a GPU would:
-// tensors of two devices in one operation, and operations that make the host wait.
+// One boxed fallback behind the dispatch key CUDA does nearly all of it: tensors on the device
+// become CPU tensors of the same memory, the CPU kernel runs, results move to device memory. What
+// cannot work like that (making tensors, views, copies between host and device) has functions of
+// its own. It checks what a GPU would: tensors of two devices in one operation, and operations that
+// make the host wait.
 #include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -24,18 +25,26 @@ namespace {
 
 using c10::IValue;
 
-const std::set<std::string> kHostWaits = {
-    "aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal", "aten::_unique2", "aten::bincount",
-    "aten::unique_dim", "aten::unique_consecutive", "aten::repeat_interleave"};
+const std::set<std::string> kHostWaits = {"aten::_local_scalar_dense",
+                                          "aten::nonzero",
+                                          "aten::masked_select",
+                                          "aten::equal",
+                                          "aten::_unique2",
+                                          "aten::bincount",
+                                          "aten::unique_dim",
+                                          "aten::unique_consecutive",
+                                          "aten::repeat_interleave"};
 // Operators that take indices from the host, which CUDA then copies.
-const std::set<std::string> kTakesIndices = {"aten::index", "aten::_index_put_impl_", "aten::index_put_"};
+const std::set<std::string> kTakesIndices = {"aten::index", "aten::_index_put_impl_",
+                                             "aten::index_put_"};
 
 // The same memory as a CPU tensor, which does not own it.
 at::Tensor on_host(const at::Tensor& tensor) {
   const c10::StorageImpl* storage = tensor.storage().unsafeGetStorageImpl();
   c10::Storage same(c10::Storage::use_byte_size_t(), storage->nbytes(),
                     c10::DataPtr(const_cast<void*>(storage->data()), at::kCPU), nullptr, false);
-  at::Tensor host = at::detail::make_tensor<c10::TensorImpl>(std::move(same), c10::DispatchKeySet(c10::DispatchKey::CPU), tensor.dtype());
+  at::Tensor host = at::detail::make_tensor<c10::TensorImpl>(
+      std::move(same), c10::DispatchKeySet(c10::DispatchKey::CPU), tensor.dtype());
   host.unsafeGetTensorImpl()->set_storage_offset(tensor.storage_offset());
   host.unsafeGetTensorImpl()->set_sizes_and_strides(tensor.sizes(), tensor.strides());
   return host;
@@ -51,7 +60,8 @@ Span span_of(const at::Tensor& tensor) {
 void set_size(const at::Tensor& tensor, at::IntArrayRef sizes) {
   c10::TensorImpl* impl = tensor.unsafeGetTensorImpl();
   impl->set_sizes_contiguous(sizes);
-  const size_t bytes = at::detail::computeStorageNbytesContiguous(sizes, tensor.itemsize(), tensor.storage_offset());
+  const size_t bytes =
+      at::detail::computeStorageNbytesContiguous(sizes, tensor.itemsize(), tensor.storage_offset());
   c10::StorageImpl* storage = impl->unsafe_storage().unsafeGetStorageImpl();
   if (bytes <= storage->nbytes()) return;
   c10::DataPtr larger = device_allocator()->allocate(bytes);
@@ -62,8 +72,9 @@ void set_size(const at::Tensor& tensor, at::IntArrayRef sizes) {
 
 // A device tensor with the contents of `host`.
 at::Tensor on_device(const at::Tensor& host) {
-  at::Tensor out = at::detail::empty_strided_generic(host.sizes(), host.strides(), device_allocator(),
-                                                     c10::DispatchKeySet(c10::DispatchKey::CUDA), host.scalar_type());
+  at::Tensor out = at::detail::empty_strided_generic(
+      host.sizes(), host.strides(), device_allocator(), c10::DispatchKeySet(c10::DispatchKey::CUDA),
+      host.scalar_type());
   on_host(out).copy_(host);
   return out;
 }
@@ -80,10 +91,12 @@ struct Place {
 // A call of an operator on its way from the device to the host.
 class Call {
  public:
-  Call(const c10::OperatorHandle& op, c10::Stack arguments) : op_(op), arguments_(std::move(arguments)) {
+  Call(const c10::OperatorHandle& op, c10::Stack arguments)
+      : op_(op), arguments_(std::move(arguments)) {
     const auto& declared = op.schema().arguments();
     for (size_t i = 0; i < arguments_.size(); ++i) {
-      const bool written = declared[i].alias_info() != nullptr && declared[i].alias_info()->isWrite();
+      const bool written =
+          declared[i].alias_info() != nullptr && declared[i].alias_info()->isWrite();
       arguments_[i] = to_host(arguments_[i], written);
     }
   }
@@ -103,10 +116,12 @@ class Call {
     return out;
   }
 
-  // For after device_results(). A replay runs the kernel again and leaves new results where the first ones were.
+  // For after device_results(). A replay runs the kernel again and leaves new results where the
+  // first ones were.
   Work describe() const {
     Work work{op_.schema().name(), {}, {}, {}};
-    for (const Place& place : places_) (place.written ? work.writes : work.reads).push_back(span_of(place.device));
+    for (const Place& place : places_)
+      (place.written ? work.writes : work.reads).push_back(span_of(place.device));
     for (const at::Tensor& made : made_)
       if (made.defined()) work.writes.push_back(span_of(made));
     work.run = [op = op_, arguments = arguments_, made = made_] {
@@ -114,7 +129,8 @@ class Call {
       op.callBoxed(&results);
       size_t next = 0;
       const auto keep = [&](const at::Tensor& result) {
-        if (const at::Tensor& place = made[next++]; place.defined()) at::Tensor(place).copy_(result);
+        if (const at::Tensor& place = made[next++]; place.defined())
+          at::Tensor(place).copy_(result);
       };
       for (const IValue& result : results) {
         if (result.isTensor()) keep(result.toTensor());
@@ -130,13 +146,15 @@ class Call {
     if (value.isTensor()) return tensor_to_host(value.toTensor(), written);
     if (value.isTensorList()) {
       c10::List<at::Tensor> list;
-      for (const at::Tensor& tensor : value.toTensorVector()) list.push_back(tensor_to_host(tensor, written));
+      for (const at::Tensor& tensor : value.toTensorVector())
+        list.push_back(tensor_to_host(tensor, written));
       return list;
     }
     if (value.isOptionalTensorList()) {
       c10::List<std::optional<at::Tensor>> list;
       for (const std::optional<at::Tensor>& tensor : value.toOptionalTensorVector())
-        list.push_back(tensor && tensor->defined() ? std::optional(tensor_to_host(*tensor, written)) : std::nullopt);
+        list.push_back(tensor && tensor->defined() ? std::optional(tensor_to_host(*tensor, written))
+                                                   : std::nullopt);
       return list;
     }
     if (value.isDevice()) return at::Device(at::kCPU);
@@ -146,16 +164,22 @@ class Call {
   at::Tensor tensor_to_host(const at::Tensor& tensor, bool written) {
     if (!is_on_device(tensor)) {
       if (!tensor.defined()) return tensor;
-      if (kTakesIndices.contains(op_.schema().name())) host_reads("copying an index from the host", current_stream());
-      TORCH_CHECK(tensor.dim() == 0 || kTakesIndices.contains(op_.schema().name()), op_.schema().name(),
-                  ": Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!");
-      return is_recording() ? tensor.clone() : tensor;  // a number from the host is recorded as it is now
+      if (kTakesIndices.contains(op_.schema().name()))
+        host_reads("copying an index from the host", current_stream());
+      TORCH_CHECK(tensor.dim() == 0 || kTakesIndices.contains(op_.schema().name()),
+                  op_.schema().name(),
+                  ": Expected all tensors to be on the same device, but found at least two "
+                  "devices, cuda:0 and cpu!");
+      return is_recording() ? tensor.clone()
+                            : tensor;  // a number from the host is recorded as it is now
     }
-    if (kTakesIndices.contains(op_.schema().name()) && (tensor.scalar_type() == at::kBool || tensor.scalar_type() == at::kByte) &&
+    if (kTakesIndices.contains(op_.schema().name()) &&
+        (tensor.scalar_type() == at::kBool || tensor.scalar_type() == at::kByte) &&
         !places_.empty())
       host_reads("an index by a mask", current_stream());
     Place place{tensor, {}, written, written && tensor.numel() == 0};
-    place.host = place.fresh ? at::empty(tensor.sizes(), tensor.options().device(at::kCPU)) : on_host(tensor);
+    place.host = place.fresh ? at::empty(tensor.sizes(), tensor.options().device(at::kCPU))
+                             : on_host(tensor);
     places_.push_back(place);
     return place.host;
   }
@@ -175,7 +199,8 @@ class Call {
     if (value.isTensor()) return tensor_to_device(value.toTensor());
     if (value.isTensorList()) {
       c10::List<at::Tensor> list;
-      for (const at::Tensor& tensor : value.toTensorVector()) list.push_back(tensor_to_device(tensor));
+      for (const at::Tensor& tensor : value.toTensorVector())
+        list.push_back(tensor_to_device(tensor));
       return list;
     }
     return value;
@@ -187,13 +212,17 @@ class Call {
     for (const Place& place : places_) {
       if (result.unsafeGetTensorImpl() == place.host.unsafeGetTensorImpl()) {
         if (!place.fresh && result.sizes() != place.device.sizes())
-          place.device.unsafeGetTensorImpl()->set_sizes_and_strides(result.sizes(), result.strides(), result.storage_offset());
+          place.device.unsafeGetTensorImpl()->set_sizes_and_strides(
+              result.sizes(), result.strides(), result.storage_offset());
         return place.device;
       }
-      if (result.storage().unsafeGetStorageImpl() == place.host.storage().unsafeGetStorageImpl()) {  // a view
-        at::Tensor view = at::detail::make_tensor<c10::TensorImpl>(c10::TensorImpl::VIEW, c10::Storage(place.device.storage()),
-                                                                   place.device.key_set(), result.dtype());
-        view.unsafeGetTensorImpl()->set_sizes_and_strides(result.sizes(), result.strides(), result.storage_offset());
+      if (result.storage().unsafeGetStorageImpl() ==
+          place.host.storage().unsafeGetStorageImpl()) {  // a view
+        at::Tensor view = at::detail::make_tensor<c10::TensorImpl>(
+            c10::TensorImpl::VIEW, c10::Storage(place.device.storage()), place.device.key_set(),
+            result.dtype());
+        view.unsafeGetTensorImpl()->set_sizes_and_strides(result.sizes(), result.strides(),
+                                                          result.storage_offset());
         return view;
       }
     }
@@ -224,16 +253,20 @@ void run_on_host(const c10::OperatorHandle& op, c10::Stack* stack) {
   for (IValue& result : results) stack->push_back(std::move(result));
 }
 
-at::Tensor empty(c10::SymIntArrayRef size, std::optional<at::ScalarType> dtype, std::optional<at::Layout>, std::optional<at::Device>,
-                 std::optional<bool>, std::optional<at::MemoryFormat> format) {
-  return at::detail::empty_generic(C10_AS_INTARRAYREF_SLOW(size), device_allocator(), c10::DispatchKeySet(c10::DispatchKey::CUDA),
+at::Tensor empty(c10::SymIntArrayRef size, std::optional<at::ScalarType> dtype,
+                 std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>,
+                 std::optional<at::MemoryFormat> format) {
+  return at::detail::empty_generic(C10_AS_INTARRAYREF_SLOW(size), device_allocator(),
+                                   c10::DispatchKeySet(c10::DispatchKey::CUDA),
                                    dtype.value_or(at::kFloat), format);
 }
 
-at::Tensor empty_strided(c10::SymIntArrayRef size, c10::SymIntArrayRef stride, std::optional<at::ScalarType> dtype,
-                         std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
-  return at::detail::empty_strided_generic(C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride), device_allocator(),
-                                           c10::DispatchKeySet(c10::DispatchKey::CUDA), dtype.value_or(at::kFloat));
+at::Tensor empty_strided(c10::SymIntArrayRef size, c10::SymIntArrayRef stride,
+                         std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
+                         std::optional<at::Device>, std::optional<bool>) {
+  return at::detail::empty_strided_generic(
+      C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride), device_allocator(),
+      c10::DispatchKeySet(c10::DispatchKey::CUDA), dtype.value_or(at::kFloat));
 }
 
 // Any of the two on the device, or both.
@@ -246,7 +279,8 @@ at::Tensor& copy(at::Tensor& self, const at::Tensor& source, bool non_blocking) 
   std::vector<Span> reads, writes;
   if (!from_host) reads.push_back(span_of(source));
   if (!to_host) writes.push_back(span_of(self));
-  if (from_host && !(non_blocking && is_pinned(source.const_data_ptr()))) host_reads("a copy from memory that is not pinned", stream);
+  if (from_host && !(non_blocking && is_pinned(source.const_data_ptr())))
+    host_reads("a copy from memory that is not pinned", stream);
   if (to_host) {
     if (!non_blocking || !is_pinned(self.const_data_ptr())) {
       host_reads("a copy to the host", stream);
@@ -265,28 +299,38 @@ at::Tensor& copy(at::Tensor& self, const at::Tensor& source, bool non_blocking) 
   return self;
 }
 
-const at::Tensor& resize(const at::Tensor& self, c10::SymIntArrayRef size, std::optional<at::MemoryFormat>) {
+const at::Tensor& resize(const at::Tensor& self, c10::SymIntArrayRef size,
+                         std::optional<at::MemoryFormat>) {
   set_size(self, C10_AS_INTARRAYREF_SLOW(size));
   return self;
 }
 
-int64_t plain_attention(const at::Tensor&, const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, double, bool,
-                        std::optional<double>, bool) {
+int64_t plain_attention(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                        const std::optional<at::Tensor>&, double, bool, std::optional<double>,
+                        bool) {
   return 0;  // sdp::SDPBackend::math
 }
 
-at::Tensor view(const at::Tensor& self, c10::SymIntArrayRef size) { return at::native::view(self, C10_AS_INTARRAYREF_SLOW(size)); }
-
-at::Tensor as_strided(const at::Tensor& self, c10::SymIntArrayRef size, c10::SymIntArrayRef stride, std::optional<c10::SymInt> offset) {
-  return at::native::as_strided_tensorimpl(self, C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride),
-                                           offset ? std::optional(offset->guard_int(__FILE__, __LINE__)) : std::nullopt);
+at::Tensor view(const at::Tensor& self, c10::SymIntArrayRef size) {
+  return at::native::view(self, C10_AS_INTARRAYREF_SLOW(size));
 }
 
-at::Tensor reshape_alias(const at::Tensor& self, c10::SymIntArrayRef size, c10::SymIntArrayRef stride) {
-  return at::native::_reshape_alias(self, C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride));
+at::Tensor as_strided(const at::Tensor& self, c10::SymIntArrayRef size, c10::SymIntArrayRef stride,
+                      std::optional<c10::SymInt> offset) {
+  return at::native::as_strided_tensorimpl(
+      self, C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride),
+      offset ? std::optional(offset->guard_int(__FILE__, __LINE__)) : std::nullopt);
 }
 
-TORCH_LIBRARY_IMPL(_, CUDA, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&run_on_host>()); }
+at::Tensor reshape_alias(const at::Tensor& self, c10::SymIntArrayRef size,
+                         c10::SymIntArrayRef stride) {
+  return at::native::_reshape_alias(self, C10_AS_INTARRAYREF_SLOW(size),
+                                    C10_AS_INTARRAYREF_SLOW(stride));
+}
+
+TORCH_LIBRARY_IMPL(_, CUDA, m) {
+  m.fallback(torch::CppFunction::makeFromBoxedFunction<&run_on_host>());
+}
 
 TORCH_LIBRARY_IMPL(aten, CUDA, m) {
   m.impl("empty.memory_format", empty);

@@ -1,9 +1,9 @@
 #include "tests/emulation/gpu/timeline.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <algorithm>
 #include <deque>
 #include <optional>
 #include <thread>
@@ -28,7 +28,7 @@ struct Timeline {
   Clock host;
   std::deque<Delivery> deliveries;
   std::optional<Recording> recording;
-  Clock at_begin;             // of the recording: what streams had done
+  Clock at_begin;  // of the recording: what streams had done
   std::map<StreamId, bool> joined;
   std::thread::id recorder;
   Counts counts;
@@ -43,8 +43,9 @@ struct Timeline {
       std::fprintf(file,
                    "{\"works\": %ld, \"recordings\": %ld, \"replays\": %ld, \"host_reads\": %ld, "
                    "\"host_reads_between_replays\": %ld, \"peak_bytes\": %ld}\n",
-                   long(counts.works), long(counts.recordings), long(counts.replays), long(counts.host_reads),
-                   long(counts.host_reads_between_replays), long(memory.peak));
+                   long(counts.works), long(counts.recordings), long(counts.replays),
+                   long(counts.host_reads), long(counts.host_reads_between_replays),
+                   long(memory.peak));
       std::fclose(file);
     }
   }
@@ -163,7 +164,8 @@ bool event_reached(const Event& event) {
 
 void host_waits_for_event(const Event& event) {
   const std::lock_guard lock(big_lock());
-  if (is_in_recording(event) || (is_recording() && timeline().recorder == std::this_thread::get_id()))
+  if (is_in_recording(event) ||
+      (is_recording() && timeline().recorder == std::this_thread::get_id()))
     refuse("the host waits for an event");
   host_learns(event.clock);
 }
@@ -263,7 +265,8 @@ void replay(const Recording& recording, StreamId stream) {
   for (const Work& work : recording.works) {
     for (const auto* spans : {&work.reads, &work.writes})
       for (const Span& span : *spans)
-        if (!is_device(span.at)) blame("a graph replays " + work.what + " on memory that was given back");
+        if (!is_device(span.at))
+          blame("a graph replays " + work.what + " on memory that was given back");
     check_use(work, stream, t.clocks[stream]);
   }
   for (const Work& work : recording.works) {

@@ -1,10 +1,11 @@
-// When things happen on the emulated GPU: streams, events, what is recorded instead of done, and who may
-// touch which memory when.
+// When things happen on the emulated GPU: streams, events, what is recorded instead of done, and
+// who may touch which memory when.
 //
-// Work is done at once, in the order of the calls. What a real GPU would do later or at the same time is
-// checked instead: every stream, event and the host carry a vector clock (Mattern, "Virtual time and global
-// states of distributed systems", 1989), and memory that one stream uses without having waited for another
-// ends the program, as do results that the host reads too early: they are filled with NaN until it has waited.
+// Work is done at once, in the order of the calls. What a real GPU would do later or at the same
+// time is checked instead: every stream, event and the host carry a vector clock (Mattern, "Virtual
+// time and global states of distributed systems", 1989), and memory that one stream uses without
+// having waited for another ends the program, as do results that the host reads too early: they are
+// filled with NaN until it has waited.
 #pragma once
 
 #include <atomic>
@@ -18,14 +19,14 @@
 
 namespace emulation {
 
-using StreamId = int64_t;                    // 0: the default stream
-using Clock = std::map<StreamId, int64_t>;   // how much of each stream's work has ended
+using StreamId = int64_t;                   // 0: the default stream
+using Clock = std::map<StreamId, int64_t>;  // how much of each stream's work has ended
 
 struct Event {
   bool recorded = false;  // else waiting for it is waiting for nothing
   StreamId stream = 0;
   Clock clock;
-  double seconds = 0;     // of the host, when it was set
+  double seconds = 0;  // of the host, when it was set
 };
 
 struct Span {
@@ -58,17 +59,20 @@ bool event_reached(const Event& event);
 void host_waits_for_event(const Event& event);
 void host_waits_for_all();
 
-// Does `work`, or keeps it if a recording is under way; then it is done too (callers need results to go on
-// with), and all memory is as before when the recording ends. Throws c10::Error where CUDA refuses to record.
+// Does `work`, or keeps it if a recording is under way; then it is done too (callers need results
+// to go on with), and all memory is as before when the recording ends. Throws c10::Error where CUDA
+// refuses to record.
 void submit(StreamId stream, Work work);
-// The same for work whose memory is known only when it is done: `run` does it and then describes it.
+// The same for work whose memory is known only when it is done: `run` does it and then describes
+// it.
 void submit(StreamId stream, const std::string& what, const std::function<Work()>& run);
 // Something that makes the host wait, in the middle of an operation. Throws while recording.
 void host_reads(const std::string& what, StreamId stream);
 // The host will see what `deliver` brings once it has waited for the work submitted so far.
 void deliver_later(StreamId stream, std::function<void()> deliver);
 
-// Of the calling thread alone: others may wait for events that are not in it (cudaStreamCaptureModeThreadLocal).
+// Of the calling thread alone: others may wait for events that are not in it
+// (cudaStreamCaptureModeThreadLocal).
 void begin_recording(StreamId stream);
 bool is_recording();
 Recording end_recording();

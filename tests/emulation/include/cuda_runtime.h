@@ -1,9 +1,11 @@
-// Stands in for CUDA's header of that name: .cu files compile as C++ and their blocks run on the CPU.
+// Stands in for CUDA's header of that name: .cu files compile as C++ and their blocks run on the
+// CPU.
 //
-// One block at a time, its threads as fibers (machine.h) that change at __syncthreads and at warp operations.
-// What goes wrong on a GPU goes wrong loudly here: a barrier that not all threads reach, a shuffle without its whole
-// warp, reads beyond an allocation (a guard page), unaligned packs (the sanitizer), shared memory read before it
-// is written and fresh allocations (both NaN), and missing barriers (threads run in several orders; results must agree).
+// One block at a time, its threads as fibers (machine.h) that change at __syncthreads and at warp
+// operations. What goes wrong on a GPU goes wrong loudly here: a barrier that not all threads
+// reach, a shuffle without its whole warp, reads beyond an allocation (a guard page), unaligned
+// packs (the sanitizer), shared memory read before it is written and fresh allocations (both NaN),
+// and missing barriers (threads run in several orders; results must agree).
 #pragma once
 
 #include <cmath>
@@ -28,12 +30,18 @@ using emulation::gridDim;
 using emulation::threadIdx;
 
 enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNoDevice = 100 };
-enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
+enum cudaMemcpyKind {
+  cudaMemcpyHostToDevice = 1,
+  cudaMemcpyDeviceToHost = 2,
+  cudaMemcpyDeviceToDevice = 3
+};
 using cudaStream_t = struct CUstream_st*;
 
 inline const char* cudaGetErrorString(cudaError_t) { return "emulated error"; }
 inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
-inline cudaError_t cudaMalloc(void** pointer, size_t bytes) { return *pointer = emulation::allocate(bytes), cudaSuccess; }
+inline cudaError_t cudaMalloc(void** pointer, size_t bytes) {
+  return *pointer = emulation::allocate(bytes), cudaSuccess;
+}
 inline cudaError_t cudaFree(void* pointer) { return emulation::release(pointer), cudaSuccess; }
 inline cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind) {
   return std::memcpy(to, from, bytes), cudaSuccess;
@@ -47,10 +55,16 @@ struct cudaLaunchConfig_t {
 };
 
 template <class... Parameters, class... Arguments>
-cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments... arguments) {
-  emulation::Launch launch{config->stream, {}, {}, {}, [grid = config->gridDim, block = config->blockDim, kernel, arguments...] {
-                             emulation::run(grid, block, [&] { kernel(arguments...); });
-                           }};
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments... arguments) {
+  emulation::Launch launch{
+      config->stream,
+      {},
+      {},
+      {},
+      [grid = config->gridDim, block = config->blockDim, kernel, arguments...] {
+        emulation::run(grid, block, [&] { kernel(arguments...); });
+      }};
   (emulation::note_pointers(launch, arguments), ...);
   emulation::submit(launch);
   return cudaSuccess;
@@ -72,4 +86,6 @@ T __shfl_sync(unsigned mask, T value, int lane) {
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
-inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>((uint64_t{a} * b) >> 32); }
+inline unsigned __umulhi(unsigned a, unsigned b) {
+  return static_cast<unsigned>((uint64_t{a} * b) >> 32);
+}

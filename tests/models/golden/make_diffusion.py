@@ -7,6 +7,7 @@
 Writes schedules.safetensors (the 13 buffers), and lucidrains.safetensors and diffusers.safetensors (all
 states of each sampler, start first, with the noise that went in). The "network" is out = 0.6 x + 0.3 sin(2 x + t / T) in float32.
 """
+
 import sys
 
 import torch
@@ -34,7 +35,14 @@ class Formula(torch.nn.Module):
 
 
 def diffusion(model, timesteps, objective, schedule, kind=GaussianDiffusion, **named):
-    return kind(model, image_size=S, timesteps=timesteps, objective=objective, beta_schedule=schedule, **named)
+    return kind(
+        model,
+        image_size=S,
+        timesteps=timesteps,
+        objective=objective,
+        beta_schedule=schedule,
+        **named,
+    )
 
 
 def schedules(path):
@@ -44,7 +52,9 @@ def schedules(path):
         for name, value in made.named_buffers():
             out[f"{schedule}.{name}"] = value
     for objective in PREDICTION:
-        made = diffusion(Formula(60), 60, objective, "cosine", min_snr_loss_weight=True, min_snr_gamma=3)
+        made = diffusion(
+            Formula(60), 60, objective, "cosine", min_snr_loss_weight=True, min_snr_gamma=3
+        )
         out[f"min_snr.{objective}"] = made.loss_weight
     save_file({name: value.contiguous() for name, value in out.items()}, path)
 
@@ -75,12 +85,34 @@ def upstream(out, name, made, steps):
 def lucidrains(out):
     for objective in PREDICTION:
         upstream(out, f"ddpm.{objective}", diffusion(Formula(20), 20, objective, "cosine"), 20)
-        upstream(out, f"ddim.{objective}", diffusion(Formula(1000), 1000, objective, "linear", sampling_timesteps=7), 7)
-    upstream(out, "ddim.eta", diffusion(Formula(1000), 1000, "pred_x0", "sigmoid", sampling_timesteps=9,
-                                        ddim_sampling_eta=0.7), 9)
-    upstream(out, "ddim.self", diffusion(Formula(1000, self_condition=True), 1000, "pred_v", "sigmoid",
-                                         sampling_timesteps=6), 6)
-    upstream(out, "ddpm.learned", diffusion(Formula(40, 2 * C), 40, "pred_noise", "linear", LearnedGaussianDiffusion), 40)
+        upstream(
+            out,
+            f"ddim.{objective}",
+            diffusion(Formula(1000), 1000, objective, "linear", sampling_timesteps=7),
+            7,
+        )
+    upstream(
+        out,
+        "ddim.eta",
+        diffusion(
+            Formula(1000), 1000, "pred_x0", "sigmoid", sampling_timesteps=9, ddim_sampling_eta=0.7
+        ),
+        9,
+    )
+    upstream(
+        out,
+        "ddim.self",
+        diffusion(
+            Formula(1000, self_condition=True), 1000, "pred_v", "sigmoid", sampling_timesteps=6
+        ),
+        6,
+    )
+    upstream(
+        out,
+        "ddpm.learned",
+        diffusion(Formula(40, 2 * C), 40, "pred_noise", "linear", LearnedGaussianDiffusion),
+        40,
+    )
 
 
 def run(out, name, scheduler, objective, steps, **named):
@@ -91,7 +123,9 @@ def run(out, name, scheduler, objective, steps, **named):
     scheduler.set_timesteps(steps)
     states = [x]
     for k, t in enumerate(scheduler.timesteps):
-        x = scheduler.step(model(x, t.repeat(B)), t, x, variance_noise=noise[k], **named).prev_sample
+        x = scheduler.step(
+            model(x, t.repeat(B)), t, x, variance_noise=noise[k], **named
+        ).prev_sample
         states.append(x)
     out[f"{name}.trajectory"] = torch.stack(states, 1)
 
@@ -99,16 +133,32 @@ def run(out, name, scheduler, objective, steps, **named):
 def of_diffusers(out):
     for spacing in ("linspace", "leading", "trailing"):
         for objective, prediction in PREDICTION.items():
-            ddim = DDIMScheduler(timestep_spacing=spacing, prediction_type=prediction, clip_sample=spacing != "linspace",
-                                 set_alpha_to_one=spacing != "leading")
-            run(out, f"diffusers.ddim.{spacing}.{objective}", ddim, objective, 7, eta=0.3 if spacing == "trailing" else 0.0)
-            dpm = DPMSolverMultistepScheduler(timestep_spacing=spacing, prediction_type=prediction,
-                                              solver_type="heun" if spacing == "leading" else "midpoint")
+            ddim = DDIMScheduler(
+                timestep_spacing=spacing,
+                prediction_type=prediction,
+                clip_sample=spacing != "linspace",
+                set_alpha_to_one=spacing != "leading",
+            )
+            run(
+                out,
+                f"diffusers.ddim.{spacing}.{objective}",
+                ddim,
+                objective,
+                7,
+                eta=0.3 if spacing == "trailing" else 0.0,
+            )
+            dpm = DPMSolverMultistepScheduler(
+                timestep_spacing=spacing,
+                prediction_type=prediction,
+                solver_type="heun" if spacing == "leading" else "midpoint",
+            )
             run(out, f"diffusers.dpm.{spacing}.{objective}", dpm, objective, 8)
-    for name, steps, named in (("sde", 8, dict(algorithm_type="sde-dpmsolver++")),
-                               ("karras", 9, dict(use_karras_sigmas=True)),
-                               ("sigma_min", 16, dict(final_sigmas_type="sigma_min")),
-                               ("one", 1, {})):
+    for name, steps, named in (
+        ("sde", 8, dict(algorithm_type="sde-dpmsolver++")),
+        ("karras", 9, dict(use_karras_sigmas=True)),
+        ("sigma_min", 16, dict(final_sigmas_type="sigma_min")),
+        ("one", 1, {}),
+    ):
         dpm = DPMSolverMultistepScheduler(prediction_type="epsilon", **named)
         run(out, f"diffusers.dpm.{name}.pred_noise", dpm, "pred_noise", steps)
 
@@ -120,7 +170,9 @@ def main(folder):
     for name, write in (("lucidrains", lucidrains), ("diffusers", of_diffusers)):
         out = {}
         write(out)
-        save_file({key: value.contiguous() for key, value in out.items()}, f"{folder}/{name}.safetensors")
+        save_file(
+            {key: value.contiguous() for key, value in out.items()}, f"{folder}/{name}.safetensors"
+        )
 
 
 main(sys.argv[1])

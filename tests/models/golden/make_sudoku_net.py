@@ -7,6 +7,7 @@
 Writes weights, boards, logits after the last iteration, the training loss (mean over depths 2 and 4)
 and its gradients. Shares no code and no layout with models: a site is looked up by index lists.
 """
+
 import sys
 
 import torch
@@ -90,7 +91,9 @@ def main(path):
     stored = weights()
     w = {name: value.double().requires_grad_(True) for name, value in stored.items()}
     boards = 2
-    solution = torch.tensor([[1 + (3 * (i // 9) + i // 27 + i % 9 + b) % 9 for i in range(81)] for b in range(boards)])
+    solution = torch.tensor(
+        [[1 + (3 * (i // 9) + i // 27 + i % 9 + b) % 9 for i in range(81)] for b in range(boards)]
+    )
     hidden = torch.rand(boards, 81) < torch.tensor([[0.4], [0.8]])
     cells = solution * ~hidden
     loss, last = torch.zeros((), dtype=torch.float64), []

@@ -8,6 +8,7 @@ Weights come from a hash of (tensor's place in the state dict, element), which t
 well, so only inputs and results are stored. A gradient (of the mean of squares of the prediction) is
 stored as [place of the tensor, its norm, its product with the same hash].
 """
+
 import sys
 
 import numpy as np
@@ -18,18 +19,34 @@ from safetensors.torch import save_file
 
 CASES = {
     "plain": dict(dim=8, dim_mults=(1, 2)),
-    "full": dict(dim=8, dim_mults=(1, 2, 2), full_attn=(True, False, True), attn_heads=(1, 2, 3), attn_dim_head=(8, 4, 4)),
+    "full": dict(
+        dim=8,
+        dim_mults=(1, 2, 2),
+        full_attn=(True, False, True),
+        attn_heads=(1, 2, 3),
+        attn_dim_head=(8, 4, 4),
+    ),
     "self_condition": dict(dim=8, dim_mults=(1, 2), self_condition=True, attn_heads=2),
     "one_channel": dict(dim=8, init_dim=12, dim_mults=(1, 2), channels=1, attn_dim_head=8),
     "learned_variance": dict(dim=8, dim_mults=(1, 2), learned_variance=True, attn_dim_head=8),
-    "learned_time": dict(dim=8, dim_mults=(1,), learned_sinusoidal_cond=True, learned_sinusoidal_dim=6, full_attn=(False,)),
-    "random_time": dict(dim=8, dim_mults=(1,), random_fourier_features=True, sinusoidal_pos_emb_theta=500),
+    "learned_time": dict(
+        dim=8,
+        dim_mults=(1,),
+        learned_sinusoidal_cond=True,
+        learned_sinusoidal_dim=6,
+        full_attn=(False,),
+    ),
+    "random_time": dict(
+        dim=8, dim_mults=(1,), random_fourier_features=True, sinusoidal_pos_emb_theta=500
+    ),
 }
 
 
 def hashed(place, count):
     """Numbers in [-1, 1) from MurmurHash3's finalizer."""
-    h = (np.arange(count, dtype=np.uint64) + np.uint64(place * 1000003 + 12345)) & np.uint64(0xFFFFFFFF)
+    h = (np.arange(count, dtype=np.uint64) + np.uint64(place * 1000003 + 12345)) & np.uint64(
+        0xFFFFFFFF
+    )
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         h = ((h ^ (h >> np.uint64(shift))) * np.uint64(factor)) & np.uint64(0xFFFFFFFF)
     h ^= h >> np.uint64(16)
@@ -52,9 +69,15 @@ def record(out, name, model, x, t, *more, **named):
     prediction.square().mean().backward()
     places = {key: place for place, key in enumerate(model.state_dict())}
     for key, parameter in model.named_parameters():
-        gradient = (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad).double().flatten()
+        gradient = (
+            (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
+            .double()
+            .flatten()
+        )
         product = (gradient * torch.from_numpy(hashed(places[key], gradient.numel()))).sum()
-        out[f"{name}.gradient.{key}"] = torch.tensor([places[key], gradient.norm(), product], dtype=torch.float64)
+        out[f"{name}.gradient.{key}"] = torch.tensor(
+            [places[key], gradient.norm(), product], dtype=torch.float64
+        )
     out |= {f"{name}.x": x, f"{name}.t": t, f"{name}.prediction": prediction.detach()}
 
 
@@ -77,13 +100,28 @@ def main(path):
     classes = torch.tensor([4, 1, 2])
     out["classes.classes"] = classes
     out["classes.keep"] = torch.tensor([True, False, True])
-    record(out, "classes", model, torch.randn(3, 3, 8, 8), torch.tensor([0, 500, 999]), classes,
-           cond_keep_mask=out["classes.keep"])
+    record(
+        out,
+        "classes",
+        model,
+        torch.randn(3, 3, 8, 8),
+        torch.tensor([0, 500, 999]),
+        classes,
+        cond_keep_mask=out["classes.keep"],
+    )
     for scale, phi, keep in ((3.0, 0.0, None), (2.5, 0.7, 0.25)):
-        named = dict(remove_parallel_component=False) if keep is None else dict(keep_parallel_frac=keep)
+        named = (
+            dict(remove_parallel_component=False) if keep is None else dict(keep_parallel_frac=keep)
+        )
         with torch.no_grad():
-            guided, _ = model.forward_with_cond_scale(out["classes.x"], out["classes.t"], classes, cond_scale=scale,
-                                                      rescaled_phi=phi, **named)
+            guided, _ = model.forward_with_cond_scale(
+                out["classes.x"],
+                out["classes.t"],
+                classes,
+                cond_scale=scale,
+                rescaled_phi=phi,
+                **named,
+            )
         out[f"classes.guided.{scale}"] = guided
     save_file({name: value.contiguous() for name, value in out.items()}, path)
 

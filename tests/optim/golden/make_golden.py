@@ -4,6 +4,7 @@
 Needs: torch==2.11.0 ema-pytorch==0.8.3
 Run:   python3 tests/optim/golden/make_golden.py > tests/optim/golden/golden.json
 """
+
 import copy
 import json
 import sys
@@ -46,7 +47,13 @@ def trajectory(kind, options, clip_norm, parameters, gradients):
         optimizer.step()
         if step in SHOWN:
             shown[step] = {name: numbers(leaf) for name, leaf in leaves.items()}
-    return {"kind": kind, "options": options, "clip_norm": clip_norm, "norms": norms, "shown": shown}
+    return {
+        "kind": kind,
+        "options": options,
+        "clip_norm": clip_norm,
+        "norms": norms,
+        "shown": shown,
+    }
 
 
 def ema_trajectory(beta, update_every, updates, shown):
@@ -56,7 +63,9 @@ def ema_trajectory(beta, update_every, updates, shown):
     result = {}
     for k in range(updates):
         with torch.no_grad():
-            online.weight.copy_(torch.sin(0.01 * k + torch.arange(4, dtype=torch.float64)).float()[None])
+            online.weight.copy_(
+                torch.sin(0.01 * k + torch.arange(4, dtype=torch.float64)).float()[None]
+            )
         ema.update()
         if k in shown:
             result[k] = numbers(ema.ema_model.weight)
@@ -72,10 +81,16 @@ def main():
         "shapes": SHAPES,
         "parameters": {name: numbers(p) for name, p in parameters.items()},
         "gradients": [{name: numbers(g) for name, g in step.items()} for step in gradients],
-        "optimizers": {name: trajectory(kind, copy.deepcopy(options), CLIP_NORM.get(name), parameters, gradients)
-                       for name, (kind, options) in OPTIMIZERS.items()},
-        "ema": [ema_trajectory(0.995, 10, 400, [0, 5, 10, 100, 105, 110, 150, 399]),
-                ema_trajectory(0.9, 1, 300, [0, 50, 100, 101, 102, 110, 200, 299])],
+        "optimizers": {
+            name: trajectory(
+                kind, copy.deepcopy(options), CLIP_NORM.get(name), parameters, gradients
+            )
+            for name, (kind, options) in OPTIMIZERS.items()
+        },
+        "ema": [
+            ema_trajectory(0.995, 10, 400, [0, 5, 10, 100, 105, 110, 150, 399]),
+            ema_trajectory(0.9, 1, 300, [0, 50, 100, 101, 102, 110, 200, 299]),
+        ],
     }
     json.dump(golden, sys.stdout)
     print()

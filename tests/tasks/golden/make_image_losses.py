@@ -7,6 +7,7 @@
 The "network" is out = 0.6 x + 0.3 sin(2 x + t / T) in float32, with cos(x) behind it where the variance is
 learned. Also a least-cost pairing by SciPy.
 """
+
 import sys
 
 import torch
@@ -33,7 +34,9 @@ class Formula(torch.nn.Module):
 
 def record(out, name, kind, outputs, objective, **named):
     model = Formula(outputs)
-    made = kind(model, image_size=S, timesteps=T, objective=objective, beta_schedule="cosine", **named)
+    made = kind(
+        model, image_size=S, timesteps=T, objective=objective, beta_schedule="cosine", **named
+    )
     losses = made.p_losses(out["x"], out["t"], noise=out["noise"].clone(), loss_reduction="none")
     losses.mean().backward()
     out |= {f"{name}.losses": losses.detach(), f"{name}.gradient": model.output.grad}
@@ -43,11 +46,22 @@ def main(path):
     torch.manual_seed(3)
     torch.set_num_threads(1)
     # Pixels at the ends of the range as well, where the decoder's likelihood has open bins.
-    out = {"x": (torch.randn(B, C, S, S) * 0.8).clamp(-1, 1), "noise": torch.randn(B, C, S, S),
-           "t": torch.tensor([0, 1, 17, 49, 0])}
+    out = {
+        "x": (torch.randn(B, C, S, S) * 0.8).clamp(-1, 1),
+        "noise": torch.randn(B, C, S, S),
+        "t": torch.tensor([0, 1, 17, 49, 0]),
+    }
     for objective in ("pred_noise", "pred_x0", "pred_v"):
         record(out, objective, GaussianDiffusion, C, objective)
-        record(out, objective + ".min_snr", GaussianDiffusion, C, objective, min_snr_loss_weight=True, min_snr_gamma=2)
+        record(
+            out,
+            objective + ".min_snr",
+            GaussianDiffusion,
+            C,
+            objective,
+            min_snr_loss_weight=True,
+            min_snr_gamma=2,
+        )
     record(out, "learned", LearnedGaussianDiffusion, 2 * C, "pred_noise")
     distance = torch.cdist(out["x"].flatten(1), out["noise"].flatten(1))
     out["pairing"] = torch.from_numpy(linear_sum_assignment(distance.numpy())[1])

@@ -12,6 +12,7 @@ configurations that the seed's logs name.
 
 Legend: B sequences, C hidden_dim, E embedding_dim.
 """
+
 import sys
 from pathlib import Path
 
@@ -29,9 +30,16 @@ class Net(nn.Module):
         self.time_embed = nn.Sequential(nn.Linear(1, C), nn.SiLU(), nn.Linear(C, C))
         self.conv_in = nn.Conv2d(embedding_dim or 1, C, k, padding=pad)
         self.conv_blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(C, C, k, padding=pad), nn.GroupNorm(num_groups, C), nn.SiLU(),
-                          nn.Conv2d(C, C, k, padding=pad), nn.GroupNorm(num_groups, C), nn.SiLU())
-            for _ in range(num_layers))
+            nn.Sequential(
+                nn.Conv2d(C, C, k, padding=pad),
+                nn.GroupNorm(num_groups, C),
+                nn.SiLU(),
+                nn.Conv2d(C, C, k, padding=pad),
+                nn.GroupNorm(num_groups, C),
+                nn.SiLU(),
+            )
+            for _ in range(num_layers)
+        )
         self.conv_out = nn.Conv2d(C, C, k, padding=pad)
         self.position_head = nn.Sequential(nn.Linear(81 * C, C), nn.SiLU(), nn.Linear(C, 81))
         self.value_head = nn.Sequential(nn.Linear(81 * C, C), nn.SiLU(), nn.Linear(C, 10))
@@ -64,13 +72,17 @@ class Net(nn.Module):
             value = target.flatten(1)[rows, position].long()
             position_logits, value_logits = self(now, t)
             position_logits = position_logits.masked_fill(now.flatten(1) != 0, float("-inf"))
-            total = total + F.cross_entropy(position_logits[active], position[active], reduction="sum")
+            total = total + F.cross_entropy(
+                position_logits[active], position[active], reduction="sum"
+            )
             total = total + F.cross_entropy(value_logits[active], value[active], reduction="sum")
         return total / count.sum()
 
 
 def make_sequences(count):
-    solutions = torch.tensor([[1 + (3 * (i // 9) + i // 27 + i % 9 + b) % 9 for i in range(81)] for b in range(count)])
+    solutions = torch.tensor(
+        [[1 + (3 * (i // 9) + i // 27 + i % 9 + b) % 9 for i in range(81)] for b in range(count)]
+    )
     sequences = torch.zeros(count, 82, 81, dtype=torch.int8)
     for b in range(count):
         order = torch.randperm(81)
@@ -88,8 +100,13 @@ def golden(options, k_max, seed, path):
             nn.init.normal_(p, 1.0 if name.endswith(("1.weight", "4.weight")) else 0.0, 0.2)
     out = {"weight." + name: p.detach().clone() for name, p in net.named_parameters()}
     sequences = make_sequences(3)
-    sequences[1, 41:] = sequences[1, 40:-1].clone()  # state 40 does not change: that row drops out of one step
-    start, count = torch.tensor([5, 39, 80]), torch.tensor([1, k_max, k_max])  # the last one ends after one step
+    sequences[1, 41:] = sequences[
+        1, 40:-1
+    ].clone()  # state 40 does not change: that row drops out of one step
+    start, count = (
+        torch.tensor([5, 39, 80]),
+        torch.tensor([1, k_max, k_max]),
+    )  # the last one ends after one step
     grid, t = sequences[torch.arange(3), torch.tensor([60, 2, 33])], torch.tensor([60, 2, 33])
     net = net.double()
     position, value = net(grid, t)
@@ -99,11 +116,15 @@ def golden(options, k_max, seed, path):
         loss = net.loss(sequences, start, count, k_max)
         loss.backward()
         if step == 0:
-            out |= {"loss": loss.detach()} | {"grad." + name: p.grad.clone() for name, p in net.named_parameters()}
+            out |= {"loss": loss.detach()} | {
+                "grad." + name: p.grad.clone() for name, p in net.named_parameters()
+            }
         optimizer.step()
         out[f"loss_after.{step}"] = loss.detach()
     small = [name for name, p in net.named_parameters() if p.numel() <= 1000]
-    out |= {"trained." + name: p.detach().clone() for name, p in net.named_parameters() if name in small}
+    out |= {
+        "trained." + name: p.detach().clone() for name, p in net.named_parameters() if name in small
+    }
     out |= {"position_logits": position.detach(), "value_logits": value.detach()}
     out = {name: value.float().contiguous() for name, value in out.items()}
     out |= {"sequences": sequences, "start": start, "count": count, "grid": grid.int(), "t": t}
@@ -111,8 +132,18 @@ def golden(options, k_max, seed, path):
 
 
 def main(folder):
-    golden(dict(hidden_dim=4, num_layers=2, kernel_size=3, num_groups=2, embedding_dim=0), 3, 7, folder / "seed_conv.safetensors")
-    golden(dict(hidden_dim=4, num_layers=1, kernel_size=5, num_groups=2, embedding_dim=3), 4, 8, folder / "seed_embedding.safetensors")
+    golden(
+        dict(hidden_dim=4, num_layers=2, kernel_size=3, num_groups=2, embedding_dim=0),
+        3,
+        7,
+        folder / "seed_conv.safetensors",
+    )
+    golden(
+        dict(hidden_dim=4, num_layers=1, kernel_size=5, num_groups=2, embedding_dim=3),
+        4,
+        8,
+        folder / "seed_embedding.safetensors",
+    )
     for C, L, E in ((32, 9, 10), (64, 9, 15), (128, 9, 15), (128, 9, 10), (256, 6, 0), (8, 48, 10)):
         net = Net(C, L, 3, 8, E)
         print(f"C={C} L={L} E={E}: {sum(p.numel() for p in net.parameters())} parameters")

@@ -8,6 +8,7 @@ Writes sudoku2vec.safetensors (one head) and sudoku2vec_heads.safetensors (three
 cells, cosines, loss, gradients. All 81 outputs of the attention are computed and one is taken; Lockstep
 computes that one alone.
 """
+
 import math
 import sys
 from pathlib import Path
@@ -57,7 +58,9 @@ def golden(embedding_dim, attention_dim, heads, seed, path):
         nn.init.normal_(p, 0, 0.5)
     out = {"weight." + name: p.detach().clone() for name, p in net.named_parameters()}
     net = net.double()
-    cells = torch.tensor([[1 + (3 * (i // 9) + i // 27 + i % 9 + b) % 9 for i in range(81)] for b in range(5)])
+    cells = torch.tensor(
+        [[1 + (3 * (i // 9) + i // 27 + i % 9 + b) % 9 for i in range(81)] for b in range(5)]
+    )
     target = torch.tensor([0, 80, 17, 40, 5])
     similarity = net(cells, target)
     digit = cells[torch.arange(5), target]

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes golden.safetensors with the Python package, and reads back a file that Lockstep wrote.
 
-    pip install safetensors==0.8.0 numpy==2.4.6 ml_dtypes==0.6.0
-    python3 make_safetensors.py golden.safetensors            # writes
-    python3 make_safetensors.py --check written.safetensors   # reads what SaveSafetensors tests wrote
+pip install safetensors==0.8.0 numpy==2.4.6 ml_dtypes==0.6.0
+python3 make_safetensors.py golden.safetensors            # writes
+python3 make_safetensors.py --check written.safetensors   # reads what SaveSafetensors tests wrote
 """
+
 import sys
 
 import ml_dtypes
@@ -27,19 +28,21 @@ TENSORS = {
     "f64": np.array([1 / 3, 5e-324], dtype=np.float64),
     "scalar": np.array(2.5, dtype=np.float32),
     "empty": np.zeros((0, 3), dtype=np.float32),
-    "näme/ \"quoted\"": np.array([1], dtype=np.int64),
+    'näme/ "quoted"': np.array([1], dtype=np.int64),
 }
 
 
 def main():
     if sys.argv[1] != "--check":
-        save_file(TENSORS, sys.argv[1], metadata={"format": "pt", "note": "a\n\"b\""})
+        save_file(TENSORS, sys.argv[1], metadata={"format": "pt", "note": 'a\n"b"'})
         return
     read = load_file(sys.argv[2])
     assert read.keys() == TENSORS.keys(), read.keys()
     for name, want in TENSORS.items():
         got = read[name]
-        assert got.dtype == want.dtype and got.shape == want.shape and got.tobytes() == want.tobytes(), name
+        assert (
+            got.dtype == want.dtype and got.shape == want.shape and got.tobytes() == want.tobytes()
+        ), name
     print("equal")
 
 

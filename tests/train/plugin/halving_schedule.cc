@@ -27,8 +27,9 @@ class HalvingSchedule : public lockstep::Schedule {
 }  // namespace
 
 extern "C" void lockstep_plugin(int abi, lockstep::Kinds* kinds) {
-  if (abi != lockstep::kPluginAbi) throw lockstep::EnvironmentError("built for another version of lockstep");
-  kinds->schedules.add<HalvingOptions>("halving", "half the rate every so many updates", [](const HalvingOptions& options) {
-    return std::make_unique<HalvingSchedule>(options);
-  });
+  if (abi != lockstep::kPluginAbi)
+    throw lockstep::EnvironmentError("built for another version of lockstep");
+  kinds->schedules.add<HalvingOptions>(
+      "halving", "half the rate every so many updates",
+      [](const HalvingOptions& options) { return std::make_unique<HalvingSchedule>(options); });
 }

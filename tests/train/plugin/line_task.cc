@@ -23,14 +23,17 @@ struct LineOptions {
 
 class LineModel : public Model {
  public:
-  LineModel() : w(parameter("w", at::tensor({0.5f, -0.25f}))), unused(parameter("unused", at::ones({3}))) {}
+  LineModel()
+      : w(parameter("w", at::tensor({0.5f, -0.25f}))), unused(parameter("unused", at::ones({3}))) {}
   at::Tensor w, unused;
 };
 
 class LineTask : public Task {
  public:
   explicit LineTask(const LineOptions& options) : options_(options) {}
-  std::unique_ptr<Model> make_model(uint64_t) const override { return std::make_unique<LineModel>(); }
+  std::unique_ptr<Model> make_model(uint64_t) const override {
+    return std::make_unique<LineModel>();
+  }
   void check(const Dataset& dataset) const override {
     if (dataset.arrays().size() != 2) throw DataError("a line needs arrays x and y");
   }
@@ -42,7 +45,8 @@ class LineTask : public Task {
     return {sum, static_cast<double>(batch.rows())};
   }
   double nominal_count(int64_t rows) const override { return static_cast<double>(rows); }
-  std::unique_ptr<Evaluation> evaluation(const Choice& options, const EvaluationData&, const StepContext&) const override {
+  std::unique_ptr<Evaluation> evaluation(const Choice& options, const EvaluationData&,
+                                         const StepContext&) const override {
     throw ConfigError("a line has no evaluation '" + options.kind + "'");
   }
   NamedTensors forward(Model&, const NamedTensors&) const override { return {}; }
@@ -56,5 +60,7 @@ class LineTask : public Task {
 
 extern "C" void lockstep_plugin(int abi, Kinds* kinds) {
   if (abi != kPluginAbi) throw EnvironmentError("built for another version of lockstep");
-  kinds->tasks.add<LineOptions>("line", "least squares", [](const LineOptions& options) { return std::make_unique<LineTask>(options); });
+  kinds->tasks.add<LineOptions>("line", "least squares", [](const LineOptions& options) {
+    return std::make_unique<LineTask>(options);
+  });
 }

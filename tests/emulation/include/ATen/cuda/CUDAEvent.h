@@ -9,13 +9,17 @@ namespace at::cuda {
 
 class CUDAEvent {
  public:
-  explicit CUDAEvent(unsigned flags = cudaEventDisableTiming) : timed_((flags & cudaEventDisableTiming) == 0) {}
+  explicit CUDAEvent(unsigned flags = cudaEventDisableTiming)
+      : timed_((flags & cudaEventDisableTiming) == 0) {}
   void record(const c10::cuda::CUDAStream& stream) { emulation::record_event(event_, stream.id()); }
-  void block(const c10::cuda::CUDAStream& stream) const { emulation::wait_for_event(stream.id(), event_); }
+  void block(const c10::cuda::CUDAStream& stream) const {
+    emulation::wait_for_event(stream.id(), event_);
+  }
   bool query() const { return emulation::event_reached(event_); }
   void synchronize() const { emulation::host_waits_for_event(event_); }
   float elapsed_time(const CUDAEvent& later) const {
-    TORCH_CHECK(timed_ && later.timed_, "both events must be created with argument 'enable_timing=True'");
+    TORCH_CHECK(timed_ && later.timed_,
+                "both events must be created with argument 'enable_timing=True'");
     return static_cast<float>((later.event_.seconds - event_.seconds) * 1e3);
   }
 

@@ -5,7 +5,11 @@
 
 #include <c10/cuda/CUDAStream.h>
 
-enum cudaStreamCaptureMode { cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal, cudaStreamCaptureModeRelaxed };
+enum cudaStreamCaptureMode {
+  cudaStreamCaptureModeGlobal,
+  cudaStreamCaptureModeThreadLocal,
+  cudaStreamCaptureModeRelaxed
+};
 
 namespace at::cuda {
 
@@ -14,7 +18,9 @@ inline MempoolId_t graph_pool_handle() { return {0, 1}; }
 
 class CUDAGraph {
  public:
-  void capture_begin(MempoolId_t, cudaStreamCaptureMode) { emulation::begin_recording(emulation::current_stream()); }
+  void capture_begin(MempoolId_t, cudaStreamCaptureMode) {
+    emulation::begin_recording(emulation::current_stream());
+  }
   void capture_end() { recording_ = emulation::end_recording(); }
   void replay() { emulation::replay(recording_, emulation::current_stream()); }
 

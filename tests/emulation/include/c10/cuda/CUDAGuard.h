@@ -7,7 +7,9 @@ namespace c10::cuda {
 
 class CUDAGuard {
  public:
-  explicit CUDAGuard(DeviceIndex index) : before_(emulation::device_index()) { emulation::set_device(index); }
+  explicit CUDAGuard(DeviceIndex index) : before_(emulation::device_index()) {
+    emulation::set_device(index);
+  }
   CUDAGuard(const CUDAGuard&) = delete;
   ~CUDAGuard() { emulation::set_device(before_); }
 
@@ -17,7 +19,8 @@ class CUDAGuard {
 
 class CUDAStreamGuard {
  public:
-  explicit CUDAStreamGuard(const CUDAStream& stream) : before_(emulation::set_current_stream(stream.id())) {}
+  explicit CUDAStreamGuard(const CUDAStream& stream)
+      : before_(emulation::set_current_stream(stream.id())) {}
   CUDAStreamGuard(const CUDAStreamGuard&) = delete;
   ~CUDAStreamGuard() { emulation::set_current_stream(before_); }
 

@@ -20,8 +20,12 @@ class CUDAStream {
   emulation::StreamId id_;
 };
 
-inline CUDAStream getStreamFromPool(bool, DeviceIndex) { return CUDAStream(emulation::make_stream()); }
-inline CUDAStream getCurrentCUDAStream(DeviceIndex = -1) { return CUDAStream(emulation::current_stream()); }
+inline CUDAStream getStreamFromPool(bool, DeviceIndex) {
+  return CUDAStream(emulation::make_stream());
+}
+inline CUDAStream getCurrentCUDAStream(DeviceIndex = -1) {
+  return CUDAStream(emulation::current_stream());
+}
 inline void set_device(DeviceIndex index) { emulation::set_device(index); }
 
 }  // namespace c10::cuda
