@@ -14,7 +14,8 @@ struct SamplerKernels {
   void* stream;  // the current one of the device; null on the CPU
 };
 
-// Throws EnvironmentError if `x` lies on a GPU and the CUDA plug-in is of another version.
+// For work started now: the stream is the current one, so call it where that work is queued. Throws
+// EnvironmentError if `x` lies on a GPU and the CUDA plug-in is of another version.
 SamplerKernels sampler_kernels_for(const at::Tensor& x);
 
 }  // namespace lockstep

@@ -86,7 +86,6 @@ DeviceSampler::~DeviceSampler() {
 
 void DeviceSampler::begin(const SamplerDraw& draw) {
   draws_noise_ = draw.stream != nullptr && noise_.defined();
-  const SamplerKernels kernels = sampler_kernels_for(x_);
   queue_->run([&] {
     now_.zero_();
     start_.zero_();
@@ -98,6 +97,7 @@ void DeviceSampler::begin(const SamplerDraw& draw) {
     }
     key_ = draw.stream->key();
     ids_.copy_(at::tensor(draw.ids, at::kLong));
+    const SamplerKernels kernels = sampler_kernels_for(x_);
     kernels.fill_normal(random_rows(*draw.stream, x_.size(0), x_.numel() / x_.size(0)),
                         ids_.const_data_ptr<int64_t>(), now_.const_data_ptr<int64_t>(),
                         x_.mutable_data_ptr<float>(), kernels.stream);
