@@ -40,7 +40,7 @@ std::unique_ptr<RunLines> lines_of(const Session& session) {
   setup.global_batch = plan.global_batch;
   setup.train_samples = plan.data.train_samples;
   setup.every_epochs = config.log.every_epochs;
-  setup.counted_in_epochs = config.train.epochs.has_value();
+  setup.epochs = config.train.epochs;
   setup.mixed_precision = config.precision.compute != "fp32";
   return make_run_lines(setup);
 }

@@ -51,7 +51,9 @@ class SeedLines : public RunLines {
     return step >= setup_.steps ? total_epochs()
                                 : step * setup_.global_batch / setup_.train_samples;
   }
+  // A run of E epochs ends with the batch that completes them, which may reach into the next one.
   int64_t total_epochs() const {
+    if (setup_.epochs) return static_cast<int64_t>(std::ceil(*setup_.epochs));
     return ceiling(setup_.steps * setup_.global_batch, setup_.train_samples);
   }
   static int64_t ceiling(int64_t a, int64_t b) { return b > 0 ? (a + b - 1) / b : 0; }
@@ -76,10 +78,12 @@ class SeedTrainerLines final : public SeedLines {
     loss_ += news.loss;
     accuracy_ += news.accuracy;
     ++steps_;
-    const int64_t done = epochs_after(news.step);
-    if (done == epochs_after(news.step - 1)) return lines;
-    if (done % setup_.every_epochs == 0 || done == 1 || news.step == setup_.steps) {
-      lines.push_back(fmt::format("Epoch {:4d}/{} | Loss: {:.4f} | Acc: {:.4f} | LR: {:.6f}", done,
+    const int64_t before = epochs_after(news.step - 1), done = epochs_after(news.step);
+    if (done == before) return lines;
+    // A batch larger than what is left may complete several epochs: each has its line.
+    for (int64_t epoch = before + 1; epoch <= done; ++epoch) {
+      if (epoch % setup_.every_epochs != 0 && epoch != 1 && epoch != total_epochs()) continue;
+      lines.push_back(fmt::format("Epoch {:4d}/{} | Loss: {:.4f} | Acc: {:.4f} | LR: {:.6f}", epoch,
                                   total_epochs(), loss_ / steps_, accuracy_ / steps_,
                                   news.next_lr));
     }
@@ -123,7 +127,7 @@ class SeedSweepLines final : public SeedLines {
   std::vector<std::string> evaluation(int64_t step,
                                       const std::map<std::string, double>& scores) override {
     if (scores.count("validation_loss") == 0) return {};
-    const std::string what = setup_.counted_in_epochs
+    const std::string what = setup_.epochs
                                  ? fmt::format("Epoch {:3d}/{}", epochs_after(step), total_epochs())
                                  : fmt::format("Step {:6d}/{}", step, setup_.steps);
     return {fmt::format(

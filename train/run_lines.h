@@ -24,7 +24,7 @@ struct RunLinesSetup {
   int64_t global_batch = 1;
   int64_t train_samples = 0;  // 0: unknown, then there are no epochs
   int64_t every_epochs = 1;
-  bool counted_in_epochs = false;  // train.epochs is given, not train.steps
+  std::optional<double> epochs;   // train.epochs, if that is given and not train.steps
   bool mixed_precision = false;    // precision.compute is not fp32
 };
 

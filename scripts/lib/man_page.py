@@ -1,6 +1,6 @@
 """Writes lockstep.1 from the program's own help: man_page.py PROGRAM OUTPUT.
 
-Each command that `lockstep --help` lists becomes a section with the text of `lockstep COMMAND --help`.
+Each command that `lockstep --help` lists becomes a section: the text of its own --help.
 """
 
 import re

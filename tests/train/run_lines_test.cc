@@ -20,7 +20,7 @@ RunLinesSetup setup_of(const std::string& style) {
   setup.steps = 4000;  // 4 batches an epoch, 1,000 epochs
   setup.global_batch = 256;
   setup.train_samples = 1024;
-  setup.counted_in_epochs = true;
+  setup.epochs = 1000;
   return setup;
 }
 
@@ -66,6 +66,7 @@ TEST(SeedTrainerLines, KeepTheFirstTheLastAndEachIntervalsEpoch) {
   RunLinesSetup setup = setup_of("seed");
   setup.every_epochs = 5;
   setup.steps = 4 * 12;
+  setup.epochs = 12;
   const auto lines = make_run_lines(setup);
   Lines epochs;
   for (const std::string& line : run_steps(*lines, 1, 48, 1, 1, 1))
@@ -77,11 +78,34 @@ TEST(SeedTrainerLines, EndAnEpochThatABatchStraddles) {
   RunLinesSetup setup = setup_of("seed");
   setup.train_samples = 1000;  // 3.9 batches: epoch 1 ends within step 4, epoch 10 with step 40
   setup.steps = 40;
+  setup.epochs.reset();
   const auto lines = make_run_lines(setup);
   const Lines shown = run_steps(*lines, 1, 40, 1, 1, 1);
-  ASSERT_EQ(shown.size(),
-            10u);  // 10.24 epochs; the rest of the 11th ends with the last step, as does the 10th
-  EXPECT_EQ(shown.back().substr(0, 13), "Epoch   11/11");
+  ASSERT_EQ(shown.size(), 11u);  // 10.24 epochs: the 10th and the begun 11th end with step 40
+  EXPECT_EQ(shown[9].substr(0, 13), "Epoch   10/11");
+  EXPECT_EQ(shown[10].substr(0, 13), "Epoch   11/11");
+}
+
+TEST(SeedTrainerLines, CountTheEpochsThatTheConfigAsksFor) {
+  RunLinesSetup setup = setup_of("seed");
+  setup.train_samples = 10;
+  setup.global_batch = 8;
+  setup.epochs = 2;
+  setup.steps = 3;  // ⌈2·10/8⌉: the last batch reaches into a third epoch that nobody asked for
+  Lines epochs;
+  const auto lines = make_run_lines(setup);
+  for (const std::string& line : run_steps(*lines, 1, 3, 1, 1, 1))
+    epochs.push_back(line.substr(0, 12));
+  EXPECT_EQ(epochs, (Lines{"Epoch    1/2", "Epoch    2/2"}));
+}
+
+TEST(SeedTrainerLines, GiveEachEpochALineWhenABatchHoldsSeveral) {
+  RunLinesSetup setup = setup_of("seed");
+  setup.train_samples = 4;
+  setup.global_batch = 8;
+  setup.epochs = 4;
+  setup.steps = 2;
+  EXPECT_EQ(run_steps(*make_run_lines(setup), 1, 2, 1, 1, 1).size(), 4u);
 }
 
 TEST(SeedTrainerLines, ShowValidationSamplesAndCheckpoints) {
@@ -109,7 +133,7 @@ TEST(SeedTrainerLines, WriteNanAsPythonDoesWhereATaskCountsNothing) {
 TEST(SeedSweepLines, ShowStepsOfARunCountedInSteps) {
   RunLinesSetup setup = setup_of("seed_sweep");
   setup.steps = 10000;
-  setup.counted_in_epochs = false;
+  setup.epochs.reset();
   const auto lines = make_run_lines(setup);
   EXPECT_TRUE(lines->start().empty());
   EXPECT_TRUE(lines->step({200, 5.8319, 0.0728, 1e-3, true}).empty());
@@ -122,6 +146,7 @@ TEST(SeedSweepLines, ShowStepsOfARunCountedInSteps) {
 TEST(SeedSweepLines, ShowEpochsOfARunCountedInEpochs) {
   RunLinesSetup setup = setup_of("seed_sweep");
   setup.steps = 1200;
+  setup.epochs = 300;
   const auto lines = make_run_lines(setup);
   EXPECT_TRUE(lines->step({4, 5.8319, 0.0728, 1e-3, true}).empty());
   EXPECT_EQ(lines->evaluation(4, {{"validation_loss", 5.7406}, {"accuracy", 0.0849}}),
