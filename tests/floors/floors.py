@@ -9,6 +9,7 @@ floors, and the table of docs/floors.md says the same. Inside a folder, ROOMS sa
 include which. Outside libraries have one home each. Some calls are used nowhere. Names in anonymous
 namespaces are unique in a folder, since its sources are compiled in batches.
 """
+
 import re
 import sys
 import tempfile
@@ -36,7 +37,13 @@ LIMITS = {
 # stand on each other like folders do: the lists have no circles.
 ROOMS = {
     "core": {".": "", "config": "."},
-    "data": {".": "", "shards": ".", "images": ". shards", "sudoku": ". shards", "text": ". shards"},
+    "data": {
+        ".": "",
+        "shards": ".",
+        "images": ". shards",
+        "sudoku": ". shards",
+        "text": ". shards",
+    },
     "ddp": {".": "", "device": ".", "tcp": ".", "mpi": "."},
     "kernels": {"lanes": "", ".": "lanes", "norms": ". lanes", "language": ". lanes"},
     "models": {
@@ -99,19 +106,31 @@ HOMES = [
 # (pattern, why, files where it is right)
 FORBIDDEN = [
     (r"\btorch::nn\b", "models are plain classes over tensors, not torch::nn", r""),
-    (r"\b(at|torch)::(rand\w*|normal|bernoulli|multinomial|poisson)\s*\(", "random numbers come from core/philox.h", r""),
-    (r"[.>](normal_|uniform_|bernoulli_|random_|exponential_)\((?!.*\bgenerator\b)",
-     "random numbers come from core/philox.h, initial weights from an explicit generator", r""),
+    (
+        r"\b(at|torch)::(rand\w*|normal|bernoulli|multinomial|poisson)\s*\(",
+        "random numbers come from core/philox.h",
+        r"",
+    ),
+    (
+        r"[.>](normal_|uniform_|bernoulli_|random_|exponential_)\((?!.*\bgenerator\b)",
+        "random numbers come from core/philox.h, initial weights from an explicit generator",
+        r"",
+    ),
     (r"\b(at|torch)::(\w*dropout\w*)\s*\(", "LibTorch's dropout depends on global state", r""),
-    (r"\bstd::(rand|srand|random_device|mt19937\w*|default_random_engine|shuffle)\b",
-     "random numbers come from core/philox.h", r""),
+    (
+        r"\bstd::(rand|srand|random_device|mt19937\w*|default_random_engine|shuffle)\b",
+        "random numbers come from core/philox.h",
+        r"",
+    ),
     (r"\btorch::(load|save|jit)\b|\bpickle_load\b", "nothing is unpickled", r""),
 ]
 
 
 def without_comments(text):
     """The code, with comments and the content of strings blanked, line numbers kept."""
-    pattern = re.compile(r'R"(\w*)\(.*?\)\1"|//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.S)
+    pattern = re.compile(
+        r'R"(\w*)\(.*?\)\1"|//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.S
+    )
     return pattern.sub(lambda match: '""' + "\n" * match.group().count("\n"), text)
 
 
@@ -133,9 +152,9 @@ def known_folders(folder, name):
     words = match.group(1).split()
     if "KNOWS" not in words:
         return []
-    known = words[words.index("KNOWS") + 1:]
+    known = words[words.index("KNOWS") + 1 :]
     ends = [known.index(word) for word in ("TORCH", "LINKS", "SOURCES", "KNOWS") if word in known]
-    return known[:min(ends)] if ends else known
+    return known[: min(ends)] if ends else known
 
 
 def room_of(path):
@@ -171,7 +190,9 @@ def circles(rooms):
 
 # A declaration at the start of a line. An overloaded function differs in its parameters.
 FUNCTION = re.compile(r"(?:inline |static |constexpr |const )*[\w:<>,&* ]+?[ &*](\w+)\s*(\(.*)")
-OBJECTS = re.compile(r"(?:inline |static |thread_local |constexpr |const )+[\w:<>,&* \[\]]+?[ &*](\w+)\s*[={\[;]")
+OBJECTS = re.compile(
+    r"(?:inline |static |thread_local |constexpr |const )+[\w:<>,&* \[\]]+?[ &*](\w+)\s*[={\[;]"
+)
 TYPE = re.compile(r"(?:struct|class|enum class|enum|union) (\w+)[^;]*$")
 
 
@@ -222,7 +243,7 @@ def check_file(path, relative, folder, known, folders):
         at = f"{where}:{line}"
         target = name.split("/")[0]
         if quoted and "/" not in name:
-            yield f"{at}: \"{name}\" should name its folder"
+            yield f'{at}: "{name}" should name its folder'
         elif quoted and target not in folders:
             yield f"{at}: there is no folder {target}"
         elif quoted and target != folder and target not in known:
@@ -252,7 +273,9 @@ def documented(source):
         match = re.match(r"\|\s*\d+\s*\|\s*`(\w+)`\s*\|.*\|([^|]*)\|\s*$", line)
         if match:
             known = match.group(2).strip()
-            table[match.group(1)] = None if known == "all below" else [] if known == "nothing" else known.split()
+            table[match.group(1)] = (
+                None if known == "all below" else [] if known == "nothing" else known.split()
+            )
     return table
 
 
@@ -317,9 +340,18 @@ NAMELESS = "namespace lockstep {\nnamespace {\nconstexpr int kLimit = 3;\nint tw
 # What a tree needs beside GOOD to be wrong, and a word of the message.
 BAD = [
     ({"core/b.cc": '#include "tensor/t.h"\n'}, "core does not know tensor"),
-    ({"ddp/c.cc": '#include "tensor/t.h"\n'}, "ddp does not know tensor"),  # a lower floor, but not in KNOWS
-    ({"core/CMakeLists.txt": "lockstep_library(core KNOWS tensor SOURCES a.cc)"}, "KNOWS tensor, which is no lower floor"),
-    ({"data/CMakeLists.txt": "lockstep_library(data KNOWS tensor core ddp SOURCES d.cc)"}, "KNOWS ddp, which is no lower floor"),
+    (
+        {"ddp/c.cc": '#include "tensor/t.h"\n'},
+        "ddp does not know tensor",
+    ),  # a lower floor, but not in KNOWS
+    (
+        {"core/CMakeLists.txt": "lockstep_library(core KNOWS tensor SOURCES a.cc)"},
+        "KNOWS tensor, which is no lower floor",
+    ),
+    (
+        {"data/CMakeLists.txt": "lockstep_library(data KNOWS tensor core ddp SOURCES d.cc)"},
+        "KNOWS ddp, which is no lower floor",
+    ),
     ({"data/d.cc": "#include <hdf5.h>\n"}, "HDF5 has its home elsewhere"),
     ({"tensor/m.cc": "#include <mpi.h>\n"}, "MPI has its home elsewhere"),
     ({"core/b.cc": "#include <yaml-cpp/yaml.h>\n"}, "yaml-cpp has its home elsewhere"),
@@ -339,9 +371,15 @@ BAD = [
     ({"data/sudoku/b.cc": '#include "data/images/c.h"\n'}, "does not know data/images"),
     ({"data/cellar/b.cc": '#include "data/dataset.h"\n'}, "data/cellar is not in ROOMS"),
     ({"core/b.cc": NAMELESS, "core/config/c.cc": NAMELESS}, "kLimit is also in"),
-    ({"core/b.cc": NAMELESS, "core/c.cc": NAMELESS.replace("kLimit", "kOther")}, "twice is also in"),
+    (
+        {"core/b.cc": NAMELESS, "core/c.cc": NAMELESS.replace("kLimit", "kOther")},
+        "twice is also in",
+    ),
     ({"extra/x.cc": "\n"}, "no floor is written down"),
-    ({"docs/floors.md": "| 0 | `core` | x | tensor |\n"}, "core knows tensor there, nothing in its CMakeLists.txt"),
+    (
+        {"docs/floors.md": "| 0 | `core` | x | tensor |\n"},
+        "core knows tensor there, nothing in its CMakeLists.txt",
+    ),
     ({"docs/floors.md": "| 0 | `core` | x | nothing |\n"}, "no row for tensor"),
 ]
 
@@ -359,7 +397,9 @@ def self_test():
     for files, word in [({}, None), *BAD]:
         with tempfile.TemporaryDirectory() as root:
             found = tree(Path(root), {**GOOD, **files})
-        if (word is None and found) or (word is not None and not any(word in line for line in found)):
+        if (word is None and found) or (
+            word is not None and not any(word in line for line in found)
+        ):
             print(f"expected {word or 'no violation'} of {files}, found {found}")
             failures += 1
     print(f"self-test: {1 + len(BAD) - failures} of {1 + len(BAD)} trees judged right")
@@ -372,7 +412,11 @@ def main():
     violations = check(Path(sys.argv[1]))
     for violation in violations:
         print(violation)
-    print(f"{len(violations)} violations" if violations else "every folder stands on lower floors only")
+    print(
+        f"{len(violations)} violations"
+        if violations
+        else "every folder stands on lower floors only"
+    )
     return 1 if violations else 0
 
 

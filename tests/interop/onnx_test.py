@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """ONNX files of image networks: onnx.checker accepts them, onnxruntime computes what `lockstep forward` does.
 
-The packages come from scripts/lib/test_packages.py (.deps/test-packages), or from this Python.
+The packages come from scripts/lib/wheels.py (.deps/test-packages), or from this Python.
 """
 
 import os

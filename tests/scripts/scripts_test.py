@@ -42,6 +42,7 @@ class Checkout(unittest.TestCase):
         for name in ("core", "cmake", "tests", "bench", "bin"):
             (self.root / name).mkdir(parents=True)
         (self.root / "CMakeLists.txt").touch()
+        (self.root / "core/CMakeLists.txt").touch()
         (self.root / "core/a.cc").touch()
         table = json.loads((self.root / "scripts/dependencies.json").read_text())
         table["debian"] = []
