@@ -2,8 +2,8 @@
 // mirroring, drawing noise and times, and the copy into pinned memory (train/step/input_feeder.h,
 // train/step/input_buffers.h). All but the copy runs on threads of its own, four steps ahead.
 //
-//   build/bin/image_inputs_bench --shard datasets/cifar10/train-00000.h5 [--batch 128] [--rounds
-//   20] [--immiscible] [--dropout]
+//   build/bin/image_inputs_bench --shard datasets/cifar10/train-00000.h5
+//                                [--batch 128] [--rounds 20] [--immiscible] [--dropout]
 //
 // A step's pictures are scattered over the shard, as the sample order has them. One thread; one
 // line of JSON. A loader keeps up with a GPU whose step takes longer than "inputs" divided by the

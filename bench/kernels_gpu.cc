@@ -1,9 +1,9 @@
 // Time of each kernel alone, forward and backward, beside what its memory would need at the speed
 // of a copy.
 //
-//   kernels_gpu_bench [--device cuda|cpu] [--case
-//   swiglu|rms_norm|rotary|cross_entropy|group_norm|channel_rows|dropout|philox]
-//                     [--rounds N] [--json]
+//   kernels_gpu_bench [--device cuda|cpu] [--case CASE] [--rounds N] [--json]
+//
+// Cases: swiglu, rms_norm, rotary, cross_entropy, group_norm, channel_rows, dropout, philox.
 //
 // bfloat16. Language shapes: 16,384 tokens of width 768, MLP 2,048, 6 heads of 128, 50,304 words
 // (4,096 rows); image shapes: 64 images of 32 x 32 with 128 channels. With --device cpu a sixteenth

@@ -2,22 +2,21 @@
 // clipping, AdamW.
 //
 //   build/bin/seed_step_bench --case c64-l9-e15-k6-b64 [--compute fp32|bf16|…] [--slots N]
-//   [--device cpu|cuda] MODE
+//                             [--device cpu|cuda] MODE
 //
 //   --rounds N     one step that is not counted, then N that are; one line of JSON
-//   --serve        the same for each number that comes on stdin: a program that compares runs peers
-//   in between
+//   --serve        the same for each number that comes on stdin, so that a comparing program can
+//                  run the peers in between
 //   --until N      N steps from the start of the process, one line of JSON: time to step N
-//   --check FILE   loss and gradient norm for the weights and sequences of a safetensors file, no
-//   step
+//   --check FILE   no step: loss and gradient norm for the weights and sequences of FILE
+//                  (safetensors)
 //
-// One thread. Seconds are wall clock and CPU time of this process, which other work on the machine
-// disturbs less. --device cuda: the network and the update of a device's steps on the first GPU,
-// operation by operation; a whole run
-// (`lockstep train`) replays them as one graph.
-// The batch is cut into --slots forwards as a run cuts it (`lockstep plan`: 8 where they divide
-// it), whose gradients add up. K 1 is one forward a grid (C18). bench/peers/seed_step.py runs it
-// with its peers.
+// One thread. Seconds are wall clock and CPU time of this process; CPU time suffers less from other
+// work on the machine. With --device cuda the network and the update run on the first GPU operation
+// by operation; a whole run (`lockstep train`) replays them as one graph.
+// The batch is cut into --slots forwards whose gradients add up, as in a run (`lockstep plan` shows
+// the number: 8 where 8 divides the batch). K 1 is one forward a grid (C18).
+// bench/peers/seed_step.py runs this program and its peers in turn.
 #include <cstdio>
 #include <iostream>
 #include <memory>

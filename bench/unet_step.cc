@@ -4,17 +4,17 @@
 //   build/bin/unet_step_bench --case d64-s32-b8 [--compute fp32|bf16|fp16] [--device cpu] MODE
 //
 //   --rounds N     one step that is not counted, then N that are; one line of JSON
-//   --serve        the same for each number that comes on stdin: a program that compares runs peers
-//   in between
+//   --serve        the same for each number that comes on stdin, so that a comparing program can
+//                  run the peers in between
 //   --until N      N steps from the start of the process, one line of JSON: time to step N
-//   --check FILE   loss and gradient norm for the weights, pictures, times and noise of a
-//   safetensors file, no step
+//   --check FILE   no step: loss and gradient norm for the weights, pictures, times and noise of
+//                  FILE (safetensors)
 //
 // A case names dim, size of the pictures, batch, and with -aN the micro-batches of a step
-// (d64-s32-b16-a2 is G2's: two forwards of 16). The average moves at every tenth step by 0.995, as
-// the peer's trainer does. One thread. Seconds are wall clock and CPU time of this process, which
-// other work on the machine disturbs less. bench/peers/unet_step.py and unet_step_gpu.py are the
-// peers.
+// (d64-s32-b16-a2 is G2's: two forwards of 16). The average moves at every tenth step with decay
+// 0.995, as the peer's trainer does. One thread. Seconds are wall clock and CPU time of this
+// process; CPU time suffers less from other work on the machine.
+// The peers are bench/peers/unet_step.py and unet_step_gpu.py.
 #include <cstdio>
 #include <numeric>
 #include <string>

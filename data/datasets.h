@@ -16,8 +16,8 @@ using DatasetTable = Table<Dataset, const std::vector<std::string>&>;
 
 // The built-in kinds:
 //   arrays  the arrays of any dataset, as stored
-//   grids   solved Sudoku grids: `solution` u8 [81] of 1–9, and if there `puzzle` u8 [81] (0 =
-//   blank) images  pictures: `images` u8 [C,H,W], and if there `labels` (class numbers from 0)
+//   grids   solved Sudoku grids: `solution` u8 [81] of 1–9; optional `puzzle` u8 [81] (0 = blank)
+//   images  pictures: `images` u8 [C,H,W]; optional `labels` (class numbers from 0)
 // Plug-ins add rows to the returned table before the config is read.
 DatasetTable dataset_kinds();
 

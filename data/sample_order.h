@@ -10,8 +10,9 @@
 //   x = p; repeat
 //     left = x >> h, right = x & mask
 //     for round = 0 … 7:
-//       f = word 0 of Philox4x32-8(counter {right, round, low 32 bits of e, high 32 bits of e},
-//       key) (left, right) = (right, left xor (f & mask))
+//       f = word 0 of Philox4x32-8(counter, key)
+//           with counter = {right, round, low 32 bits of e, high 32 bits of e}
+//       (left, right) = (right, left xor (f & mask))
 //     x = left·2^h + right
 //   until x < N        (cycle walking: fewer than 4 turns on average, since 2^(2h) < 4N for N > 1)
 //   id = x

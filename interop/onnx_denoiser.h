@@ -1,12 +1,13 @@
 // The image UNets as ONNX graphs, from their options and weights.
 //
-//   unet        x [B, C, S, S], t i64 [B], with self-conditioning x_self_cond like x → prediction
-//   [B, O, S, S] class_unet  x, t, classes i64 [B] (-1: no class) → prediction; with guidance also
-//   guidance_scale, an f32
-//               scalar, and the prediction is that of predict_guided (two passes as one batch of
-//               twice the rows)
+//   unet        inputs: x f32 [B, C, S, S], t i64 [B]; with self-conditioning also x_self_cond,
+//               shaped like x
+//   class_unet  inputs: x, t, classes i64 [B] (-1: no class); with guidance also guidance_scale,
+//               an f32 scalar
 //
-// B is open; S is the config's task.image_size.
+// Both have one output, prediction [B, O, S, S]. With guidance it is the prediction of
+// predict_guided: two passes, computed as one batch of twice the rows.
+// B may change from call to call; S is the config's task.image_size.
 #pragma once
 
 #include "interop/onnx_graph.h"

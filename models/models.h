@@ -12,7 +12,7 @@ namespace lockstep {
 // use.
 //   sudoku_net  digit-equivariant recurrent network, objective masked (models/sudoku/sudoku_net.h)
 //   seed_conv   convolutions with a position and a value head, objective seed
-//   (models/sudoku/seed_conv.h)
+//               (models/sudoku/seed_conv.h)
 using SudokuModelTable = Table<Model, uint64_t>;
 const SudokuModelTable& sudoku_models();
 

@@ -1,7 +1,8 @@
 // Cross-entropy of softly capped logits as one operation, on the GPU and on the CPU.
 //
-//     z = cap·tanh(l/cap) (cap 0: z = l),   loss = log Σ e^z − z_target,   dl = g·(softmax(z) −
-//     onehot)·(1 − (z/cap)²)
+//     z    = cap·tanh(l/cap)      (cap 0: z = l)
+//     loss = log Σ e^z − z_target
+//     dl   = g·(softmax(z) − onehot)·(1 − (z/cap)²)
 //
 // Nothing of the logits' size is kept or made in float32: forward keeps log Σ e^z of each row,
 // backward may write over the logits. Cap: Gemma Team, "Gemma 2", 2024, arXiv:2408.00118, 2. The

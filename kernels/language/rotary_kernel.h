@@ -1,8 +1,8 @@
 // Rotary positions followed by QK norm as one operation on queries or keys, on the GPU and on the
 // CPU.
 //
-//     r1 = x1·cos + x2·sin,  r2 = x2·cos − x1·sin   (x1, x2: the halves of a head),   y = r /
-//     √(mean(r²) + eps)
+//     r1 = x1·cos + x2·sin,  r2 = x2·cos − x1·sin      (x1, x2: the halves of a head)
+//     y  = r / √(mean(r²) + eps)
 //
 // Su et al., "RoFormer", 2021, arXiv:2104.09864, eq. 34, halves instead of neighbours, turned by −θ
 // as nanochat does; Dehghani et al., "Scaling Vision Transformers to 22 Billion Parameters", 2023,

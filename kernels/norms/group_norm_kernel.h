@@ -1,8 +1,9 @@
 // GroupNorm, scale, shift and SiLU in channels-last order as one operation, on the GPU and on the
 // CPU.
 //
-//     n = (x − mean_group) · rstd_group · gamma_c + beta_c,   z = n · (1 + scale_bc) + shift_bc, y
-//     = silu(z) (+ residual)
+//     n = (x − mean_group) · rstd_group · gamma_c + beta_c
+//     z = n · (1 + scale_bc) + shift_bc
+//     y = silu(z) (+ residual)
 //
 // Wu and He, "Group Normalization", ECCV 2018, arXiv:1803.08494, eq. 7. LibTorch's CUDA GroupNorm
 // copies channels-last tensors to the other order and back; convolutions on tensor cores want

@@ -2,9 +2,8 @@
 // to leave alone, then becomes the worker:
 //   - dies with its parent, so that a killed mpirun leaves no rank behind,
 //   - ignores Ctrl-C and early requests to stop (the worker installs its own handlers later),
-//   - rank 0's stderr goes to PIPE (a named pipe or a terminal), which the launcher reads: mpirun's
-//   own
-//     messages stay apart from what the training tells people,
+//   - rank 0's stderr goes to PIPE (a named pipe or a terminal), which the launcher reads, so that
+//     mpirun's own messages stay apart from those of the training,
 //   - the other ranks' stderr goes to LOGS/rank-R.log, so that even the words of a crash in the
 //     dynamic linker are kept.
 #pragma once

@@ -2,9 +2,9 @@
 // CPU:
 //
 //     sum_blocks     Σ(g·multiplier)² of each block of 65,536 elements (design.md 3, rule 7)
-//     finish_norm    norm by Tree, clip coefficient, skip decision, next loss scale, count of
-//     updates adam_update    one launch over the arena: unscale, clip, moments, weights, EMA,
-//     low-precision copy (sgd_update)
+//     finish_norm    norm by Tree, clip coefficient, skip decision, next loss scale, update count
+//     adam_update    one launch over the arena: unscale, clip, moments, weights, EMA and the
+//     (sgd_update)   low-precision copy
 //
 // Everything that changes from step to step lies in device memory, so a graph replays fresh
 // numbers. The host writes the factors of coming updates (learning rate, bias corrections, EMA)
