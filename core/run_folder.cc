@@ -103,6 +103,20 @@ void RunFolder::remove_unfinished() const {
   for (const std::filesystem::path& path : found) std::filesystem::remove_all(path, error);
 }
 
+void RunFolder::check_still_there() const {
+  std::error_code error;
+  if (fs::is_directory(root, error)) return;
+  throw EnvironmentError(
+      fmt::format("the run folder '{}' was removed or moved while the run used it", root.string()),
+      "move it back and resume it, or resume it where it is now; leave it in place while it "
+      "trains");
+}
+
+void RunFolder::make_folder(const fs::path& folder) const {
+  check_still_there();
+  make_folders(folder);
+}
+
 std::string RunFolder::step_name(int64_t step) { return fmt::format("step-{:08}", step); }
 
 RunFolder RunFolder::make_new(const fs::path& folder, const std::string& name) {

@@ -37,6 +37,11 @@ struct RunFolder {
   std::filesystem::path rank_page(int number, int rank) const {
     return attempt(number) / ("rank-" + std::to_string(rank) + ".page");
   }
+  // Makes a folder of this run, with its parents. Throws EnvironmentError if the run's own folder
+  // was removed or moved away: that one is never made anew.
+  void make_folder(const std::filesystem::path& folder) const;
+  // Throws the same.
+  void check_still_there() const;
   // True if a run was started here (config.yaml and plan.json exist).
   bool holds_run() const;
 

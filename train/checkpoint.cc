@@ -35,6 +35,7 @@ Json to_json(const TrainState& s) {
       {"best_step", s.best_step},
       {"loss_scale", {{"scale", s.loss_scale.scale}, {"good_steps", s.loss_scale.good_steps}}}};
   if (s.best_score) json["best_score"] = *s.best_score;
+  if (!s.identity.empty()) json["config"] = Json::parse(s.identity);
   return json;
 }
 
@@ -78,6 +79,7 @@ TrainState load_state(const fs::path& checkpoint) {
     s.isa = json.at("isa");
     s.config_hash = json.at("config_hash");
     s.train_hash = json.at("train_hash");
+    if (json.contains("config")) s.identity = json.at("config").dump();
     if (!json.at("best_score").is_null()) s.best_score = json.at("best_score").get<double>();
     s.best_step = json.at("best_step");
     const Json& loss_scale = json.at("loss_scale");
@@ -103,7 +105,7 @@ CheckpointContent load_checkpoint(const fs::path& checkpoint) {
 CheckpointWriter::CheckpointWriter(RunFolder folder, const CheckpointOptions& options,
                                    int64_t ranks)
     : folder_(std::move(folder)), options_(options), ranks_(ranks) {
-  make_folders(folder_.checkpoints());
+  folder_.make_folder(folder_.checkpoints());
   // What a killed run left half-written.
   for (const auto& entry : fs::directory_iterator(folder_.checkpoints()))
     if (entry.path().filename().string().starts_with(".")) fs::remove_all(entry.path());
@@ -148,7 +150,7 @@ void CheckpointWriter::write(const CheckpointContent& content) {
                  final_path = folder_.checkpoints() / name;
   try {
     fs::remove_all(hidden);
-    make_folders(hidden);
+    folder_.make_folder(hidden);
     const Metadata metadata = {{"format", "pt"}};
     save_safetensors(hidden / "model.safetensors", content.model, metadata);
     if (!content.ema.empty()) save_safetensors(hidden / "ema.safetensors", content.ema, metadata);

@@ -29,6 +29,7 @@ struct TrainState {
   int64_t seed = 0;
   int64_t slots = 1;
   std::string isa, config_hash, train_hash;
+  std::string identity;  // JSON (train/plan/identity.h); empty in checkpoints of older programs
   std::optional<double> best_score;  // of checkpoint.keep_best
   int64_t best_step = 0;
   LossScale::State loss_scale;  // {1, 0} without loss scaling

@@ -1,15 +1,21 @@
 #include "train/metrics.h"
 
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <sstream>
+#include <system_error>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/log.h"
 
 namespace lockstep {
 namespace {
@@ -62,19 +68,61 @@ void move_lines_past(const RunFolder& folder, int attempt, int64_t step) {
 
 }  // namespace
 
-MetricsFile::MetricsFile(const RunFolder& folder, int attempt, int64_t step) {
+MetricsFile::MetricsFile(const RunFolder& folder, int attempt, int64_t step) : folder_(folder) {
   move_lines_past(folder, attempt, step);
-  file_ = std::fopen(folder.metrics().c_str(), "a");
-  if (file_ == nullptr) throw EnvironmentError("cannot write " + folder.metrics().string());
+  open();
 }
 
-MetricsFile::~MetricsFile() { std::fclose(file_); }
+MetricsFile::~MetricsFile() {
+  write_pending();
+  if (!pending_.empty())
+    log_error(fmt::format("{} bytes of {} could not be written", pending_.size(),
+                          folder_.metrics().string()));
+  ::close(file_);
+}
+
+void MetricsFile::open() {
+  file_ = ::open(folder_.metrics().c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (file_ < 0)
+    throw EnvironmentError(fmt::format("cannot write {}: {}", folder_.metrics().string(),
+                                       std::generic_category().message(errno)));
+}
+
+// A file that was deleted or moved still takes lines, and nobody would see them.
+bool MetricsFile::is_in_place() const {
+  struct stat ours{}, there{};
+  return ::fstat(file_, &ours) == 0 && ::stat(folder_.metrics().c_str(), &there) == 0 &&
+         ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
 
 void MetricsFile::line(const std::string& json) {
-  std::fputs((json + "\n").c_str(), file_);
-  if (std::fflush(file_) != 0)
-    throw EnvironmentError("cannot write metrics.jsonl",
-                           "is the disk full? free some space and resume the run");
+  if (!is_in_place()) {
+    folder_.check_still_there();
+    ::close(file_);
+    open();
+  }
+  pending_ += json + "\n";
+  write_pending();
+}
+
+// Lines wait in memory while the disk is full: numbers that people look at later are no reason to
+// end a training.
+void MetricsFile::write_pending() {
+  while (!pending_.empty()) {
+    const ssize_t written = ::write(file_, pending_.data(), pending_.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) {
+      if (!warned_)
+        log_warning(
+            fmt::format("cannot write {}: {}; training goes on, the lines are kept and "
+                        "written when there is room",
+                        folder_.metrics().string(), std::generic_category().message(errno)));
+      warned_ = true;
+      return;
+    }
+    pending_.erase(0, static_cast<size_t>(written));
+  }
+  warned_ = false;
 }
 
 void MetricsFile::attempt(int number, int64_t step, int64_t ranks, int64_t slots) {

@@ -34,6 +34,8 @@ struct StepMetrics {
   std::optional<double> loss_scale;  // that the step used
 };
 
+// metrics.jsonl of a run, on rank 0. Each call throws EnvironmentError if the run folder was
+// removed or moved; a full disk only delays the lines.
 class MetricsFile {
  public:
   // Opens for appending. Lines after `step` are moved to the folder of `attempt` first.
@@ -49,8 +51,15 @@ class MetricsFile {
                   const std::map<std::string, std::string>& record = {});
 
  private:
+  void open();
+  bool is_in_place() const;
   void line(const std::string& json);
-  std::FILE* file_ = nullptr;
+  void write_pending();
+
+  const RunFolder folder_;
+  int file_ = -1;
+  std::string pending_;  // lines that are not on disk yet
+  bool warned_ = false;  // since the last line that could be written
 };
 
 // The scores of the evaluation lines of step `step` in metrics.jsonl, in order; none without the

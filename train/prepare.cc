@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "ddp/shard_layout.h"
 #include "train/evaluate/evaluation_plan.h"
+#include "train/plan/identity.h"
 #include "train/fallbacks.h"
 
 namespace lockstep {
@@ -100,26 +101,6 @@ Prepared finish(LoadedConfig loaded, const PrepareOptions& options, bool new_run
   return prepared;
 }
 
-// Paths at which two identities differ, as "a.b.c: OLD -> NEW".
-std::vector<std::string> differences(const std::string& before, const std::string& after) {
-  std::vector<std::string> out;
-  const auto a = Json::parse(before).flatten(), b = Json::parse(after).flatten();
-  const auto dotted = [](std::string path) {
-    path.erase(0, 1);
-    for (char& c : path)
-      if (c == '/') c = '.';
-    return path;
-  };
-  for (const auto& [path, value] : a.items())
-    if (!b.contains(path))
-      out.push_back(dotted(path) + ": " + value.dump() + " -> nothing");
-    else if (b.at(path) != value)
-      out.push_back(dotted(path) + ": " + value.dump() + " -> " + b.at(path).dump());
-  for (const auto& [path, value] : b.items())
-    if (!a.contains(path)) out.push_back(dotted(path) + ": nothing -> " + value.dump());
-  return out;
-}
-
 }  // namespace
 
 Prepared prepare_run(const std::string& config_path, const std::vector<std::string>& overrides,
@@ -145,11 +126,8 @@ Prepared prepare_resume(const RunFolder& folder, const std::vector<std::string>&
   LoadedConfig after = load_config(path, overrides);
   std::string refused;
   for (const std::string& difference :
-       differences(identity_json(*before.config), identity_json(*after.config))) {
-    const bool longer =
-        difference.starts_with("train.steps:") && before.config->schedule.kind == "constant";
-    if (!longer) refused += "\n  " + difference;
-  }
+       differences_of_identity(identity_json(*before.config), identity_json(*after.config)))
+    refused += "\n  " + difference;
   if (!refused.empty()) {
     std::string command = "lockstep train " + path + " init.from=" + folder.root.string();
     for (const std::string& override_text : overrides) command += " '" + override_text + "'";

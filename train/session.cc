@@ -10,6 +10,7 @@
 #include "ddp/start_check.h"
 #include "tensor/safetensors.h"
 #include "train/initial_weights.h"
+#include "train/plan/identity.h"
 
 namespace lockstep {
 namespace {
@@ -73,7 +74,8 @@ void Session::make_models() {
   state_.slots = plan_.slots;
   state_.isa = plan_.isa;
   state_.config_hash = plan_.config_hash;
-  state_.train_hash = plan_.data.train_hash;
+  state_.identity = identity_json(*loaded_.config);
+  state_.train_hash = train_data_->content_hash();
 }
 
 void Session::make_low_precision_weights() {
@@ -134,23 +136,52 @@ void Session::start_fresh() {
   if (ema_) ema_->flat().copy_(weights_->flat());
 }
 
-void Session::load(const CheckpointContent& content, const std::string& from) {
-  const TrainState& state = content.state;
-  const auto refuse = [&](const std::string& what, const std::string& was, const std::string& is) {
+// A run goes on with the config, the data and the arithmetic that its checkpoint was written with:
+// anything else would give other bits without a word.
+void Session::expect_own_checkpoint(const TrainState& was, const std::string& from) const {
+  const Place place{from, 0, 0, ""};
+  const std::string help =
+      "put back what the run started with; to go on from its weights on purpose, start a new run: "
+      "init.from=" +
+      from;
+  const auto refuse = [&](const std::string& what, const std::string& before,
+                          const std::string& now) {
     throw CheckpointError(
-        fmt::format("the checkpoint was written with {} {}, this run has {}", what, was, is),
-        "a run goes on with the bits it started with; use init.from for a new run",
-        {from, 0, 0, ""});
+        fmt::format("the checkpoint was written with {} {}, this run has {}", what, before, now),
+        help, place);
   };
-  if (state.slots != plan_.slots)
-    refuse("slots", std::to_string(state.slots), std::to_string(plan_.slots));
-  if (state.isa != plan_.isa) refuse("instruction set", state.isa, plan_.isa);
+  if (was.slots != state_.slots)
+    refuse("slots", std::to_string(was.slots), std::to_string(state_.slots));
+  if (was.isa != state_.isa) refuse("instruction set", was.isa, state_.isa);
+  if (was.seed != state_.seed)
+    refuse("seed", std::to_string(was.seed), std::to_string(state_.seed));
+  if (was.identity.empty()) {
+    if (was.config_hash != state_.config_hash)
+      refuse("the config of hash", was.config_hash, state_.config_hash);
+  } else {
+    std::string changed;
+    for (const std::string& difference : differences_of_identity(was.identity, state_.identity))
+      changed += "\n  " + difference;
+    if (!changed.empty())
+      throw CheckpointError("the checkpoint was written with another config:" + changed, help,
+                            place);
+  }
+  if (was.train_hash != state_.train_hash)
+    throw DataError(fmt::format("the training data have the hash {}, those that the checkpoint was "
+                                "written with had {}",
+                                state_.train_hash, was.train_hash),
+                    "restore the shards (`lockstep data verify` finds damage); " + help, place);
+}
+
+void Session::load(const CheckpointContent& content, const std::string& from) {
+  expect_own_checkpoint(content.state, from);
   weights_->load(content.model, "", from);
   if (ema_) ema_->load(content.ema, "", from);
   optimizer_->load(content.optimizer, from);
-  const std::string config_hash = state_.config_hash;
-  state_ = state;
-  state_.config_hash = config_hash;  // train.steps may have grown
+  const TrainState ours = state_;
+  state_ = content.state;
+  state_.config_hash = ours.config_hash;  // train.steps may have grown
+  state_.identity = ours.identity;
 }
 
 std::vector<Model*> Session::replicas() const {

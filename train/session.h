@@ -82,6 +82,7 @@ class Session {
   void restore();
   void start_fresh();
   void make_low_precision_weights();  // last: until then the replicas alias weights()
+  void expect_own_checkpoint(const TrainState& was, const std::string& from) const;
   void load(const CheckpointContent& content, const std::string& from);
 
   LoadedConfig loaded_;

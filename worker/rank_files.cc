@@ -29,7 +29,7 @@ void write_error(const RankPlace& place, int rank, const Error& error, int64_t s
                                          {"fact", error.what()},
                                          {"step", step},
                                          {"monotonic_seconds", now.tv_sec + now.tv_nsec * 1e-9}};
-    make_folders(place.folder.attempt(place.attempt));
+    place.folder.make_folder(place.folder.attempt(place.attempt));
     write_file_atomic(
         place.folder.attempt(place.attempt) / ("rank-" + std::to_string(rank) + ".error.json"),
         json.dump(2) + "\n");

@@ -126,7 +126,7 @@ int train_as_foreign_rank(const Arguments& arguments) {
   install_stop_handlers(/*ignore_interrupt=*/communicator->name() == "mpi");
   set_up_log({LogLevel::kInfo, rank, {}});
   const JoinedRun joined = join_run(arguments, *communicator);
-  make_folders(joined.place.folder.attempt(joined.place.attempt));
+  joined.place.folder.make_folder(joined.place.folder.attempt(joined.place.attempt));
   set_up_log({LogLevel::kInfo, rank, joined.place.folder.rank_log(joined.place.attempt, rank)});
   return run_reporting_errors(joined.place, std::move(communicator), arguments.has("--dry-run"),
                               Parent::kOther);
@@ -145,7 +145,7 @@ int train_command(const Words& words) {
   if (!arguments.has("--attempt")) return train_as_foreign_rank(arguments);
   const RankPlace place{RunFolder{arguments.required("--run-folder", "train")},
                         static_cast<int>(arguments.integer("--attempt").value_or(0))};
-  make_folders(place.folder.attempt(place.attempt));
+  place.folder.make_folder(place.folder.attempt(place.attempt));
   std::unique_ptr<Communicator> communicator;
   try {
     const RunPlan plan =

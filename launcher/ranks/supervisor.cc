@@ -113,7 +113,7 @@ ExitCode Supervisor::run() {
 
 Supervisor::AttemptEnd Supervisor::run_attempt(int number) {
   const RunFolder& run = options_.run;
-  make_folders(run.attempt(number));
+  run.make_folder(run.attempt(number));
   const fs::path log_path = run.attempt(number) / "launcher.log";
   const ScratchFolder scratch;
   RankPipe pipe(scratch.path());
@@ -139,6 +139,7 @@ Supervisor::AttemptEnd Supervisor::run_attempt(int number) {
     console_.line("warning: some processes of this run cannot be killed (waiting for a disk?)");
   pipe.drain(console_);
   if (signals_.end_at_once()) return {End::kInterrupted, {}};
+  run.check_still_there();  // logs and status lie in it
   return judge(number, watch, hung, ranks, starter, log_path, kills_before);
 }
 

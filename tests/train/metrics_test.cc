@@ -1,12 +1,16 @@
 #include "train/metrics.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
 
 #include <cmath>
 #include <limits>
 
 #include <nlohmann/json.hpp>
 
+#include "core/errors.h"
 #include "core/files.h"
 #include "tests/train/tiny_run.h"
 
@@ -90,6 +94,66 @@ TEST(MetricsFile, DropsALineTornByAKill) {
     MetricsFile(folder, 1, 1).step(metrics_of(2));
   }
   EXPECT_EQ(lines_of(folder.metrics()).size(), 2u);
+}
+
+// No file of this process grows beyond `bytes`: what a full disk does, without one.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) {
+    handler_ = std::signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+TEST(MetricsFile, KeepsLinesWhileTheDiskIsFullAndWritesThemLater) {
+  const testing::TemporaryFolder folder;
+  {
+    MetricsFile metrics(RunFolder{folder.path()}, 0, 0);
+    metrics.step(metrics_of(1));
+    {
+      const FullDisk full(fs::file_size(folder.path() / "metrics.jsonl") + 10);  // cuts a line
+      metrics.step(metrics_of(2));
+      metrics.step(metrics_of(3));
+    }
+    metrics.step(metrics_of(4));
+  }
+  const auto lines = lines_of(folder.path() / "metrics.jsonl");
+  ASSERT_EQ(lines.size(), 4u);
+  for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i].at("step"), i + 1);
+}
+
+TEST(MetricsFile, EndsTheRunWhenItsFolderWasMovedAndDoesNotMakeItAnew) {
+  const testing::TemporaryFolder folder;
+  const RunFolder run{folder.path() / "run"};
+  fs::create_directory(run.root);
+  for (const fs::path& file : {run.config(), run.plan()}) write_file_atomic(file, "x");
+  MetricsFile metrics(run, 0, 0);
+  metrics.step(metrics_of(1));
+  fs::rename(run.root, folder.path() / "elsewhere");
+  EXPECT_THROW(metrics.step(metrics_of(2)), EnvironmentError);
+  EXPECT_THROW(run.make_folder(run.samples()), EnvironmentError);
+  EXPECT_FALSE(fs::exists(run.root));
+}
+
+TEST(MetricsFile, GoesOnInANewFileWhenOnlyTheFileWasRemoved) {
+  const testing::TemporaryFolder folder;
+  const RunFolder run{folder.path()};
+  for (const fs::path& file : {run.config(), run.plan()}) write_file_atomic(file, "x");
+  MetricsFile metrics(run, 0, 0);
+  metrics.step(metrics_of(1));
+  fs::remove(run.metrics());
+  metrics.step(metrics_of(2));
+  EXPECT_EQ(lines_of(run.metrics()).at(0).at("step"), 2);
 }
 
 TEST(MetricsFile, WritesABrokenNumberAsNull) {

@@ -71,10 +71,11 @@ const std::vector<std::string> kFourBlocks = {
     "loss_depths: [4]}",
     "ddp.bucket_megabytes=1"};
 
-// state.json names the hash of the config, which sharding is a part of (design rule 16).
-std::string without_config_hash(std::string checkpoint) {
+// state.json ends with the config, which sharding is a part of (design rule 16), and names its hash.
+std::string without_identity(std::string checkpoint) {
   const size_t begin = checkpoint.find("\"config_hash\"");
-  return checkpoint.erase(begin, checkpoint.find('\n', begin) - begin);
+  checkpoint.erase(begin, checkpoint.find('\n', begin) - begin);
+  return checkpoint.erase(checkpoint.find("\"config\""));
 }
 
 std::string sharded_result(int ranks, int threads, const std::vector<std::string>& more,
@@ -90,7 +91,7 @@ TEST(RanksAsThreads, GiveTheSameBitsWithAShardedOptimizer) {
   const std::string whole = sharded_result(1, 1, {}, false), one = sharded_result(1, 1, {});
   ASSERT_GT(whole.size(),
             4u * 4 * 196'608);  // model, EMA and two moments of more than three blocks
-  EXPECT_TRUE(without_config_hash(one) == without_config_hash(whole));
+  EXPECT_TRUE(without_identity(one) == without_identity(whole));
   for (const auto& [ranks, threads] :
        std::vector<std::pair<int, int>>{{2, 2}, {3, 1}, {4, 1}, {8, 1}})
     EXPECT_TRUE(sharded_result(ranks, threads, {}) == one)
@@ -101,8 +102,8 @@ TEST(RanksAsThreads, GiveTheSameBitsWithOtherShardedOptimizers) {
   for (const std::string optimizer :
        {"optimizer={kind: sgd, lr: 0.1, momentum: 0.9, nesterov: true}",
         "optimizer={kind: adam, implementation: foreach}"})
-    EXPECT_TRUE(without_config_hash(sharded_result(3, 1, {optimizer, "ddp.overlap=false"})) ==
-                without_config_hash(sharded_result(1, 1, {optimizer, "ddp.overlap=false"}, false)))
+    EXPECT_TRUE(without_identity(sharded_result(3, 1, {optimizer, "ddp.overlap=false"})) ==
+                without_identity(sharded_result(1, 1, {optimizer, "ddp.overlap=false"}, false)))
         << optimizer;
 }
 

@@ -7,6 +7,7 @@
 #include "core/errors.h"
 #include "core/files.h"
 #include "tests/train/tiny_run.h"
+#include "train/plan/identity.h"
 #include "train/prepare.h"
 
 namespace lockstep {

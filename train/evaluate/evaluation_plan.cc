@@ -6,7 +6,9 @@
 #include <fmt/ranges.h>
 
 #include "core/config/config_node.h"
+#include "core/errors.h"
 #include "core/files.h"
+#include "core/log.h"
 #include "ddp/start_check.h"
 #include "train/evaluate/evaluate.h"
 
@@ -111,8 +113,13 @@ EvaluationOutcome EvaluationPlan::run(const ScheduledEvaluation& entry, Session&
     const RunFolder& folder = session.place().folder;
     const fs::path final_path = picture_path(folder, session.state().step, entry.options->kind);
     const fs::path hidden = folder.samples() / ".drawing.png";
-    make_folders(folder.samples());
-    if (evaluation->draw(result.chunks, hidden.string())) fs::rename(hidden, final_path);
+    folder.make_folder(folder.samples());
+    try {
+      if (evaluation->draw(result.chunks, hidden.string())) fs::rename(hidden, final_path);
+    } catch (const EnvironmentError& error) {
+      log_warning(fmt::format("the picture {} was not drawn: {}", final_path.string(),
+                              error.message()));  // a full disk does not end the training
+    }
   }
   return {result.given_up, std::move(result.scores), evaluation->record()};
 }

@@ -145,12 +145,6 @@ std::vector<std::string> plugins_of(const Node& root) {
   return out;
 }
 
-// Options that do not change results (design rule 16).
-const std::vector<std::string> kNotIdentity = {"run.folder",  "launch",
-                                               "log",         "data.threads",
-                                               "checkpoint",  "ddp.bucket_megabytes",
-                                               "ddp.overlap", "ddp.timeout_seconds"};
-
 }  // namespace
 
 LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides) {
@@ -203,15 +197,6 @@ Place place_of_keys(const Sources& sources, const Error& error, const std::strin
 std::unique_ptr<Dataset> open_data(const Kinds& kinds, const RunConfig& config,
                                    const std::vector<std::string>& patterns) {
   return kinds.datasets.make(Choice(kinds.datasets, config.data.kind), patterns);
-}
-
-std::string identity_json(RunConfig& config) {
-  return print_json([&](FieldVisitor& v) { config.fields(v); }, kNotIdentity);
-}
-
-std::string config_hash(RunConfig& config) {
-  const std::string text = identity_json(config);
-  return hash_bytes(text.data(), text.size());
 }
 
 }  // namespace lockstep

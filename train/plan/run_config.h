@@ -150,8 +150,4 @@ auto with_place_of_keys(const Sources& sources, const std::string& path, Body&& 
   }
 }
 
-// The part of the config that decides results, as canonical JSON and as hash (design rule 16).
-std::string identity_json(RunConfig& config);
-std::string config_hash(RunConfig& config);
-
 }  // namespace lockstep
