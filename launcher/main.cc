@@ -7,6 +7,7 @@
 
 #include "core/config/config_node.h"
 #include "core/errors.h"
+#include "core/standard_output.h"
 #include "core/version.h"
 #include "launcher/commands.h"
 #include "launcher/ranks/rank_entry.h"
@@ -57,7 +58,8 @@ int run(const std::vector<std::string>& words) {
 int main(int count, char** words) {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   try {
-    return lockstep::run({words + 1, words + count});
+    lockstep::set_up_standard_output();
+    return lockstep::flush_standard_output(lockstep::run({words + 1, words + count}));
   } catch (const lockstep::Error& error) {
     std::fprintf(stderr, "%s\n", error.message().c_str());
     return static_cast<int>(error.code());

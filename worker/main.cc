@@ -9,6 +9,7 @@
 
 #include "core/errors.h"
 #include "core/log.h"
+#include "core/standard_output.h"
 #include "worker/commands.h"
 #include "worker/compute_environment.h"
 
@@ -42,8 +43,9 @@ int main(int argc, char** argv) {
     return static_cast<int>(lockstep::ExitCode::kUsage);
   }
   try {
+    lockstep::set_up_standard_output();
     lockstep::set_up_compute_environment(argc, argv);
-    return run(argv[1], {argv + 2, argv + argc});
+    return lockstep::flush_standard_output(run(argv[1], {argv + 2, argv + argc}));
   } catch (const lockstep::Error& error) {
     lockstep::flush_log();
     std::fprintf(stderr, "%s\n", error.message().c_str());

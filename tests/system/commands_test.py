@@ -2,7 +2,9 @@
 """Every command once, as the README and the help show it, on a tiny run."""
 
 import json
+import os
 import re
+import subprocess
 
 import harness
 import processes
@@ -242,6 +244,38 @@ def evaluate(test, run):
     return f"{len(numbers)} scores, those of the run's last line"
 
 
+def output_that_fails(test, config, run):
+    """A full disk and a reader that left: exit code 3 in every kind of command, and not 0."""
+    commands = [
+        ["--help"],
+        ["train", "--help"],
+        ["config", "keys"],
+        ["plan", config, "--json"],
+        ["data", "inspect", test.work / "data", "--json"],
+        ["report", run, "--output", test.work / "told.html"],
+        ["runs", test.work / "runs", "--json"],
+        ["evaluate", run, "--json"],
+        ["env"],
+    ]
+    silent = []
+    for words in commands:
+        call = [str(test.lockstep), *map(str, words)]
+        with open("/dev/full", "w") as full:
+            told = subprocess.run(
+                call, stdout=full, stderr=subprocess.PIPE, env=test.environment, text=True
+            )
+        reader, writer = os.pipe()
+        os.close(reader)
+        left = subprocess.run(
+            call, stdout=writer, stderr=subprocess.PIPE, env=test.environment, text=True
+        )
+        os.close(writer)
+        if told.returncode != 3 or "standard output" not in told.stderr or left.returncode != 3:
+            silent.append((words, told.returncode, left.returncode, told.stderr[-300:]))
+    assert not silent, silent
+    return f"{len(commands)} commands"
+
+
 def main():
     test = harness.Test(__doc__)
     config = tiny_run.write_config(test, 8, every=4)
@@ -257,6 +291,7 @@ def main():
     test.case("resume with more steps", longer, test, config)
     test.case("files of a run, report, runs, logs, env", after_the_run, test, run)
     test.case("evaluate", evaluate, test, run)
+    test.case("output that cannot be written", output_that_fails, test, config, run)
     test.finish()
 
 
