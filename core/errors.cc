@@ -1,5 +1,7 @@
 #include "core/errors.h"
 
+#include "core/program_name.h"
+
 namespace lockstep {
 namespace {
 
@@ -60,7 +62,7 @@ std::string Error::message() const {
       out += "\n" + gutter + " | " + std::string(indent, ' ') + "^";
   }
   if (!help_.empty()) out += "\nhelp: " + printable(help_);
-  return out;
+  return with_program_name(out);
 }
 
 }  // namespace lockstep

@@ -7,6 +7,8 @@
 #include <mutex>
 #include <string_view>
 
+#include "core/program_name.h"
+
 namespace lockstep {
 namespace {
 
@@ -42,7 +44,8 @@ int terminal_columns() {
   return 80;
 }
 
-void print_line(const std::string& line) {
+void print_line(const std::string& text) {
+  const std::string line = with_program_name(text);
   const std::lock_guard lock(bar().mutex);
   if (bar().text.empty())
     write_stderr(line + "\n");

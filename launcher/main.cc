@@ -7,6 +7,7 @@
 
 #include "core/config/config_node.h"
 #include "core/errors.h"
+#include "core/program_name.h"
 #include "core/standard_output.h"
 #include "core/version.h"
 #include "launcher/commands.h"
@@ -58,6 +59,7 @@ int run(const std::vector<std::string>& words) {
 int main(int count, char** words) {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   try {
+    if (count > 0) lockstep::set_program_name(words[0]);
     lockstep::set_up_standard_output();
     return lockstep::flush_standard_output(lockstep::run({words + 1, words + count}));
   } catch (const lockstep::Error& error) {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "core/program_name.h"
 #include "report/page_parts.h"
 #include "report/report.h"
 #include "report/terminal_drawings.h"
@@ -53,13 +54,13 @@ std::string loss_line(const RunFacts& facts) {
 
 // Commands that go on from a run, as far as its task has them.
 std::string next_line(const RunFacts& facts) {
-  const std::string folder = facts.run.root.string(),
+  const std::string folder = shell_quoted(facts.run.root.string()),
                     kind = fact(config_values(facts.config), "task.kind");
   std::string next = "lockstep sample " + folder;
   if (kind == "image_diffusion") next += " --count 64 --output grid.png";
   if (kind == "sudoku2vec")
     next = "lockstep train CONFIG task.model.embedding=" + folder;  // it draws nothing by itself
-  return "  next     " + next + "    lockstep evaluate " + folder + "\n";
+  return "  next     " + next + "\n           lockstep evaluate " + folder + "\n";
 }
 
 }  // namespace

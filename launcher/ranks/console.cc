@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include "core/program_name.h"
+
 namespace lockstep {
 namespace {
 
@@ -29,7 +31,7 @@ void Console::pass_on(std::string_view text) {
 }
 
 void Console::line(const std::string& text) {
-  write_all((at_line_start_ ? "" : "\n") + text + "\n");
+  write_all((at_line_start_ ? "" : "\n") + with_program_name(text) + "\n");
   at_line_start_ = true;
 }
 
