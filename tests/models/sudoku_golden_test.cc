@@ -1,6 +1,8 @@
 // The network against an independent one in PyTorch (golden/make_sudoku_net.py).
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tensor/safetensors.h"
 #include "tests/models/sudoku_inputs.h"
 
@@ -42,9 +44,17 @@ TEST_P(SudokuGolden, LossAndGradientsAgree) {
   const at::Tensor loss = net_->loss_sum(golden("cells"), golden("targets"));
   EXPECT_NEAR(loss.item<double>(), golden("loss").item<double>(), 1e-5);
   const std::vector<at::Tensor> gradients = testing::gradients_of(loss, net_->parameters());
+  // The gradient of head.bias is a sum of 81 terms that nearly cancel: float32 knows it to 1e-7 of the
+  // terms, not of the sum, and each CPU rounds them in another order.
+  double largest = 0;
+  for (const NamedTensor& entry : net_->parameters())
+    largest = std::max(largest, golden("gradient." + entry.name).norm().item<double>());
   for (size_t i = 0; i < gradients.size(); ++i) {
     const std::string& name = net_->parameters()[i].name;
-    EXPECT_LT(relative(gradients[i], golden("gradient." + name)), 2e-5) << name;
+    const at::Tensor& expected = golden("gradient." + name);
+    const double error = (gradients[i] - expected).to(at::kDouble).norm().item<double>();
+    const double scale = std::max(expected.norm().item<double>(), 0.01 * largest);
+    EXPECT_LT(error, 2e-5 * scale) << name;
   }
 }
 
