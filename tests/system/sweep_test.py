@@ -165,7 +165,7 @@ def stopped(test, number):
     )
     asked = time.monotonic()
     running.signal(number)
-    result = running.wait(30).expect(STOPPED, "stopping", "go on: lockstep sweep")
+    result = running.wait(30).expect(STOPPED, "stopping", "go on: ", "lockstep sweep")
     seconds = time.monotonic() - asked
     processes.check_nothing_left(folder, test.work)
     states = [point["state"] for point in results(folder)["points"]]
