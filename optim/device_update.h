@@ -16,24 +16,10 @@
 #include <vector>
 
 #include "ddp/device/device_communicator.h"
-#include "optim/loss_scale.h"
-#include "optim/optimizers.h"
+#include "optim/update_setup.h"
 #include "tensor/device.h"
 
 namespace lockstep {
-
-// What update number `u` (counted from 0) uses.
-struct PlannedUpdate {
-  double lr = 0;
-  std::optional<EmaMove> ema;
-};
-
-// Where a run stands; equal on all ranks.
-struct UpdateCounts {
-  int64_t updates = 0;
-  int64_t skipped_in_a_row = 0;
-  LossScale::State loss_scale;
-};
 
 // How the ranks of a sharded optimizer meet within an update: its norm is added up of their shares,
 // and each gets the weights that the others have updated. The EMA and a low-precision copy are
@@ -48,16 +34,7 @@ struct ShareExchange {
   void gather_weights(const ShardLayout& shard, Arena& weights) const;
 };
 
-struct DeviceUpdateSetup {
-  Optimizer* optimizer = nullptr;
-  Arena* weights = nullptr;
-  Arena* gradients = nullptr;    // the sums over all slots
-  Arena* ema = nullptr;          // null: none
-  at::Tensor low_weights;        // bf16 or fp16 copy in arena order; undefined: none
-  double backward_constant = 1;  // C of design.md 3, rule 6
-  double clip_norm = 0;          // 0: none
-  std::optional<LossScaleOptions> loss_scale;
-  UpdateCounts counts;
+struct DeviceUpdateSetup : UpdateSetup {
   at::Device device = at::kCPU;
   // What `auto` has chosen; none: by choose_on_device (implementation.h).
   std::optional<ImplementationChoice> choice;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
@@ -18,7 +17,7 @@
 #include "train/metrics.h"
 #include "train/profile.h"
 #include "train/run_lines.h"
-#include "train/step/steps.h"
+#include "train/step/step_executor.h"
 
 namespace lockstep {
 namespace {
@@ -62,38 +61,17 @@ class Recorder {
     checkpoints_.emplace(session.place().folder, session.config().checkpoint, session.plan().ranks);
   }
 
-  void step(const StepResult& result, double seconds) {
+  void step(StepResult result, double seconds) {
     if (!metrics_) return;
-    const int64_t step = result.step;
-    const RunPlan& plan = session_.plan();
-    progress_.update(step, fmt::format("loss {:.4f}", result.loss));
-    const double accuracy = result.accuracy.value_or(std::numeric_limits<double>::quiet_NaN());
-    StepNews news{step, result.loss, accuracy, result.next_lr, result.updated, std::nullopt};
-    if (result.loss_scale) news.next_loss_scale = session_.state().loss_scale.scale;
-    show(lines_->step(news));
+    progress_.update(result.step, fmt::format("loss {:.4f}", result.loss));
+    show(lines_->step(result));
     show_saved_checkpoint();
-    if (!due(step, session_.config().log.every_steps) && step != 1 && step != plan.steps &&
-        !result.stop)
+    if (!due(result.step, session_.config().log.every_steps) && result.step != 1 &&
+        result.step != session_.plan().steps && !result.stop)
       return;
-    StepMetrics m;
-    m.step = step;
-    m.epoch = plan.data.train_samples > 0
-                  ? static_cast<double>(step) * plan.global_batch / plan.data.train_samples
-                  : 0;
-    m.loss = result.loss;
-    m.accuracy = result.accuracy;
-    m.lr = result.lr;
-    m.grad_norm = result.grad_norm;
-    m.step_seconds = seconds;
-    m.samples_per_second = plan.global_batch / seconds;
-    m.data_wait_seconds = result.data_wait_seconds;
-    m.comm_exposed_seconds = result.comm_exposed_seconds;
-    m.phases = result.phases;
-    m.device = result.device;
-    m.memory_bytes = result.device_bytes.value_or(resident_bytes());
-    m.skipped = !result.updated;
-    m.loss_scale = result.loss_scale;
-    metrics_->step(m);
+    result.step_seconds = seconds;
+    if (result.memory_bytes == 0) result.memory_bytes = resident_bytes();
+    metrics_->step(result);
   }
 
   void evaluation(const EvaluationOutcome& outcome, double seconds) {
@@ -234,7 +212,7 @@ Outcome train(Session& session) {
       session.place().folder.rank_page(session.place().attempt, session.communicator().rank()),
       true);
   const EvaluationPlan evaluations(session);
-  const std::unique_ptr<Steps> steps = make_steps(session);
+  const std::unique_ptr<StepExecutor> executor = make_executor(session);
   Recorder recorder(session);
   StepProfiler profiler(parse_profile_steps(config.log.profile_steps, state.step),
                         profile_prefix(session));
@@ -256,10 +234,10 @@ Outcome train(Session& session) {
       if (!results.empty()) waiting = 0;
       start = Clock::now();
     };
-    record(steps->run());
+    record(executor->run());
     const bool save = due(state.step, config.checkpoint.every_steps);
-    const bool looks_on = !evaluations.due(state.step, stop).empty();
-    if (stop || save || looks_on || state.step == plan.steps) record(steps->finish());
+    const bool evaluates = !evaluations.due(state.step, stop).empty();
+    if (stop || save || evaluates || state.step == plan.steps) record(executor->finish());
     const bool last = stop || state.step == plan.steps;
     if (const auto table = profiler.after_step(state.step - 1, last)) recorder.profile(*table);
 

@@ -31,7 +31,7 @@ nlohmann::ordered_json number(double value) {
 }
 
 // A replayed graph tells nothing of its parts, so such a step has no times of them.
-void put_phases(const StepMetrics& m, nlohmann::ordered_json& json) {
+void put_phases(const StepResult& m, nlohmann::ordered_json& json) {
   if (m.device) {
     json["device_seconds"] = number(m.device->all);
     json["copy_seconds"] = number(m.device->copy);
@@ -132,20 +132,20 @@ void MetricsFile::attempt(int number, int64_t step, int64_t ranks, int64_t slots
   line(json.dump());
 }
 
-void MetricsFile::step(const StepMetrics& m) {
+void MetricsFile::step(const StepResult& m) {
   nlohmann::ordered_json json = {{"step", m.step},
                                  {"epoch", number(m.epoch)},
                                  {"time", wall_seconds()},
                                  {"loss", number(m.loss)},
                                  {"lr", number(m.lr)},
                                  {"grad_norm", number(m.grad_norm)},
-                                 {"samples_per_second", number(m.samples_per_second)},
+                                 {"samples_per_second", number(m.samples / m.step_seconds)},
                                  {"step_seconds", number(m.step_seconds)},
                                  {"data_wait_seconds", number(m.data_wait_seconds)}};
   put_phases(m, json);
   json["memory_bytes"] = m.memory_bytes;
   if (m.accuracy) json["accuracy"] = number(*m.accuracy);
-  if (m.skipped) json["skipped"] = true;
+  if (!m.updated) json["skipped"] = true;
   if (m.loss_scale) json["loss_scale"] = number(*m.loss_scale);
   line(json.dump());
 }

@@ -12,27 +12,9 @@
 #include <vector>
 
 #include "core/run_folder.h"
-#include "train/phases.h"
+#include "train/step_result.h"
 
 namespace lockstep {
-
-struct StepMetrics {
-  int64_t step = 0;  // just done, from 1
-  double epoch = 0;
-  double loss = 0;                 // global mean of that step
-  std::optional<double> accuracy;  // of that step, if the task counts predictions that hit
-  double lr = 0;
-  double grad_norm = 0;  // before clipping
-  double samples_per_second = 0;
-  double step_seconds = 0;
-  double data_wait_seconds = 0;
-  double comm_exposed_seconds = 0;
-  PhaseSeconds phases;
-  std::optional<DeviceSeconds> device;  // then instead of phases and comm_exposed_seconds
-  int64_t memory_bytes = 0;
-  bool skipped = false;              // gradients were not finite
-  std::optional<double> loss_scale;  // that the step used
-};
 
 // metrics.jsonl of a run, on rank 0. Each call throws EnvironmentError if the run folder was
 // removed or moved; a full disk only delays the lines.
@@ -45,7 +27,7 @@ class MetricsFile {
   MetricsFile& operator=(const MetricsFile&) = delete;
 
   void attempt(int number, int64_t step, int64_t ranks, int64_t slots);
-  void step(const StepMetrics& metrics);
+  void step(const StepResult& result);
   // `record`: what the scores depend on besides the weights.
   void evaluation(int64_t step, const std::map<std::string, double>& scores, double seconds,
                   const std::map<std::string, std::string>& record = {});

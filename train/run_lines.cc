@@ -73,19 +73,19 @@ class SeedTrainerLines final : public SeedLines {
                     setup_.global_batch, ceiling(setup_.train_samples, setup_.global_batch))};
   }
 
-  std::vector<std::string> step(const StepNews& news) override {
-    std::vector<std::string> lines = RunLines::step(news);
-    loss_ += news.loss;
-    accuracy_ += news.accuracy;
+  std::vector<std::string> step(const StepResult& result) override {
+    std::vector<std::string> lines = RunLines::step(result);
+    loss_ += result.loss;
+    accuracy_ += result.accuracy.value_or(kNone);
     ++steps_;
-    const int64_t before = epochs_after(news.step - 1), done = epochs_after(news.step);
+    const int64_t before = epochs_after(result.step - 1), done = epochs_after(result.step);
     if (done == before) return lines;
     // A batch larger than what is left may complete several epochs: each has its line.
     for (int64_t epoch = before + 1; epoch <= done; ++epoch) {
       if (epoch % setup_.every_epochs != 0 && epoch != 1 && epoch != total_epochs()) continue;
       lines.push_back(fmt::format("Epoch {:4d}/{} | Loss: {:.4f} | Acc: {:.4f} | LR: {:.6f}", epoch,
                                   total_epochs(), loss_ / steps_, accuracy_ / steps_,
-                                  news.next_lr));
+                                  result.next_lr));
     }
     loss_ = accuracy_ = steps_ = 0;
     return lines;
@@ -118,10 +118,10 @@ class SeedSweepLines final : public SeedLines {
  public:
   using SeedLines::SeedLines;
 
-  std::vector<std::string> step(const StepNews& news) override {
-    loss_ = news.loss;
-    accuracy_ = news.accuracy;
-    return RunLines::step(news);
+  std::vector<std::string> step(const StepResult& result) override {
+    loss_ = result.loss;
+    accuracy_ = result.accuracy.value_or(kNone);
+    return RunLines::step(result);
   }
 
   std::vector<std::string> evaluation(int64_t step,
@@ -141,12 +141,12 @@ class SeedSweepLines final : public SeedLines {
 
 }  // namespace
 
-std::vector<std::string> RunLines::step(const StepNews& news) {
-  if (news.updated) return {};
-  if (news.next_loss_scale)
-    return {fmt::format("step {}: gradients overflowed, no update; loss scale now {}", news.step,
-                        *news.next_loss_scale)};
-  return {fmt::format("step {}: gradients were not finite, no update", news.step)};
+std::vector<std::string> RunLines::step(const StepResult& result) {
+  if (result.updated) return {};
+  if (result.next_loss_scale)
+    return {fmt::format("step {}: gradients overflowed, no update; loss scale now {}", result.step,
+                        *result.next_loss_scale)};
+  return {fmt::format("step {}: gradients were not finite, no update", result.step)};
 }
 
 std::vector<std::string> RunLines::checkpoint(const std::string&) { return {}; }

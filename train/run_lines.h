@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "train/step_result.h"
+
 namespace lockstep {
 
 // What the lines need to know of the run.
@@ -24,17 +26,8 @@ struct RunLinesSetup {
   int64_t global_batch = 1;
   int64_t train_samples = 0;  // 0: unknown, then there are no epochs
   int64_t every_epochs = 1;
-  std::optional<double> epochs;   // train.epochs, if that is given and not train.steps
-  bool mixed_precision = false;    // precision.compute is not fp32
-};
-
-// A step that has just been done.
-struct StepNews {
-  int64_t step = 0;               // from 1
-  double loss = 0, accuracy = 0;  // of this step; accuracy NaN: the task counts none
-  double next_lr = 0;             // what a scheduler shows after its step, as the seed does
-  bool updated = true;
-  std::optional<double> next_loss_scale;  // if the precision has one
+  std::optional<double> epochs;  // train.epochs, if that is given and not train.steps
+  bool mixed_precision = false;  // precision.compute is not fp32
 };
 
 // One a run, on rank 0. Calls come in the order of events; each returns the lines to show.
@@ -44,7 +37,7 @@ class RunLines {
   // True: a progress bar belongs to this style.
   virtual bool has_bar() const = 0;
   virtual std::vector<std::string> start() { return {}; }
-  virtual std::vector<std::string> step(const StepNews& news);
+  virtual std::vector<std::string> step(const StepResult& result);
   virtual std::vector<std::string> evaluation(int64_t step,
                                               const std::map<std::string, double>& scores) = 0;
   // A checkpoint is complete on disk.

@@ -1,13 +1,13 @@
-// The update of a device by our kernels, here by their CPU twins, against Optimizer::step and the
-// host's loss scale; and which update a device gets.
+// The update of a device by our kernels, here by their CPU twins, against the host's
+// (host_update.h); and which update a device gets.
 #include <gtest/gtest.h>
 
 #include <ATen/ATen.h>
 
 #include "core/errors.h"
 #include "optim/adam.h"
-#include "optim/clip.h"
 #include "optim/device_update.h"
+#include "optim/host_update.h"
 #include "optim/measure_update.h"
 #include "optim/sgd.h"
 #include "tests/harness/ranks.h"
@@ -61,31 +61,20 @@ PlannedUpdate planned(int64_t update) {
 
 constexpr double kConstant = 64, kCount = 50;
 
-// The host's way: train/step/step.cc.
-void host_step(Side& host, LossScale& scale) {
-  UpdateTerms terms;
-  terms.gradient.multiplier = static_cast<float>(kConstant / (kCount * scale.value()));
-  const double norm = gradient_norm(host.gradients, terms.gradient.multiplier);
-  scale.update(std::isfinite(norm));
-  if (!std::isfinite(norm)) return;
-  terms.gradient.clip = clip_coefficient(norm, 1.0);
-  const PlannedUpdate plan = planned(host.optimizer->updates());
-  terms.lr = plan.lr;
-  terms.ema = &host.ema;
-  terms.ema_move = plan.ema;
-  host.optimizer->step(host.weights, host.gradients, terms);
-}
-
 void check(bool adam) {
   Side host(adam), device(adam);
   const LossScaleOptions scaling{1024, 2, 1, 10};
-  LossScale scale(scaling);
-  DeviceUpdateSetup setup{device.optimizer.get(), &device.weights, &device.gradients, &device.ema};
-  setup.low_weights = at::zeros({device.layout.size}, at::kBFloat16);
-  setup.backward_constant = kConstant;
-  setup.clip_norm = 1;
-  setup.loss_scale = scaling;
-  setup.counts.loss_scale = scale.state();
+  const auto setup_of = [&](Side& side) {
+    UpdateSetup setup{side.optimizer.get(), &side.weights, &side.gradients, &side.ema};
+    setup.low_weights = at::zeros({side.layout.size}, at::kBFloat16);
+    setup.backward_constant = kConstant;
+    setup.clip_norm = 1;
+    setup.loss_scale = scaling;
+    setup.counts.loss_scale = LossScale(scaling).state();
+    return setup;
+  };
+  HostUpdate host_update(setup_of(host));
+  const DeviceUpdateSetup setup{setup_of(device)};
   const auto update = make_device_update(setup);
   at::Tensor report = at::zeros({DeviceUpdate::kReportSize}, at::kDouble);
   int64_t skipped = 0;
@@ -95,19 +84,23 @@ void check(bool adam) {
     const bool overflow = step == 3 || step == 4;
     if (overflow) host.gradients.data()[77] = device.gradients.data()[77] = INFINITY;
     skipped = overflow ? skipped + 1 : 0;
-    const double used = scale.value();
-    EXPECT_EQ(update->loss_scale().item<float>(), used);
-    host_step(host, scale);
+    EXPECT_EQ(update->loss_scale().item<float>(), host_update.loss_scale());
+    const UpdateOutcome outcome =
+        host_update.run(planned(host.optimizer->updates()), kCount, /*finite=*/true);
     // The device may be ahead of what the host knows: rows are written for updates up to three
     // behind.
     const int64_t known = std::max<int64_t>(0, host.optimizer->updates() - 1);
     update->run(update->rows(known, planned), at::tensor({2.0, kCount}, at::kDouble), report);
     const double* told = report.const_data_ptr<double>();
     EXPECT_EQ(told[DeviceUpdate::kUpdated], overflow ? 0 : 1) << step;
-    EXPECT_EQ(told[DeviceUpdate::kScale], used);
-    EXPECT_EQ(told[DeviceUpdate::kNextScale], scale.value());
+    EXPECT_EQ(outcome.updated, !overflow) << step;
+    EXPECT_EQ(told[DeviceUpdate::kScale], outcome.loss_scale);
+    EXPECT_EQ(told[DeviceUpdate::kNextScale], outcome.counts.loss_scale.scale);
+    EXPECT_EQ(told[DeviceUpdate::kGoodSteps], outcome.counts.loss_scale.good_steps);
+    if (!overflow) EXPECT_EQ(told[DeviceUpdate::kNorm], outcome.grad_norm) << step;
     EXPECT_EQ(told[DeviceUpdate::kUpdates], host.optimizer->updates());
     EXPECT_EQ(told[DeviceUpdate::kSkippedInARow], skipped);
+    EXPECT_EQ(outcome.counts.skipped_in_a_row, skipped);
     EXPECT_TRUE(at::equal(device.weights.flat(), host.weights.flat())) << step;
     EXPECT_TRUE(at::equal(device.ema.flat(), host.ema.flat())) << step;
     for (size_t i = 0; i < host.optimizer->flat_states().size(); ++i)

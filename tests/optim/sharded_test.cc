@@ -3,8 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/philox.h"
-#include "optim/clip.h"
-#include "optim/optimizers.h"
+#include "optim/host_update.h"
 #include "tests/harness/ranks.h"
 
 namespace lockstep {
@@ -33,7 +32,7 @@ struct Result {
   double norm = 0;
 };
 
-// What the training step does (train/step/step.cc). With more than one rank every gradient outside
+// Updates as a training step on the host makes them. With more than one rank every gradient outside
 // the own blocks is NaN: nobody may look at it.
 Result run(Communicator& comm, const Choice& choice, bool reload) {
   const ArenaLayout layout = ArenaLayout::of(parameters());
@@ -53,12 +52,13 @@ Result run(Communicator& comm, const Choice& choice, bool reload) {
               .narrow(0, begin, end - begin)
               .fill_(std::numeric_limits<float>::quiet_NaN());
         });
-    UpdateTerms terms{.lr = 1e-3 * (step + 1), .gradient = {0.3f, 1.0f}};
-    result.norm = gradient_norm(gradients, 0.3f, shard, comm);
-    terms.gradient.clip = clip_coefficient(result.norm, 1.0);
-    optimizer->step(weights, gradients, terms);
-    all_gather_blocks(comm, shard, weights);
-    move_average(ema, weights, EmaMove{false, 0.005f});
+    UpdateSetup setup{optimizer.get(), &weights, &gradients, &ema};
+    setup.backward_constant = 0.3;
+    setup.clip_norm = 1;
+    const PlannedUpdate planned{1e-3 * static_cast<double>(step + 1), EmaMove{false, 0.005f}};
+    const UpdateOutcome outcome = HostUpdate(setup, &comm).run(planned, 1, /*finite=*/true);
+    EXPECT_TRUE(outcome.updated);
+    result.norm = outcome.grad_norm;
     if (!reload) continue;
     // A checkpoint travels by name; here from rank 0 to all, as a file would.
     NamedTensors state = optimizer->gather_state(comm);

@@ -9,7 +9,7 @@
 #include "tests/harness/gpu.h"
 #include "tests/train/tiny_run.h"
 #include "train/prepare.h"
-#include "train/step/steps.h"
+#include "train/step/step_executor.h"
 
 namespace lockstep {
 namespace {
@@ -80,7 +80,7 @@ Trained train(const std::string& device, const std::vector<std::string>& more, i
   Session session(std::move(prepared.loaded), prepared.plan, {RunFolder{folder.path()}, 0},
                   make_single_communicator(),
                   device == "cuda" ? make_cuda_device(0) : make_cpu_device());
-  const std::unique_ptr<Steps> all = make_steps(session);
+  const std::unique_ptr<StepExecutor> all = make_executor(session);
   Trained trained;
   const auto take = [&](const std::vector<StepResult>& some) {
     for (const StepResult& result : some) trained.losses.push_back(result.loss);

@@ -11,7 +11,7 @@
 #include "ddp/thread_ranks.h"
 #include "tests/train/tiny_run.h"
 #include "train/prepare.h"
-#include "train/step/steps.h"
+#include "train/step/step_executor.h"
 
 namespace lockstep {
 namespace {
@@ -22,7 +22,7 @@ struct Trained {
   TrainState state;
 };
 
-using Make = std::unique_ptr<Steps> (*)(Session&);
+using Make = std::unique_ptr<StepExecutor> (*)(Session&);
 
 // All steps of a run on `ranks` threads as ranks, and what rank 0 has then.
 Trained train(Make make, int ranks, const std::vector<std::string>& more, int64_t steps = 8) {
@@ -41,7 +41,7 @@ Trained train(Make make, int ranks, const std::vector<std::string>& more, int64_
       make_folders(RunFolder{folder.path()}.attempt(0));
       Session session(std::move(prepared.loaded), prepared.plan, {RunFolder{folder.path()}, 0},
                       rendezvous.communicator(rank));
-      const std::unique_ptr<Steps> all = make(session);
+      const std::unique_ptr<StepExecutor> all = make(session);
       std::vector<StepResult> results;
       const auto take = [&](std::vector<StepResult> some) {
         results.insert(results.end(), some.begin(), some.end());
@@ -87,33 +87,34 @@ void expect_close(const Trained& host, const Trained& device, double tolerance) 
 }
 
 TEST(DeviceSteps, AgreeWithTheHostOnOneRank) {
-  expect_close(train(make_steps, 1, {}), train(make_device_steps, 1, {}), 2e-4);
+  expect_close(train(make_executor, 1, {}), train(make_device_executor, 1, {}), 2e-4);
 }
 
 TEST(DeviceSteps, AgreeWithTheHostEagerlyToo) {
-  expect_close(train(make_steps, 1, {}), train(make_device_steps, 1, {"step.graph=off"}), 2e-4);
+  expect_close(train(make_executor, 1, {}), train(make_device_executor, 1, {"step.graph=off"}),
+               2e-4);
 }
 
 TEST(DeviceSteps, AgreeWithTheHostOnTwoRanksAndWithMicroBatches) {
   const std::vector<std::string> more = {"train.micro_batch=1",
                                          "train.ema={decay: 0.9, warmup: true, every_steps: 2}"};
-  expect_close(train(make_steps, 2, more), train(make_device_steps, 2, more), 2e-4);
+  expect_close(train(make_executor, 2, more), train(make_device_executor, 2, more), 2e-4);
 }
 
 TEST(DeviceSteps, AgreeWithTheHostUnderSgdAndBf16Weights) {
   const std::vector<std::string> sgd = {
       "optimizer={kind: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 0.01}"};
-  expect_close(train(make_steps, 1, sgd), train(make_device_steps, 1, sgd), 2e-4);
+  expect_close(train(make_executor, 1, sgd), train(make_device_executor, 1, sgd), 2e-4);
   const std::vector<std::string> low = {"precision.compute=bf16_weights"};
-  expect_close(train(make_steps, 1, low), train(make_device_steps, 1, low), 2e-2);
+  expect_close(train(make_executor, 1, low), train(make_device_executor, 1, low), 2e-2);
 }
 
 // With the tree every slot has its own arena, and ranks exchange by pairs.
 TEST(DeviceSteps, GiveTheSameBitsOnOneTwoAndFourRanksWithTheTree) {
   const std::vector<std::string> tree = {"ddp.reduce=tree", "step.graph=off"};
-  const Trained one = train(make_device_steps, 1, tree);
+  const Trained one = train(make_device_executor, 1, tree);
   for (const int ranks : {2, 4}) {
-    const Trained more = train(make_device_steps, ranks, tree);
+    const Trained more = train(make_device_executor, ranks, tree);
     EXPECT_TRUE(at::equal(one.weights, more.weights)) << ranks;
     EXPECT_TRUE(at::equal(one.ema, more.ema)) << ranks;
   }
@@ -127,7 +128,8 @@ TEST(DeviceSteps, FusedWithTheTreeGiveTheBitsOfTheHost) {
         "optimizer={kind: sgd, lr: 0.05, momentum: 0.9, nesterov: true, weight_decay: 0.01}"}) {
     const std::vector<std::string> more = {optimizer, "ddp.reduce=tree",
                                            "train.ema={decay: 0.9, warmup: true, every_steps: 2}"};
-    const Trained host = train(make_steps, 1, more), device = train(make_device_steps, 1, more);
+    const Trained host = train(make_executor, 1, more),
+                  device = train(make_device_executor, 1, more);
     EXPECT_TRUE(at::equal(host.weights, device.weights)) << optimizer;
     EXPECT_TRUE(at::equal(host.ema, device.ema)) << optimizer;
     for (size_t i = 0; i < host.results.size(); ++i)
@@ -151,11 +153,11 @@ TEST(DeviceSteps, SharesOfTheOptimizerGiveTheBitsOfTheWholeWithTheTree) {
     const std::vector<std::string> common =
         with(kFourBlocks,
              {"ddp.reduce=tree", compute, "train.ema={decay: 0.9, warmup: true, every_steps: 2}"});
-    const Trained whole = train(make_device_steps, 1, common, 4);
+    const Trained whole = train(make_device_executor, 1, common, 4);
     for (const int ranks : {2, 3}) {
       if (ranks == 3 && compute != "precision.compute=fp32") continue;
       const Trained shares =
-          train(make_device_steps, ranks, with(common, {"ddp.shard_optimizer=true"}), 4);
+          train(make_device_executor, ranks, with(common, {"ddp.shard_optimizer=true"}), 4);
       EXPECT_TRUE(at::equal(whole.weights, shares.weights)) << compute << ", " << ranks << " ranks";
       EXPECT_TRUE(at::equal(whole.ema, shares.ema)) << compute << ", " << ranks << " ranks";
       EXPECT_EQ(whole.results.back().grad_norm, shares.results.back().grad_norm);
@@ -166,16 +168,16 @@ TEST(DeviceSteps, SharesOfTheOptimizerGiveTheBitsOfTheWholeWithTheTree) {
 TEST(DeviceSteps, SharesOfTheOptimizerAgreeWithTheHostUnderAllReduce) {
   const std::vector<std::string> common =
       with(kFourBlocks, {"ddp.reduce=allreduce", "ddp.shard_optimizer=true"});
-  const Trained host = train(make_steps, 1, with(kFourBlocks, {}), 5);
-  expect_close(host, train(make_device_steps, 2, common, 5), 2e-4);
+  const Trained host = train(make_executor, 1, with(kFourBlocks, {}), 5);
+  expect_close(host, train(make_device_executor, 2, common, 5), 2e-4);
   expect_close(host,
-               train(make_device_steps, 2,
+               train(make_device_executor, 2,
                      with(common, {"optimizer={kind: adamw, implementation: foreach}"}), 5),
                2e-4);
 }
 
 TEST(DeviceSteps, StepsTellWhereTheirTimeWent) {
-  const Trained eager = train(make_device_steps, 2, {"step.graph=off"}, 3);
+  const Trained eager = train(make_device_executor, 2, {"step.graph=off"}, 3);
   for (const StepResult& result : eager.results) {
     ASSERT_TRUE(result.device.has_value());
     const DeviceSeconds& d = *result.device;
@@ -183,7 +185,7 @@ TEST(DeviceSteps, StepsTellWhereTheirTimeWent) {
     for (const double seconds : {d.copy, d.forward, d.backward, d.update}) EXPECT_GT(seconds, 0);
     EXPECT_NEAR(d.all, d.copy + d.forward + d.backward + d.exchange + d.update, 1e-9);
   }
-  const Trained graph = train(make_device_steps, 1, {}, 9);
+  const Trained graph = train(make_device_executor, 1, {}, 9);
   for (const StepResult& result : graph.results) {
     const bool compared = result.step > 3 && result.step <= 6;
     ASSERT_EQ(result.device.has_value(), !compared) << result.step;
@@ -197,7 +199,7 @@ TEST(DeviceSteps, StepsTellWhereTheirTimeWent) {
 TEST(DeviceSteps, ForeachAgreesWithTheHostToo) {
   const std::vector<std::string> more = {
       "optimizer={kind: adam, lr: 0.003, weight_decay: 0.02, implementation: foreach}"};
-  expect_close(train(make_steps, 1, more), train(make_device_steps, 1, more), 2e-4);
+  expect_close(train(make_executor, 1, more), train(make_device_executor, 1, more), 2e-4);
 }
 
 TEST(DeviceSteps, ResultsComeBackLateAndInOrder) {
@@ -207,7 +209,7 @@ TEST(DeviceSteps, ResultsComeBackLateAndInOrder) {
   ThreadRendezvous rendezvous(1, 60);
   Session session(std::move(prepared.loaded), prepared.plan, {RunFolder{folder.path()}, 0},
                   rendezvous.communicator(0));
-  const std::unique_ptr<Steps> steps = make_device_steps(session);
+  const std::unique_ptr<StepExecutor> steps = make_device_executor(session);
   EXPECT_TRUE(steps->run().empty());
   EXPECT_TRUE(steps->run().empty());
   const auto third = steps->run();
@@ -224,7 +226,8 @@ TEST(DeviceSteps, AnOverflowChangesNothingButTheScale) {
   const std::vector<std::string> fp16 = {
       "precision={compute: fp16, loss_scale: {initial: 2147483648, most_skips: 60}}",
       "optimizer={kind: adamw, lr: 0.001}"};
-  const Trained host = train(make_steps, 1, fp16, 6), device = train(make_device_steps, 1, fp16, 6);
+  const Trained host = train(make_executor, 1, fp16, 6),
+                device = train(make_device_executor, 1, fp16, 6);
   ASSERT_EQ(host.results.size(), device.results.size());
   int64_t skipped = 0;
   for (size_t i = 0; i < host.results.size(); ++i) {

@@ -24,8 +24,8 @@ std::vector<nlohmann::json> lines_of(const fs::path& path) {
   return out;
 }
 
-StepMetrics metrics_of(int64_t step) {
-  StepMetrics m;
+StepResult metrics_of(int64_t step) {
+  StepResult m;
   m.step = step;
   m.loss = 0.5;
   return m;
@@ -47,7 +47,7 @@ TEST(MetricsFile, HasTheTimesOfADevice) {
   const testing::TemporaryFolder folder;
   {
     MetricsFile file(RunFolder{folder.path()}, 0, 0);
-    StepMetrics eager = metrics_of(1), graph = metrics_of(2);
+    StepResult eager = metrics_of(1), graph = metrics_of(2);
     eager.device = DeviceSeconds{
         .copy = 0.25, .forward = 1, .backward = 2, .update = 0.5, .exchange = 0.125, .all = 3.875};
     graph.device = DeviceSeconds{.copy = 0.25, .graph = 3, .all = 3.25, .in_graph = true};
@@ -158,7 +158,7 @@ TEST(MetricsFile, GoesOnInANewFileWhenOnlyTheFileWasRemoved) {
 
 TEST(MetricsFile, WritesABrokenNumberAsNull) {
   const testing::TemporaryFolder folder;
-  StepMetrics m = metrics_of(1);
+  StepResult m = metrics_of(1);
   m.loss = std::numeric_limits<double>::quiet_NaN();
   {
     MetricsFile(RunFolder{folder.path()}, 0, 0).step(m);

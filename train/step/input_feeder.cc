@@ -6,16 +6,15 @@
 
 #include "core/errors.h"
 #include "ddp/slot_threads.h"
-#include "train/step/step_parts.h"
 
 namespace lockstep {
 
-InputFeeder::InputFeeder(Session& session, SlotRange slots, int64_t few_shapes, size_t ahead)
+InputFeeder::InputFeeder(Session& session, const StepRules& rules, int64_t few_shapes, size_t ahead)
     : session_(session),
-      a_step_(slots.count() * session.plan().micro_batches_per_slot),
+      rules_(rules),
+      micro_batches_(rules.slots().count() * session.plan().micro_batches_per_slot),
       few_shapes_(few_shapes),
-      order_(session.train_data().size(), static_cast<uint64_t>(session.config().run.seed)),
-      loader_(make_slot_loader(session, order_, slots, 1)),
+      loader_(rules.make_loader(rules.slots(), 1)),
       steps_(ahead) {
   reader_ = std::thread([this, step = session.state().step] { read(step); });
 }
@@ -30,22 +29,20 @@ void InputFeeder::read(int64_t step) {
     std::vector<Batch> batches;
     std::exception_ptr failed;
     try {
-      for (int64_t i = 0; i < a_step_; ++i) batches.push_back(loader_->next());
+      for (int64_t i = 0; i < micro_batches_; ++i)
+        batches.push_back(rules_.next_micro_batch(*loader_));
     } catch (...) {
       failed = std::current_exception();
     }
-    const StepContext context{static_cast<uint64_t>(session_.config().run.seed), step, few_shapes_};
+    const StepContext context = rules_.context(step, few_shapes_);
     auto made =
         std::async(std::launch::async, [this, context, failed, batches = std::move(batches)] {
           if (failed) std::rethrow_exception(failed);
           set_up_compute_thread();
           const at::NoGradGuard no_grad;
           Step inputs;
-          for (const Batch& batch : batches) {
-            if (batch.rows() != session_.plan().micro_batch)
-              throw InternalError("the loader ended before the training");
+          for (const Batch& batch : batches)
             inputs.push_back(session_.task().loss_inputs(batch, context));
-          }
           return inputs;
         });
     if (!steps_.push(std::move(made)) || failed) return;

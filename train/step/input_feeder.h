@@ -10,18 +10,15 @@
 #include <vector>
 
 #include "core/bounded_queue.h"
-#include "data/loader.h"
-#include "data/sample_order.h"
-#include "ddp/slots.h"
-#include "train/session.h"
+#include "train/step/step_rules.h"
 
 namespace lockstep {
 
 class InputFeeder {
  public:
-  // For the slots of this rank, from the session's step on; `few_shapes` as in StepContext. `ahead`
-  // ≥ 1 steps are made at once at most.
-  InputFeeder(Session& session, SlotRange slots, int64_t few_shapes, size_t ahead);
+  // For the slots of this rank, from the session's step on. `few_shapes`: see StepContext. At most
+  // `ahead` ≥ 1 steps are made at once. Both references outlive it.
+  InputFeeder(Session& session, const StepRules& rules, int64_t few_shapes, size_t ahead);
   ~InputFeeder();
   // The micro-batches of the next step, slot after slot. Throws what reading or drawing threw.
   std::vector<LossInputs> next();
@@ -33,8 +30,9 @@ class InputFeeder {
   void read(int64_t step);
 
   Session& session_;
-  const int64_t a_step_, few_shapes_;
-  const SampleOrder order_;
+  const StepRules& rules_;
+  const int64_t micro_batches_;  // of this rank, a step
+  const int64_t few_shapes_;
   std::unique_ptr<Loader> loader_;
   BoundedQueue<std::future<Step>> steps_;
   std::thread reader_;

@@ -1,5 +1,9 @@
-// A step on a device: everything between the inputs and the report is queued without waiting for
+// A step on a device. Everything between the inputs and the report is queued without waiting for
 // the host, so that it can be recorded once and replayed as one graph.
+//
+// The host runs ahead: it prepares and queues up to kInFlight steps whose results it does not know
+// yet. What depends on them (how many updates were made, the loss scale) therefore lives on the
+// device, and the host learns it from a report that each step copies back.
 #include <ATen/ATen.h>
 
 #include <deque>
@@ -18,9 +22,9 @@
 #include "train/step/input_buffers.h"
 #include "train/step/input_feeder.h"
 #include "train/step/memory_advice.h"
+#include "train/step/step_executor.h"
 #include "train/step/step_graphs.h"
-#include "train/step/step_parts.h"
-#include "train/step/steps.h"
+#include "train/step/step_rules.h"
 #include "train/step/update_choice.h"
 
 namespace lockstep {
@@ -28,24 +32,37 @@ namespace {
 
 constexpr size_t kInFlight = 2;  // steps that are queued while the host prepares the next one
 constexpr size_t kAhead = 4;     // steps whose inputs are made ahead
-constexpr int64_t kShapes =
-    8;  // lengths that batches are padded to; ranks must agree, so one for several
-constexpr double kLastLookSeconds = 10;
+// Lengths that batches are padded to on one rank. Several ranks must agree, so they have one.
+constexpr int64_t kShapes = 8;
+constexpr double kLastLookSeconds = 10;  // a late rank has so long to answer before it is named
 
-// What is added up over slots and ranks, f64.
+// What is added up over slots and ranks, f64 on the device: StepTotals.
 enum Total { kLoss, kCount, kCorrect, kGuesses, kStop, kTotalSize };
-constexpr int64_t kTotals = kTotalSize, kReport = kTotals + DeviceUpdate::kReportSize;
+// A step's report: its totals, then DeviceUpdate's.
+constexpr int64_t kReport = kTotalSize + DeviceUpdate::kReportSize;
 
-GradientSyncOptions exchange_options(const Session& session) {
-  const DdpOptions& ddp = session.config().ddp;
-  GradientSyncOptions options;
-  options.num_slots = session.plan().slots;
-  options.tree = session.plan().reduce == "tree";
-  options.overlap = ddp.overlap;
-  options.bucket_bytes = ddp.bucket_megabytes << 20;
-  options.first_bucket_bytes = std::min(options.bucket_bytes, options.first_bucket_bytes);
-  options.shard = session.shard();
-  return options;
+StepTotals totals_of(const double* report) {
+  StepTotals totals;
+  totals.loss_sum = report[kLoss];
+  totals.count = report[kCount];
+  totals.correct = report[kCorrect];
+  totals.guesses = report[kGuesses];
+  totals.stop = report[kStop];
+  return totals;
+}
+
+UpdateOutcome outcome_of(const double* report, bool scales_loss) {
+  const double* update = report + kTotalSize;
+  UpdateOutcome outcome;
+  outcome.grad_norm = update[DeviceUpdate::kNorm];
+  outcome.updated = update[DeviceUpdate::kUpdated] > 0;
+  outcome.counts.updates = std::llround(update[DeviceUpdate::kUpdates]);
+  outcome.counts.skipped_in_a_row = std::llround(update[DeviceUpdate::kSkippedInARow]);
+  if (!scales_loss) return outcome;
+  outcome.loss_scale = update[DeviceUpdate::kScale];
+  outcome.counts.loss_scale = {update[DeviceUpdate::kNextScale],
+                               std::llround(update[DeviceUpdate::kGoodSteps])};
+  return outcome;
 }
 
 std::vector<at::Tensor> parameters_of(const Model& model) {
@@ -62,10 +79,10 @@ struct InFlight {
   DevicePhases::Marks phases;
 };
 
-class DeviceSteps final : public Steps {
+class DeviceExecutor final : public StepExecutor {
  public:
-  explicit DeviceSteps(Session& session);
-  ~DeviceSteps() override;
+  explicit DeviceExecutor(Session& session);
+  ~DeviceExecutor() override;
   std::vector<StepResult> run() override;
   std::vector<StepResult> finish() override;
 
@@ -86,10 +103,8 @@ class DeviceSteps final : public Steps {
 
   Session& session_;
   Device& device_;
-  const double scale_;  // C
-  const int64_t slots_here_, micro_batches_;
-  const SampleOrder order_;
-  const std::unique_ptr<Schedule> schedule_;
+  const StepRules rules_;
+  const int64_t micro_batches_;  // of a slot
   std::unique_ptr<DeviceCommunicator> comm_;
   std::unique_ptr<DeviceQueue> queue_;
   DeviceGradients gradients_;
@@ -106,47 +121,22 @@ class DeviceSteps final : public Steps {
   std::shared_ptr<const DeviceMark> overtaken_;  // the last snapshot that steps have waited for
 };
 
-DeviceUpdateSetup update_setup(Session& session, Arena& gradients) {
-  DeviceUpdateSetup setup;
-  setup.optimizer = &session.optimizer();
-  setup.weights = &session.weights();
-  setup.gradients = &gradients;
-  setup.ema = session.has_ema() ? &session.ema() : nullptr;
-  setup.low_weights = session.low_precision_weights();
-  setup.backward_constant = backward_constant(session);
-  setup.clip_norm = session.config().train.clip_norm;
-  TrainState& state = session.state();
-  if (precision_of(session.config().precision.compute).scales_loss()) {
-    setup.loss_scale = session.config().precision.loss_scale;
-    if (state.step == 0) state.loss_scale = LossScale(*setup.loss_scale).state();
-  }
-  setup.counts = {state.updates, state.skipped_in_a_row, state.loss_scale};
-  setup.device = session.device().where();
-  return setup;
-}
-
-DeviceSteps::DeviceSteps(Session& session)
+DeviceExecutor::DeviceExecutor(Session& session)
     : session_(session),
       device_(session.device()),
-      scale_(backward_constant(session)),
-      slots_here_(slots_of_rank(session.plan().slots, session.communicator().size(),
-                                session.communicator().rank())
-                      .count()),
+      rules_(session),
       micro_batches_(session.plan().micro_batches_per_slot),
-      order_(session.train_data().size(), static_cast<uint64_t>(session.config().run.seed)),
-      schedule_(session.kinds().schedules.make(session.config().schedule)),
       comm_(make_device_communicator(session.communicator(), device_,
                                      session.plan().timeout_seconds)),
       queue_(device_.make_queue()),
       gradients_(*comm_, device_, *queue_, session.layout(),
-                 parameters_of(*session.replicas().front()), exchange_options(session)),
+                 parameters_of(*session.replicas().front()), rules_.exchange()),
       phases_(*queue_, session.is_first()),
       graphs_(
           session, *queue_, phases_,
           comm_->recordable() ? "" : "gradients travel through the host (" + comm_->name() + ")"),
       update_(make_update()),
-      feeder_(session, slots_of_rank(session.plan().slots, comm_->size(), comm_->rank()),
-              comm_->size() > 1 ? 1 : kShapes, kAhead),
+      feeder_(session, rules_, comm_->size() > 1 ? 1 : kShapes, kAhead),
       buffers_(device_, *queue_),
       totals_(
           at::zeros({kTotalSize}, at::TensorOptions().dtype(at::kDouble).device(device_.where()))),
@@ -155,8 +145,8 @@ DeviceSteps::DeviceSteps(Session& session)
             [this] { return update_->state(); },
             session.weights().flat(),
             report_.select(0, kLoss),
-            report_.select(0, kTotals + DeviceUpdate::kNorm),
-            report_.select(0, kTotals + DeviceUpdate::kUpdated)} {
+            report_.select(0, kTotalSize + DeviceUpdate::kNorm),
+            report_.select(0, kTotalSize + DeviceUpdate::kUpdated)} {
   device_.synchronize();  // what was made on other queues is there
   if (session.is_first()) {
     log_info(update_->choice());
@@ -168,10 +158,11 @@ DeviceSteps::DeviceSteps(Session& session)
 }
 
 // The communicator waits for graphs that use it.
-DeviceSteps::~DeviceSteps() { graphs_.clear(); }
+DeviceExecutor::~DeviceExecutor() { graphs_.clear(); }
 
-std::unique_ptr<DeviceUpdate> DeviceSteps::make_update() {
-  DeviceUpdateSetup setup = update_setup(session_, gradients_.sum());
+std::unique_ptr<DeviceUpdate> DeviceExecutor::make_update() {
+  DeviceUpdateSetup setup{rules_.update_setup(gradients_.sum())};
+  setup.device = device_.where();
   device_.synchronize();  // weights and states were made on other queues
   setup.choice = choose_update(session_, setup, *queue_, graphs_.allowed());
   if (!session_.shard().whole())
@@ -181,8 +172,9 @@ std::unique_ptr<DeviceUpdate> DeviceSteps::make_update() {
   return make_device_update(setup);
 }
 
-// Of a sharded optimizer: after what the update has queued, and before what it queues next.
-void DeviceSteps::exchange_within_update(const std::function<void(DeviceQueue&)>& work) {
+// For a sharded optimizer: `work` runs after what the update has queued and before what it queues
+// next.
+void DeviceExecutor::exchange_within_update(const std::function<void(DeviceQueue&)>& work) {
   const PhaseRange range("exchange");
   DeviceQueue& exchange = gradients_.queue();
   exchange.wait(*queue_->mark());
@@ -192,7 +184,7 @@ void DeviceSteps::exchange_within_update(const std::function<void(DeviceQueue&)>
   phases_.enter(DevicePhase::kUpdate);
 }
 
-std::vector<StepResult> DeviceSteps::run() {
+std::vector<StepResult> DeviceExecutor::run() {
   std::vector<StepResult> results;
   try {
     queue_step();
@@ -203,14 +195,14 @@ std::vector<StepResult> DeviceSteps::run() {
   return results;
 }
 
-std::vector<StepResult> DeviceSteps::finish() {
+std::vector<StepResult> DeviceExecutor::finish() {
   std::vector<StepResult> results;
   while (!in_flight_.empty()) results.push_back(take_result());
   if (!results.empty()) device_.synchronize();
   return results;
 }
 
-void DeviceSteps::queue_step() {
+void DeviceExecutor::queue_step() {
   TrainState& state = session_.state();
   std::vector<LossInputs> inputs = next_inputs();
   const InputLayout layout = InputLayout::of(inputs);
@@ -220,7 +212,7 @@ void DeviceSteps::queue_step() {
     queue_->wait(*copied);
     overtaken_ = copied;
   }
-  // What may still be undone must not be ahead of a comparison.
+  // A step that is compared puts back the values before it, so finish the pending updates first.
   if (graphs_.checks(layout.key)) device_.synchronize();
   graphs_.run(layout.key, step_, there);
   InFlight step{state.step, nullptr, free_report(), phases_.take()};
@@ -231,21 +223,22 @@ void DeviceSteps::queue_step() {
   state.step += 1;
 }
 
-std::vector<LossInputs> DeviceSteps::next_inputs() {
+std::vector<LossInputs> DeviceExecutor::next_inputs() {
   const PhaseRange range("wait for data");
   std::vector<LossInputs> inputs = feeder_.next();
   inputs.push_back(extra_inputs(inputs));
   return inputs;
 }
 
-const std::vector<LossInputs>& DeviceSteps::bring(const InputLayout& layout,
-                                                  const std::vector<LossInputs>& inputs) {
+const std::vector<LossInputs>& DeviceExecutor::bring(const InputLayout& layout,
+                                                     const std::vector<LossInputs>& inputs) {
   const PhaseRange range("copy inputs");
   return buffers_.bring(layout, inputs);
 }
 
-// What the host says of a step: numbers that are added up, and the rows of coming updates.
-LossInputs DeviceSteps::extra_inputs(const std::vector<LossInputs>& micro_batches) const {
+// What the host adds to a step's inputs: its part of the totals, and the learning rates and EMA
+// moves of the coming updates.
+LossInputs DeviceExecutor::extra_inputs(const std::vector<LossInputs>& micro_batches) const {
   LossInputs extra;
   at::Tensor totals = at::zeros({kTotalSize}, at::kDouble);
   auto* values = totals.mutable_data_ptr<double>();
@@ -255,26 +248,22 @@ LossInputs DeviceSteps::extra_inputs(const std::vector<LossInputs>& micro_batche
   }
   values[kStop] = stop_requested() ? 1 : 0;
   extra.tensors = update_->rows(session_.state().updates, [&](int64_t update) {
-    const int64_t known = std::min(update, session_.plan().steps - 1);
-    const SchedulePosition position =
-        schedule_position(session_, order_, session_.state().step, known);
-    const EmaOptions& ema = session_.config().train.ema;
-    return PlannedUpdate{schedule_->rate(session_.optimizer().lr(), position),
-                         session_.has_ema() ? ema_move(ema, update) : std::nullopt};
+    return rules_.planned(session_.state().step, update);
   });
   extra.tensors["totals"] = totals;
   return extra;
 }
 
-void DeviceSteps::compute(const std::vector<LossInputs>& inputs) {
+void DeviceExecutor::compute(const std::vector<LossInputs>& inputs) {
   const LossInputs& extra = inputs.back();
+  const int64_t slots = rules_.slots().count();
   phases_.enter(DevicePhase::kForward);
   gradients_.begin_step();
   queue_->run([&] { totals_.copy_(extra.at("totals")); });
-  for (int64_t slot = 0; slot < slots_here_; ++slot) {
+  for (int64_t slot = 0; slot < slots; ++slot) {
     gradients_.begin_slot(slot);
     for (int64_t micro = 0; micro < micro_batches_; ++micro) {
-      const bool last = slot + 1 == slots_here_ && micro + 1 == micro_batches_;
+      const bool last = slot + 1 == slots && micro + 1 == micro_batches_;
       compute_micro_batch(inputs[static_cast<size_t>(slot * micro_batches_ + micro)], last);
     }
   }
@@ -294,7 +283,7 @@ void DeviceSteps::compute(const std::vector<LossInputs>& inputs) {
   });
 }
 
-void DeviceSteps::compute_micro_batch(const LossInputs& inputs, bool last) {
+void DeviceExecutor::compute_micro_batch(const LossInputs& inputs, bool last) {
   queue_->run([&] {
     LossTensors loss;
     phases_.enter(DevicePhase::kForward);
@@ -313,12 +302,13 @@ void DeviceSteps::compute_micro_batch(const LossInputs& inputs, bool last) {
     const PhaseRange range("backward");
     phases_.enter(DevicePhase::kBackward);
     if (!loss.sum.requires_grad()) return;
-    const at::Tensor scale = update_->loss_scale();
-    (scale.defined() ? loss.sum * (scale * (1 / scale_)) : loss.sum.mul(1 / scale_)).backward();
+    const at::Tensor loss_scale = update_->loss_scale();
+    const double factor = 1 / rules_.backward_constant();
+    (loss_scale.defined() ? loss.sum * (loss_scale * factor) : loss.sum.mul(factor)).backward();
   });
 }
 
-at::Tensor DeviceSteps::free_report() {
+at::Tensor DeviceExecutor::free_report() {
   if (reports_.empty()) return device_.pinned({kReport}, at::kDouble);
   at::Tensor report = reports_.back();
   reports_.pop_back();
@@ -326,7 +316,7 @@ at::Tensor DeviceSteps::free_report() {
 }
 
 // Waits for the oldest queued step.
-StepResult DeviceSteps::take_result() {
+StepResult DeviceExecutor::take_result() {
   const InFlight step = std::move(in_flight_.front());
   in_flight_.pop_front();
   try {
@@ -343,42 +333,21 @@ StepResult DeviceSteps::take_result() {
     throw;
   }
   const double* report = step.report.const_data_ptr<double>();
-  const double* update = report + kTotalSize;
-  TrainState& state = session_.state();
-  StepResult result;
-  result.step = step.step + 1;
-  result.loss = report[kCount] > 0 ? report[kLoss] / report[kCount] : 0;
-  if (report[kGuesses] > 0) result.accuracy = report[kCorrect] / report[kGuesses];
-  result.stop = report[kStop] > 0;
-  result.grad_norm = update[DeviceUpdate::kNorm];
-  result.updated = update[DeviceUpdate::kUpdated] > 0;
-  state.updates = std::llround(update[DeviceUpdate::kUpdates]);
-  state.skipped_in_a_row = std::llround(update[DeviceUpdate::kSkippedInARow]);
-  session_.optimizer().note_updates(state.updates);
-  const double lr = session_.optimizer().lr();
-  result.lr = schedule_->rate(
-      lr, schedule_position(session_, order_, step.step, state.updates - (result.updated ? 1 : 0)));
-  result.next_lr =
-      schedule_->rate(lr, schedule_position(session_, order_, step.step + 1, state.updates));
-  if (update_->loss_scale().defined()) {
-    result.loss_scale = update[DeviceUpdate::kScale];
-    state.loss_scale = {update[DeviceUpdate::kNextScale],
-                        std::llround(update[DeviceUpdate::kGoodSteps])};
-  }
+  const UpdateOutcome outcome = outcome_of(report, update_->loss_scale().defined());
+  StepResult result = rules_.conclude(step.step, totals_of(report), outcome);
   reports_.push_back(step.report);
-  check_skips(session_, result.step);
   result.data_wait_seconds = feeder_.waited_seconds() - waited_before_;
   waited_before_ = feeder_.waited_seconds();
   result.device = seconds_of(step.phases);
-  if (!device_.is_cpu()) result.device_bytes = device_.memory().peak_bytes;
+  if (!device_.is_cpu()) result.memory_bytes = device_.memory().peak_bytes;
   return result;
 }
 
-EnvironmentError DeviceSteps::out_of_memory(const std::exception& error) const {
+EnvironmentError DeviceExecutor::out_of_memory(const std::exception& error) const {
   MemoryUse use;
   const int64_t arena = session_.layout().size * 4;
   use.fixed = {{"weights", arena},
-               {"gradients", arena * (session_.plan().reduce == "tree" ? slots_here_ : 1)}};
+               {"gradients", arena * (rules_.exchange().tree ? rules_.slots().count() : 1)}};
   int64_t states = 0;
   for (const at::Tensor& tensor : session_.optimizer().flat_states())
     states += static_cast<int64_t>(tensor.nbytes());
@@ -395,8 +364,8 @@ EnvironmentError DeviceSteps::out_of_memory(const std::exception& error) const {
 
 }  // namespace
 
-std::unique_ptr<Steps> make_device_steps(Session& session) {
-  return std::make_unique<DeviceSteps>(session);
+std::unique_ptr<StepExecutor> make_device_executor(Session& session) {
+  return std::make_unique<DeviceExecutor>(session);
 }
 
 }  // namespace lockstep
