@@ -72,7 +72,8 @@ int main(int argc, char** argv) {
     const auto alone = make_single_communicator();
     const int64_t before = status_kilobytes("VmRSS");
     const double begin = cpu_seconds();
-    const EvaluationResult result = evaluate_on_ranks(evaluation, {model.get()}, "fp32", *alone);
+    const EvaluationResult result =
+        evaluate_on_ranks(evaluation, {model.get()}, Compute::kFp32, *alone);
     const FeatureStatistics statistics = statistics_from(
         "random features", result.sums, result.chunks, flags.number("features", 2048));
     std::printf(

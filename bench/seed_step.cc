@@ -140,7 +140,8 @@ class Training {
                             there(host.value), there(host.counts), host.steps};
     at::Tensor loss;
     {
-      const AutocastGuard autocast(compute_, /*keep_casts=*/false, device_->where().type());
+      const AutocastGuard autocast(value_of<Compute>(compute_), /*keep_casts=*/false,
+                                   device_->where().type());
       loss = seed_loss(model_.logits(states.cells, states.times), states).sum() / steps;
     }
     loss.backward();
@@ -161,7 +162,8 @@ class Training {
 int run(const BenchFlags& flags) {
   const SeedCase sizes = SeedCase::named(flags.text("case"));
   Training training(sizes, flags.number("slots", sizes.batch % 8 == 0 ? 8 : 1),
-                    flags.text("compute", "fp32"), device_of_process(flags.text("device", "cpu")));
+                    flags.text("compute", "fp32"),
+                    device_of_process(value_of<DeviceKind>(flags.text("device", "cpu"))));
   if (flags.has("check")) {
     std::puts(training.check(flags.text("check")).c_str());
     return 0;
@@ -198,7 +200,7 @@ int main(int argc, char** argv) {
     const std::string device = flags.text("device", "cpu");
     if (device != "cpu" && device != "cuda")
       throw ConfigError("--device is '" + device + "'", "cpu or cuda");
-    open_cuda_for(device);  // before any call into LibTorch
+    open_cuda_for(value_of<DeviceKind>(device));  // before any call into LibTorch
     at::set_num_threads(1);
     return run(flags);
   } catch (const Error& error) {

@@ -66,7 +66,7 @@ class TrainedArenas {
   // As steps on a device: the whole update where the weights lie.
   void prepare(at::Device device) {
     optimizer_->to(device);
-    DeviceUpdateSetup setup{optimizer_.get(), &weights_, &gradients_};
+    DeviceUpdateSetup setup({optimizer_.get(), &weights_, &gradients_});
     setup.clip_norm = 1;
     setup.device = device;
     device_update_ = make_device_update(setup);

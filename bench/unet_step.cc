@@ -108,7 +108,7 @@ class Training {
   double backward(const NoisedBatch& batch) {
     at::Tensor loss;
     {
-      const AutocastGuard autocast(compute_);
+      const AutocastGuard autocast(value_of<Compute>(compute_));
       loss = diffusion_.losses(model_->predict({batch.x, batch.t, {}, {}, {}}), batch).mean() /
              static_cast<double>(sizes_.accumulate);
     }

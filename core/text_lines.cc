@@ -39,6 +39,16 @@ size_t utf8_length(std::string_view text, size_t i) {
   return length;
 }
 
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
+std::string last_line(std::string_view text) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  const size_t end = text.rfind('\n');
+  return std::string(end == std::string_view::npos ? text : text.substr(end + 1));
+}
+
 TextLines::TextLines(std::string file, std::string_view text)
     : file_(std::move(file)), text_(text), starts_{0} {
   for (size_t i = 0; i < text.size(); ++i)

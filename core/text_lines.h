@@ -31,6 +31,11 @@ class TextLines {
   mutable size_t counted_byte_ = 0;
 };
 
+// `text` up to its first line feed. Messages of other libraries go on with a stack of C++ calls.
+std::string first_line(std::string_view text);
+// The last line that is not empty; "" if there is none.
+std::string last_line(std::string_view text);
+
 // Throws ConfigError with place unless `text` is at most `limit` bytes of valid UTF-8 in lines of
 // at most 64 KiB, without tabs, control characters other than line feed and CR LF, or absurdly many
 // open brackets.

@@ -4,14 +4,14 @@
 #include <cstdint>
 #include <string>
 
-#include "core/config/fields.h"
+#include "core/config/run_words.h"
 
 namespace lockstep {
 
 struct DdpOptions {
   std::string backend = "auto";   // which communicator (communicators.h)
   Auto<int64_t> slots;            // shares of the global batch; 0: follow the ranks
-  std::string reduce = "auto";    // auto: tree on CPU, the library's all-reduce on GPUs
+  Reduce reduce = Reduce::kAuto;  // auto: tree on CPU, the library's all-reduce on GPUs
   int64_t bucket_megabytes = 25;  // MiB of gradients per exchange
   bool overlap = true;            // exchange while backward goes on
   bool shard_optimizer = false;   // each rank updates its share of the weights (shard_layout.h)
@@ -22,8 +22,7 @@ struct DdpOptions {
           "what moves data between ranks");
     visit("slots", slots, Range{0, 65'536},
           "fixed shares of the global batch; 0: slots follow the ranks");
-    visit("reduce", reduce, OneOf{{"auto", "tree", "allreduce"}},
-          "tree: equal bits on any number of ranks");
+    visit_word(visit, "reduce", reduce, "tree: equal bits on any number of ranks");
     visit("bucket_megabytes", bucket_megabytes, Range{1, 1024}, "MiB of gradients per exchange");
     visit("overlap", overlap, "exchange gradients while backward goes on");
     visit("shard_optimizer", shard_optimizer,
@@ -31,8 +30,5 @@ struct DdpOptions {
     visit("timeout_seconds", timeout_seconds, above(0), "deadline of every exchange between ranks");
   }
 };
-
-// `ddp.reduce`, decided: true for the tree.
-bool reduces_by_tree(const DdpOptions& options, bool cpu);
 
 }  // namespace lockstep

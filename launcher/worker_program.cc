@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/errors.h"
+#include "core/text_lines.h"
 #include "launcher/ranks/child_process.h"
 
 namespace lockstep {
@@ -71,9 +72,7 @@ WorkerAnswer ask_worker(const std::vector<std::string>& arguments, SignalWatch* 
   }
   close(ends[0]);
   const ExitStatus status = child.wait();
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  const size_t start = text.rfind('\n');
-  return {status.code, start == std::string::npos ? text : text.substr(start + 1)};
+  return {status.code, last_line(text)};
 }
 
 }  // namespace lockstep

@@ -35,6 +35,9 @@ struct ShareExchange {
 };
 
 struct DeviceUpdateSetup : UpdateSetup {
+  DeviceUpdateSetup() = default;
+  DeviceUpdateSetup(UpdateSetup what) : UpdateSetup(std::move(what)) {}
+
   at::Device device = at::kCPU;
   // What `auto` has chosen; none: by choose_on_device (implementation.h).
   std::optional<ImplementationChoice> choice;

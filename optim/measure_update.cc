@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/errors.h"
+#include "core/text_lines.h"
 #include "tensor/kept_values.h"
 
 namespace lockstep {
@@ -15,8 +16,6 @@ namespace {
 
 constexpr int kWarmUpRounds = 2, kRounds = 5;
 constexpr double kWorthIt = 0.95;  // of the first one's time
-
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 // Updates of one implementation, in rounds of as many as one set of rows holds.
 class Trial {

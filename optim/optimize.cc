@@ -86,8 +86,8 @@ NamedTensors optimize_on_device(const NamedTensors& inputs, const OptimizeSettin
     weights.load(given.parameters, "", "the inputs");
     ema.flat().copy_(weights.flat());
     optimizer->to(device.where());
-    DeviceUpdateSetup setup{optimizer.get(), &weights, &gradients,
-                            settings.ema.enabled() ? &ema : nullptr};
+    DeviceUpdateSetup setup(
+        {optimizer.get(), &weights, &gradients, settings.ema.enabled() ? &ema : nullptr});
     setup.clip_norm = settings.clip_norm.value_or(0);
     setup.device = device.where();
     const auto update = make_device_update(setup);

@@ -38,7 +38,7 @@ std::string graph_text(bool seed_style) {
                       "operation by operation";
 }
 
-std::string precision_text(const std::string& compute, const CpuAbilities& cpu) {
+std::string precision_text(Compute compute, const CpuAbilities& cpu) {
   const Precision precision = precision_of(compute);
   if (precision.dtype == at::kFloat) return "";
   std::string lacks;
@@ -49,7 +49,7 @@ std::string precision_text(const std::string& compute, const CpuAbilities& cpu) 
   else if (!cpu.bf16_tiles)
     lacks = "this CPU has no AMX, and its bf16 instructions do no more a second than fp32";
   if (lacks.empty()) return "";
-  return "precision.compute: " + compute + ": " + lacks +
+  return "precision.compute: " + word_of(compute) + ": " + lacks +
          "; continuing, right but slower than precision.compute: fp32";
 }
 
@@ -70,8 +70,8 @@ std::vector<std::string> fallbacks(const LoadedConfig& loaded, const RunPlan& pl
                                    const CpuAbilities& cpu) {
   const RunConfig& config = *loaded.config;
   std::vector<std::string> out;
-  if (plan.device != "cpu") return out;
-  if (config.step.graph == "auto" && is_named(loaded.sources, "step.graph"))
+  if (plan.device != DeviceKind::kCpu) return out;
+  if (config.step.graph == GraphUse::kAuto && is_named(loaded.sources, "step.graph"))
     out.push_back(graph_text(config.log.style != "lockstep"));
   if (const std::string text = precision_text(config.precision.compute, cpu); !text.empty())
     out.push_back(text);

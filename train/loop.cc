@@ -40,7 +40,7 @@ std::unique_ptr<RunLines> lines_of(const Session& session) {
   setup.train_samples = plan.data.train_samples;
   setup.every_epochs = config.log.every_epochs;
   setup.epochs = config.train.epochs;
-  setup.mixed_precision = config.precision.compute != "fp32";
+  setup.mixed_precision = config.precision.compute != Compute::kFp32;
   return make_run_lines(setup);
 }
 

@@ -13,7 +13,7 @@
 
 namespace lockstep {
 
-void for_each_on_models(const std::vector<Model*>& replicas, const std::string& compute, int64_t n,
+void for_each_on_models(const std::vector<Model*>& replicas, Compute compute, int64_t n,
                         const std::function<void(Model& model, int64_t i)>& work) {
   std::atomic<int64_t> next{0};
   std::mutex mutex;

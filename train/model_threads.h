@@ -3,9 +3,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <vector>
 
+#include "core/config/run_words.h"
 #include "models/model.h"
 
 namespace lockstep {
@@ -14,7 +14,7 @@ namespace lockstep {
 // one intra-op thread each, gradients off and autocast as `compute` (precision.compute) says. Which
 // thread gets which i is left to chance: a piece's numbers must not depend on it. Rethrows the
 // first exception after all threads have ended; pieces not yet begun are then left out.
-void for_each_on_models(const std::vector<Model*>& replicas, const std::string& compute, int64_t n,
+void for_each_on_models(const std::vector<Model*>& replicas, Compute compute, int64_t n,
                         const std::function<void(Model& model, int64_t i)>& work);
 
 }  // namespace lockstep

@@ -14,10 +14,10 @@
 
 namespace lockstep {
 
-void open_cuda_for(const std::string& device) {
-  if (device == "cpu" || cuda_plugin_is_open()) return;
+void open_cuda_for(DeviceKind device) {
+  if (device == DeviceKind::kCpu || cuda_plugin_is_open()) return;
   const CudaDriver& driver = cuda_driver();
-  if (device == "auto" && (driver.devices.empty() || cuda_plugin_file().empty())) return;
+  if (device == DeviceKind::kAuto && (driver.devices.empty() || cuda_plugin_file().empty())) return;
   if (driver.devices.empty())
     throw EnvironmentError("run.device is cuda, and " + driver.problem, driver.help);
   open_cuda_plugin();
@@ -25,8 +25,8 @@ void open_cuda_for(const std::string& device) {
   optim::cuda_parts();
 }
 
-std::unique_ptr<Device> device_of_process(const std::string& device, bool tf32) {
-  if (device != "cuda") return make_cpu_device();
+std::unique_ptr<Device> device_of_process(DeviceKind device, bool tf32) {
+  if (device != DeviceKind::kCuda) return make_cpu_device();
   const CudaDriver& driver = cuda_driver();
   const char* share = std::getenv("LOCKSTEP_SHARE_GPU");
   const int rank = local_rank([](const char* name) -> const char* { return std::getenv(name); });

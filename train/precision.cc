@@ -3,21 +3,25 @@
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 
-#include "core/errors.h"
-
 namespace lockstep {
 
-Precision precision_of(const std::string& compute) {
-  if (compute == "fp32") return {};
-  if (compute == "bf16") return {at::kBFloat16, false};
-  if (compute == "fp16") return {at::kHalf, false};
-  if (compute == "bf16_weights") return {at::kBFloat16, true};
-  if (compute == "fp16_weights") return {at::kHalf, true};
-  throw ConfigError("precision.compute '" + compute + "' is not known",
-                    "it is one of fp32, bf16, fp16, bf16_weights, fp16_weights");
+Precision precision_of(Compute compute) {
+  switch (compute) {
+    case Compute::kFp32:
+      break;
+    case Compute::kBf16:
+      return {at::kBFloat16, false};
+    case Compute::kFp16:
+      return {at::kHalf, false};
+    case Compute::kBf16Weights:
+      return {at::kBFloat16, true};
+    case Compute::kFp16Weights:
+      return {at::kHalf, true};
+  }
+  return {};
 }
 
-AutocastGuard::AutocastGuard(const std::string& compute, bool keep_casts, at::DeviceType device)
+AutocastGuard::AutocastGuard(Compute compute, bool keep_casts, at::DeviceType device)
     : device_(device) {
   const Precision precision = precision_of(compute);
   active_ = precision.dtype != at::kFloat;

@@ -14,6 +14,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/config/run_words.h"
 #include "ddp/arena.h"
 
 namespace lockstep {
@@ -24,8 +25,7 @@ struct Precision {
   bool scales_loss() const { return dtype == at::kHalf; }
 };
 
-// Throws ConfigError for an unknown name.
-Precision precision_of(const std::string& compute);
+Precision precision_of(Compute compute);
 
 // Autocast for one forward pass.
 //
@@ -35,8 +35,8 @@ Precision precision_of(const std::string& compute);
 // weight may change. Backward runs outside of it. Thread-local: each slot thread has its own.
 class AutocastGuard {
  public:
-  // `compute` as above; "fp32" does nothing.
-  explicit AutocastGuard(const std::string& compute, bool keep_casts = false,
+  // kFp32 does nothing.
+  explicit AutocastGuard(Compute compute, bool keep_casts = false,
                          at::DeviceType device = at::kCPU);
   ~AutocastGuard();
   AutocastGuard(const AutocastGuard&) = delete;

@@ -7,8 +7,8 @@
 #include "core/log.h"
 #include "ddp/shard_layout.h"
 #include "train/evaluate/evaluation_plan.h"
-#include "train/plan/identity.h"
 #include "train/fallbacks.h"
+#include "train/plan/identity.h"
 
 namespace lockstep {
 namespace {
@@ -144,7 +144,7 @@ Prepared prepare_resume(const RunFolder& folder, const std::vector<std::string>&
                     "restore the shards (lockstep data verify), or start a new run",
                     {folder.plan().string(), 0, 0, ""});
   // What was measured when the run began stays.
-  if (old_plan.is_object() && old_plan.value("device", "") == prepared.plan.device) {
+  if (old_plan.is_object() && old_plan.value("device", "") == word_of(prepared.plan.device)) {
     prepared.plan.update_implementation = old_plan.value("update_implementation", "");
     prepared.plan.update_reason = old_plan.value("update_reason", "");
   }

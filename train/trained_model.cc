@@ -67,8 +67,9 @@ TrainedModel load_trained_model(const std::string& run_or_config, const std::str
   }
   out.loaded = load_config(config, overrides);
   out.task = out.loaded.kinds->tasks.make(out.loaded.config->task);
-  const bool gpu = out.loaded.config->run.device != "cpu" && cuda_plugin_is_open();
-  out.device = device_of_process(gpu ? "cuda" : "cpu", out.loaded.config->precision.tf32);
+  const bool gpu = out.loaded.config->run.device != DeviceKind::kCpu && cuda_plugin_is_open();
+  out.device = device_of_process(gpu ? DeviceKind::kCuda : DeviceKind::kCpu,
+                                 out.loaded.config->precision.tf32);
   if (gpu) replicas = 1;  // a GPU's cores work on one batch at a time
   for (int64_t i = 0; i < replicas; ++i) {
     out.replicas.push_back(

@@ -66,7 +66,10 @@ void set_up_compute_environment(int argc, char** argv) {
     if (plan.is_object()) isa = plan.value("isa", isa);
   }
   pin_isa(isa);
-  open_cuda_for(device_word(argc, argv, plan));  // before any call into LibTorch
+  // Before any call into LibTorch. What is no device the config's reader refuses, with its place.
+  const std::string word = device_word(argc, argv, plan);
+  const bool known = word == "auto" || word == "cuda";
+  open_cuda_for(known ? value_of<DeviceKind>(word) : DeviceKind::kCpu);
   at::set_num_threads(1);
 }
 

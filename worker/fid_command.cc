@@ -93,7 +93,7 @@ class Scorer {
     const std::vector<Model*> replicas(static_cast<size_t>(request_.threads), inception_.get());
     EvaluationProgress progress("features of " + path, communicator_.rank() == 0);
     const EvaluationResult result =
-        evaluate_on_ranks(evaluation, replicas, "fp32", communicator_, progress.news());
+        evaluate_on_ranks(evaluation, replicas, Compute::kFp32, communicator_, progress.news());
     progress.remove();
     if (communicator_.rank() != 0) return {};
     return statistics_from(path, result.sums, result.chunks, inception_->dimensions());
@@ -154,7 +154,8 @@ std::unique_ptr<Device> device_of(const Arguments& arguments) {
   if (word != "auto" && word != "cpu" && word != "cuda")
     throw ConfigError("--device takes auto, cpu or cuda, not '" + word + "'", "",
                       {"command line", 1, 1, "--device " + word});
-  return device_of_process(word != "cpu" && cuda_plugin_is_open() ? "cuda" : "cpu");
+  return device_of_process(word != "cpu" && cuda_plugin_is_open() ? DeviceKind::kCuda
+                                                                  : DeviceKind::kCpu);
 }
 
 int64_t default_threads(Communicator& communicator, const Device& device) {

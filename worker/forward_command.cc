@@ -53,8 +53,8 @@ int forward_command(const Words& words) {
   const auto model = task->make_model(static_cast<uint64_t>(loaded.config->run.seed));
   model->load(load_safetensors(weights), weights);
   // The network answers where its inputs lie, on the host; only it computes on a GPU.
-  const auto device =
-      device_of_process(cuda_plugin_is_open() ? "cuda" : "cpu", loaded.config->precision.tf32);
+  const auto device = device_of_process(
+      cuda_plugin_is_open() ? DeviceKind::kCuda : DeviceKind::kCpu, loaded.config->precision.tf32);
   NamedTensors outputs;
   const auto queue = device->make_queue();
   queue->run([&] {

@@ -26,7 +26,8 @@ int optimize_command(const Words& words) {
   settings.ema = config.train.ema;
   settings.total_steps = config.train.steps.value_or(0);
   settings.epochs = static_cast<int64_t>(config.train.epochs.value_or(0));
-  const auto device = device_of_process(cuda_plugin_is_open() ? "cuda" : "cpu");
+  const auto device =
+      device_of_process(cuda_plugin_is_open() ? DeviceKind::kCuda : DeviceKind::kCpu);
   const NamedTensors outputs =
       device->is_cpu() ? optimize(inputs, settings) : optimize_on_device(inputs, settings, *device);
   write_atomic(output, [&](const fs::path& path) { save_safetensors(path, outputs); });

@@ -11,6 +11,7 @@
 
 #include "core/errors.h"
 #include "core/stop_flag.h"
+#include "core/text_lines.h"
 #include "ddp/communicator.h"
 
 C10_DECLARE_int(caffe2_log_level);
@@ -39,11 +40,9 @@ void nap() {
 std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 std::string text_of(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
-// First line of what LibTorch says; the rest is a stack of C++ calls.
 std::string reason(const std::exception& error) {
   const auto* ours = dynamic_cast<const c10::Error*>(&error);
-  const std::string text = ours != nullptr ? ours->what_without_backtrace() : error.what();
-  return text.substr(0, text.find('\n'));
+  return first_line(ours != nullptr ? ours->what_without_backtrace() : error.what());
 }
 
 std::string port_help(int port) {

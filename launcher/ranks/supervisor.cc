@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/files.h"
+#include "core/text_lines.h"
 #include "launcher/ranks/process_tree.h"
 #include "launcher/ranks/rank_pipe.h"
 #include "launcher/ranks/scratch_folder.h"
@@ -62,8 +63,6 @@ bool is_part_of(const std::string& log_line, const std::string& message) {
     if (!line.empty() && log_line.ends_with(line)) return true;
   return false;
 }
-
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 // `shown`: rank 0 has told its message already.
 std::string failure_text(const Failure& failure, const fs::path& log, bool shown) {

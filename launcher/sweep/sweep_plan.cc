@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/errors.h"
+#include "core/text_lines.h"
 #include "launcher/ranks/child_process.h"
 #include "launcher/worker_program.h"
 
@@ -45,12 +46,6 @@ class MemoryFile {
   int number_;
 };
 
-std::string last_line(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  const size_t start = text.rfind('\n');
-  return start == std::string::npos ? text : text.substr(start + 1);
-}
-
 // One worker that makes a plan.
 struct Asked {
   size_t point = 0;
@@ -83,7 +78,7 @@ PointPlan judge(const SweepPoint& point, const ExitStatus& status, const std::st
     plan.message =
         "error: lockstep-worker died of " + signal_name(status.signal) + " while it made the plan";
   plan.message = with_sweep_place(plan.message, point);
-  plan.fact = plan.message.substr(0, plan.message.find('\n'));
+  plan.fact = first_line(plan.message);
   if (plan.fact.starts_with("error: ")) plan.fact.erase(0, 7);
   return plan;
 }

@@ -9,6 +9,7 @@
 
 #include "core/errors.h"
 #include "core/log.h"
+#include "core/text_lines.h"
 #include "models/diffusion/device_kernels.h"
 #include "models/diffusion/sampler_update.h"
 
@@ -162,8 +163,7 @@ void DeviceSampler::record() {
     graph->record(*queue_, [this] { step(); });
     graph_ = std::move(graph);
   } catch (const std::exception& error) {
-    const std::string text = error.what();
-    obstacle_ = text.substr(0, text.find('\n'));
+    obstacle_ = first_line(error.what());
     log_info(fmt::format(
         "a sampler's step cannot be recorded in a graph ({}); continuing step by step", obstacle_));
   }

@@ -179,11 +179,5 @@ TEST(Communicators, AutoFollowsWhoStartedTheRanks) {
   EXPECT_EQ(choose_backend("auto", environment), "tcp");
 }
 
-TEST(DdpOptions, ReducesByTheTreeOnCpu) {
-  DdpOptions options;
-  EXPECT_TRUE(reduces_by_tree(options, true));
-  EXPECT_FALSE(reduces_by_tree(options, false));
-}
-
 }  // namespace
 }  // namespace lockstep

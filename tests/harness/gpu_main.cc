@@ -8,7 +8,7 @@
 
 int main(int argc, char** argv) {
   try {
-    lockstep::open_cuda_for("auto");
+    lockstep::open_cuda_for(lockstep::DeviceKind::kAuto);
   } catch (const lockstep::Error& error) {
     std::fprintf(stderr, "%s\n", error.message().c_str());
     return 1;

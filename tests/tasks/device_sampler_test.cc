@@ -90,11 +90,11 @@ TEST(DeviceSampler, KeepsLowPrecisionWeightsUpToDate) {
   for (int64_t first = 0; first < 3; ++first) {
     at::Tensor ours, host;
     {
-      const AutocastGuard autocast("bf16", /*keep_casts=*/true);
+      const AutocastGuard autocast(Compute::kBf16, /*keep_casts=*/true);
       ours = sampler.draw(numbered(stream, 3 * first)).clone();
     }
     {
-      const AutocastGuard autocast("bf16", /*keep_casts=*/true);
+      const AutocastGuard autocast(Compute::kBf16, /*keep_casts=*/true);
       host = on_host(*model, *plan, numbered(stream, 3 * first));
     }
     EXPECT_TRUE(ours.equal(host)) << first;

@@ -52,7 +52,7 @@ EvaluationResult evaluate(int ranks, int threads) {
       for (int i = 0; i < threads; ++i)
         replicas.push_back(models.emplace_back(std::make_unique<OneWeight>()).get());
       Harmonic harmonic;
-      EvaluationResult mine = evaluate_on_ranks(harmonic, replicas, "fp32", *communicator);
+      EvaluationResult mine = evaluate_on_ranks(harmonic, replicas, Compute::kFp32, *communicator);
       if (rank == 0) result = std::move(mine);
     });
   for (std::thread& thread : running) thread.join();
@@ -123,7 +123,7 @@ std::vector<EvaluationResult> evaluate_slowly(int ranks, int stop_rank,
           if (stage.empty()) *pieces = {done, total};
         };
       results[static_cast<size_t>(rank)] =
-          evaluate_on_ranks(slow, {&model}, "fp32", *communicator, news);
+          evaluate_on_ranks(slow, {&model}, Compute::kFp32, *communicator, news);
     });
   for (std::thread& thread : running) thread.join();
   return results;
@@ -163,7 +163,7 @@ TEST(EvaluateOnRanks, HoldsFewSumsHoweverManyChunksThereAre) {
   EvaluationNews news;
   news.alive = [&] { most = std::max(most, resident_bytes()); };
   const EvaluationResult result =
-      evaluate_on_ranks(wide, {&one, &other}, "fp32", *make_single_communicator(), news);
+      evaluate_on_ranks(wide, {&one, &other}, Compute::kFp32, *make_single_communicator(), news);
   EXPECT_EQ(result.scores.at("harmonic"), 2048 / 7 * 21 + 0 + 1 + 2 + 3);
   EXPECT_LT(most - before, 64 << 20);
 }
@@ -175,7 +175,7 @@ TEST(EvaluateOnRanks, PassesOnWhatAChunkThrows) {
     }
   } failing;
   OneWeight model;
-  EXPECT_THROW(evaluate_on_ranks(failing, {&model}, "fp32", *make_single_communicator()),
+  EXPECT_THROW(evaluate_on_ranks(failing, {&model}, Compute::kFp32, *make_single_communicator()),
                DataError);
 }
 

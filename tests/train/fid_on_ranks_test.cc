@@ -46,7 +46,7 @@ FeatureStatistics statistics(const std::string& path, const std::shared_ptr<Ince
       StoredFeatures evaluation(source, inception, FidResize::kPytorch, source->size());
       const std::vector<Model*> replicas(static_cast<size_t>(threads), inception.get());
       const EvaluationResult result =
-          evaluate_on_ranks(evaluation, replicas, "fp32", *communicator);
+          evaluate_on_ranks(evaluation, replicas, Compute::kFp32, *communicator);
       if (rank == 0)
         out = statistics_from(path, result.sums, result.chunks, inception->dimensions());
     });

@@ -10,7 +10,7 @@
 namespace lockstep {
 namespace {
 
-GraphMode wanted(GraphMode::Wanted mode, const std::string& obstacle = "") {
+GraphMode wanted(GraphUse mode, const std::string& obstacle = "") {
   return {mode, obstacle};
 }
 
@@ -22,7 +22,7 @@ void warm_up(GraphPlanner& planner, const std::string& shape) {
 }
 
 TEST(GraphPlanner, RecordsAShapeAfterThreeEagerStepsAndReplaysItThen) {
-  GraphPlanner planner(wanted(GraphMode::kAuto));
+  GraphPlanner planner(wanted(GraphUse::kAuto));
   warm_up(planner, "a");
   EXPECT_EQ(planner.next("a"), StepAction::kRecord);
   planner.recorded("a");
@@ -30,7 +30,7 @@ TEST(GraphPlanner, RecordsAShapeAfterThreeEagerStepsAndReplaysItThen) {
 }
 
 TEST(GraphPlanner, GivesEachShapeAGraphOfItsOwn) {
-  GraphPlanner planner(wanted(GraphMode::kAuto));
+  GraphPlanner planner(wanted(GraphUse::kAuto));
   warm_up(planner, "a");
   planner.recorded("a");
   warm_up(planner, "b");
@@ -39,7 +39,7 @@ TEST(GraphPlanner, GivesEachShapeAGraphOfItsOwn) {
 }
 
 TEST(GraphPlanner, ChecksThreeReplaysAndThenSaysThatTheyAgree) {
-  GraphPlanner planner(wanted(GraphMode::kAuto));
+  GraphPlanner planner(wanted(GraphUse::kAuto));
   EXPECT_FALSE(planner.checks("a")) << "an eager step has nothing to be compared with";
   warm_up(planner, "a");
   planner.recorded("a");
@@ -54,7 +54,7 @@ TEST(GraphPlanner, ChecksThreeReplaysAndThenSaysThatTheyAgree) {
 }
 
 TEST(GraphPlanner, AutoFallsBackAndNamesTheOperationThatPreventedTheGraph) {
-  GraphPlanner planner(wanted(GraphMode::kAuto));
+  GraphPlanner planner(wanted(GraphUse::kAuto));
   warm_up(planner, "a");
   planner.could_not_record("a", "aten::item", "operation not permitted when stream is capturing");
   EXPECT_TRUE(planner.off());
@@ -66,7 +66,7 @@ TEST(GraphPlanner, AutoFallsBackAndNamesTheOperationThatPreventedTheGraph) {
 
 TEST(GraphPlanner, AutoFallsBackWhenAReplayDiffersOrIsNoNumber) {
   for (const double difference : {2e-4, std::nan("")}) {
-    GraphPlanner planner(wanted(GraphMode::kAuto));
+    GraphPlanner planner(wanted(GraphUse::kAuto));
     warm_up(planner, "a");
     planner.recorded("a");
     planner.checked(difference, 1e-4);
@@ -76,17 +76,17 @@ TEST(GraphPlanner, AutoFallsBackWhenAReplayDiffersOrIsNoNumber) {
 }
 
 TEST(GraphPlanner, OnEndsTheRunWhereAutoFallsBack) {
-  GraphPlanner planner(wanted(GraphMode::kOn));
+  GraphPlanner planner(wanted(GraphUse::kOn));
   warm_up(planner, "a");
   EXPECT_THROW(planner.could_not_record("a", "aten::item", "no"), EnvironmentError);
   EXPECT_THROW(planner.checked(1, 1e-4), EnvironmentError);
-  EXPECT_THROW(GraphPlanner(wanted(GraphMode::kOn, "gradients travel through the host")),
+  EXPECT_THROW(GraphPlanner(wanted(GraphUse::kOn, "gradients travel through the host")),
                ConfigError);
 }
 
 TEST(GraphPlanner, StaysEagerWhenItIsOffOrThereIsAnObstacle) {
-  GraphPlanner off(wanted(GraphMode::kOff)),
-      hindered(wanted(GraphMode::kAuto, "gradients travel through the host"));
+  GraphPlanner off(wanted(GraphUse::kOff)),
+      hindered(wanted(GraphUse::kAuto, "gradients travel through the host"));
   EXPECT_NE(hindered.take_note().find("through the host"), std::string::npos);
   for (GraphPlanner* planner : {&off, &hindered}) {
     warm_up(*planner, "a");
@@ -95,7 +95,7 @@ TEST(GraphPlanner, StaysEagerWhenItIsOffOrThereIsAnObstacle) {
 }
 
 TEST(GraphPlanner, RecordsNoMoreThanThirtyTwoGraphs) {
-  GraphPlanner planner(wanted(GraphMode::kAuto));
+  GraphPlanner planner(wanted(GraphUse::kAuto));
   for (int64_t i = 0; i < GraphPlanner::kMostGraphs; ++i) {
     const std::string shape = std::to_string(i);
     warm_up(planner, shape);

@@ -151,7 +151,7 @@ void bring_home(OwnChunks& own, const ChunkTree<at::Tensor>& device_tree, SumTre
 // An evaluation on its way through the ranks.
 class Run {
  public:
-  Run(const std::vector<Model*>& replicas, const std::string& compute, Communicator& communicator,
+  Run(const std::vector<Model*>& replicas, Compute compute, Communicator& communicator,
       const EvaluationNews& news)
       : replicas_(replicas), compute_(compute), communicator_(communicator), news_(news) {}
 
@@ -250,7 +250,7 @@ class Run {
   }
 
   const std::vector<Model*>& replicas_;
-  const std::string& compute_;
+  const Compute compute_;
   Communicator& communicator_;
   const EvaluationNews& news_;
 };
@@ -258,7 +258,7 @@ class Run {
 }  // namespace
 
 EvaluationResult evaluate_on_ranks(Evaluation& evaluation, const std::vector<Model*>& replicas,
-                                   const std::string& compute, Communicator& communicator,
+                                   Compute compute, Communicator& communicator,
                                    const EvaluationNews& news) {
   Run run(replicas, compute, communicator, news);
   EvaluationResult result;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/config/run_words.h"
 #include "ddp/communicator.h"
 #include "models/model.h"
 #include "tasks/task.h"
@@ -37,7 +38,7 @@ struct EvaluationNews {
 // `compute` is precision.compute. No rank waits for another's work with a deadline
 // (train/evaluate/in_touch.h).
 EvaluationResult evaluate_on_ranks(Evaluation& evaluation, const std::vector<Model*>& replicas,
-                                   const std::string& compute, Communicator& communicator,
+                                   Compute compute, Communicator& communicator,
                                    const EvaluationNews& news = {});
 
 }  // namespace lockstep

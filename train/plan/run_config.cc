@@ -12,7 +12,7 @@ void RunOptions::fields(FieldVisitor& visit) {
   visit("name", name, "name of the run; its folder is FOLDER/NAME/DATE-TIME");
   visit("folder", folder, "where run folders go");
   visit("seed", seed, Range{0, 9e15}, "seed of everything random: order, masks, initial weights");
-  visit("device", device, OneOf{{"auto", "cpu", "cuda"}}, "what computes");
+  visit_word(visit, "device", device, "what computes");
   visit("cpu_isa", cpu_isa, OneOf{{"native", "avx2"}},
         "avx2 gives the same bits on all x86-64 CPUs since 2013");
   visit("plugins", plugins, "shared libraries that add kinds to the tables");
@@ -39,15 +39,14 @@ void LaunchOptions::fields(FieldVisitor& visit) {
 }
 
 void PrecisionOptions::fields(FieldVisitor& visit) {
-  visit("compute", compute, OneOf{{"fp32", "bf16", "fp16", "bf16_weights", "fp16_weights"}},
-        "dtype of forward and backward; *_weights: low-precision copies of fp32 weights");
+  visit_word(visit, "compute", compute,
+             "dtype of forward and backward; *_weights: low-precision copies of fp32 weights");
   visit("tf32", tf32, "on GPUs: products of float32 rounded to TF32, faster");
   visit("loss_scale", loss_scale, "dynamic loss scale of the fp16 kinds");
 }
 
 void StepOptions::fields(FieldVisitor& visit) {
-  visit("graph", graph, OneOf{{"auto", "off", "on"}},
-        "the whole step as one CUDA graph; CPUs have none");
+  visit_word(visit, "graph", graph, "the whole step as one CUDA graph; CPUs have none");
 }
 
 void DataOptions::fields(FieldVisitor& visit) {

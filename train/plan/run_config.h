@@ -11,6 +11,7 @@
 
 #include "core/config/config_node.h"
 #include "core/config/fields.h"
+#include "core/config/run_words.h"
 #include "ddp/ddp_options.h"
 #include "optim/ema.h"
 #include "optim/loss_scale.h"
@@ -22,7 +23,7 @@ struct RunOptions {
   std::string name = "run";
   std::string folder = "runs";
   int64_t seed = 17;
-  std::string device = "auto";
+  DeviceKind device = DeviceKind::kAuto;
   std::string cpu_isa = "native";
   std::vector<std::string> plugins;
   void fields(FieldVisitor& visit);
@@ -46,14 +47,14 @@ struct LaunchOptions {
 };
 
 struct PrecisionOptions {
-  std::string compute = "fp32";  // train/precision.h
-  bool tf32 = false;             // on GPUs: products of float32 in TF32
-  LossScaleOptions loss_scale;   // of the float16 kinds
+  Compute compute = Compute::kFp32;  // train/precision.h
+  bool tf32 = false;                 // on GPUs: products of float32 in TF32
+  LossScaleOptions loss_scale;       // of the float16 kinds
   void fields(FieldVisitor& visit);
 };
 
 struct StepOptions {
-  std::string graph = "auto";
+  GraphUse graph = GraphUse::kAuto;
   void fields(FieldVisitor& visit);
 };
 

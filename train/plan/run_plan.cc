@@ -15,21 +15,20 @@
 namespace lockstep {
 namespace {
 
-std::string choose_device(const RunConfig& config, const Machine& machine) {
-  if (config.run.device == "cuda" && machine.gpus == 0)
+DeviceKind choose_device(const RunConfig& config, const Machine& machine) {
+  if (config.run.device == DeviceKind::kCuda && machine.gpus == 0)
     throw EnvironmentError("run.device is cuda, and " + machine.gpu_problem, machine.gpu_help);
-  const bool gpu = config.run.device != "cpu" && machine.gpus > 0;
-  if (!gpu && config.step.graph == "on")
+  const bool gpu = config.run.device != DeviceKind::kCpu && machine.gpus > 0;
+  if (!gpu && config.step.graph == GraphUse::kOn)
     throw ConfigError("step.graph is on, and a CPU has no CUDA graphs", "set step.graph=auto");
-  return gpu ? "cuda" : "cpu";
+  return gpu ? DeviceKind::kCuda : DeviceKind::kCpu;
 }
 
 // One rank a GPU, as many as divide the global batch; on a CPU one rank, which uses its cores by
 // threads.
-int64_t choose_ranks_per_node(const RunConfig& config, const Machine& machine,
-                              const std::string& device) {
+int64_t choose_ranks_per_node(const RunConfig& config, const Machine& machine, DeviceKind device) {
   const auto& asked = config.launch.ranks_per_node.value;
-  if (device == "cpu") return asked.value_or(1);
+  if (device == DeviceKind::kCpu) return asked.value_or(1);
   if (asked) {
     if (*asked > machine.gpus && std::getenv("LOCKSTEP_SHARE_GPU") == nullptr)
       throw EnvironmentError(
@@ -60,7 +59,7 @@ void plan_ranks(RunPlan& plan, const RunConfig& config, const Machine& machine) 
   const int64_t cores_of_a_rank = std::max<int64_t>(1, machine.cores / plan.ranks_per_node);
   plan.threads_per_rank = config.launch.threads_per_rank.value.value_or(cores_of_a_rank);
   plan.threads_per_rank =
-      plan.device == "cpu" ? std::min(plan.threads_per_rank, slots_of_a_rank) : 1;
+      plan.device == DeviceKind::kCpu ? std::min(plan.threads_per_rank, slots_of_a_rank) : 1;
 }
 
 void plan_batches(RunPlan& plan, const RunConfig& config) {
@@ -127,12 +126,13 @@ RunPlan make_plan(const RunConfig& config, const Machine& machine, const DataFac
   SlotInputs slots;
   slots.global_batch = plan.global_batch;
   slots.ranks = config.launch.nodes * choose_ranks_per_node(config, machine, plan.device);
-  slots.cpu = plan.device == "cpu";
+  slots.cpu = plan.device == DeviceKind::kCpu;
   if (!slots.cpu && config.train.micro_batch.value)
     slots.micro_batches =
         std::max<int64_t>(1, plan.global_batch / (slots.ranks * *config.train.micro_batch.value));
   plan.slots = choose_slots(config.ddp.slots, slots);
-  plan.reduce = config.ddp.reduce != "auto" ? config.ddp.reduce : slots.cpu ? "tree" : "allreduce";
+  plan.reduce = config.ddp.reduce;
+  if (plan.reduce == Reduce::kAuto) plan.reduce = slots.cpu ? Reduce::kTree : Reduce::kAllReduce;
   plan_ranks(plan, config, machine);
   plan_batches(plan, config);
   plan_length(plan, config);
@@ -204,6 +204,8 @@ RunPlan plan_from_json(const std::string& text, const std::string& file) {
     visit_newer(plan, [&](const char* key, auto& value) {
       if (json.contains(key)) json.at(key).get_to(value);
     });
+  } catch (const ConfigError& error) {
+    throw DataError("not a plan: " + error.fact(), error.help(), {file, 0, 0, ""});
   } catch (const nlohmann::json::exception& error) {
     throw DataError(std::string("not a plan: ") + error.what(),
                     "start the run again with `lockstep train`", {file, 0, 0, ""});
@@ -238,7 +240,8 @@ std::string explain(const RunPlan& p, const RunConfig& config) {
   };
   line("run", fmt::format("{} in {}/{}, seed {}", p.name, p.folder, p.name, config.run.seed));
   line("task", fmt::format("{}, {} parameters", config.task.kind, p.parameters));
-  line("device", fmt::format("{} ({}), compute in {}", p.device, p.isa, config.precision.compute));
+  line("device", fmt::format("{} ({}), compute in {}", word_of(p.device), p.isa,
+                             word_of(config.precision.compute)));
   line("ranks", fmt::format("{} on {} node{}, {} slot thread{} each", p.ranks, p.nodes,
                             p.nodes == 1 ? "" : "s", p.threads_per_rank,
                             p.threads_per_rank == 1 ? "" : "s"));
@@ -247,7 +250,7 @@ std::string explain(const RunPlan& p, const RunConfig& config) {
                             p.micro_batches_per_slot == 1 ? "" : "es", p.micro_batch));
   line("length", fmt::format("{} steps = {:.2f} epochs of {} samples", p.steps, p.epochs,
                              p.data.train_samples));
-  line("gradients", fmt::format("reduced by {}, {} MiB buckets, overlap {}", p.reduce,
+  line("gradients", fmt::format("reduced by {}, {} MiB buckets, overlap {}", word_of(p.reduce),
                                 config.ddp.bucket_megabytes, config.ddp.overlap ? "on" : "off"));
   line("optimizer",
        fmt::format("{}, schedule {}, clip {}, EMA {}", config.optimizer.kind, config.schedule.kind,

@@ -34,7 +34,8 @@ struct DataFacts {
 
 struct RunPlan {
   std::string name, folder;
-  std::string device, isa;
+  DeviceKind device = DeviceKind::kCpu;
+  std::string isa;
   int64_t nodes = 1, ranks_per_node = 1, ranks = 1, threads_per_rank = 1;
   std::string with = "auto";
   int64_t max_restarts = 0;
@@ -44,7 +45,7 @@ struct RunPlan {
   int64_t global_batch = 1;            // B rows a step
   int64_t micro_batch = 1;             // rows a forward sees
   int64_t micro_batches_per_slot = 1;  // k
-  std::string reduce = "tree";
+  Reduce reduce = Reduce::kTree;
   int64_t steps = 0;
   double epochs = 0;  // steps · B / N
   int64_t data_threads = 1;

@@ -39,7 +39,7 @@ constexpr double kLastLookSeconds = 10;  // a late rank has so long to answer be
 // What is added up over slots and ranks, f64 on the device: StepTotals.
 enum Total { kLoss, kCount, kCorrect, kGuesses, kStop, kTotalSize };
 // A step's report: its totals, then DeviceUpdate's.
-constexpr int64_t kReport = kTotalSize + DeviceUpdate::kReportSize;
+constexpr int64_t kTotals = kTotalSize, kReport = kTotals + DeviceUpdate::kReportSize;
 
 StepTotals totals_of(const double* report) {
   StepTotals totals;
@@ -145,8 +145,8 @@ DeviceExecutor::DeviceExecutor(Session& session)
             [this] { return update_->state(); },
             session.weights().flat(),
             report_.select(0, kLoss),
-            report_.select(0, kTotalSize + DeviceUpdate::kNorm),
-            report_.select(0, kTotalSize + DeviceUpdate::kUpdated)} {
+            report_.select(0, kTotals + DeviceUpdate::kNorm),
+            report_.select(0, kTotals + DeviceUpdate::kUpdated)} {
   device_.synchronize();  // what was made on other queues is there
   if (session.is_first()) {
     log_info(update_->choice());
@@ -161,7 +161,7 @@ DeviceExecutor::DeviceExecutor(Session& session)
 DeviceExecutor::~DeviceExecutor() { graphs_.clear(); }
 
 std::unique_ptr<DeviceUpdate> DeviceExecutor::make_update() {
-  DeviceUpdateSetup setup{rules_.update_setup(gradients_.sum())};
+  DeviceUpdateSetup setup(rules_.update_setup(gradients_.sum()));
   setup.device = device_.where();
   device_.synchronize();  // weights and states were made on other queues
   setup.choice = choose_update(session_, setup, *queue_, graphs_.allowed());

@@ -9,8 +9,8 @@
 
 namespace lockstep {
 
-GraphPlanner::GraphPlanner(const GraphMode& mode) : insists_(mode.wanted == GraphMode::kOn) {
-  off_ = mode.wanted == GraphMode::kOff;
+GraphPlanner::GraphPlanner(const GraphMode& mode) : insists_(mode.wanted == GraphUse::kOn) {
+  off_ = mode.wanted == GraphUse::kOff;
   if (off_ || mode.obstacle.empty()) return;
   if (insists_)
     throw ConfigError("step.graph is on, and a step cannot be recorded here: " + mode.obstacle,

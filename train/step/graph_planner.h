@@ -13,6 +13,8 @@
 #include <map>
 #include <string>
 
+#include "core/config/run_words.h"
+
 namespace lockstep {
 
 enum class StepAction {
@@ -22,7 +24,7 @@ enum class StepAction {
 };
 
 struct GraphMode {
-  enum Wanted { kOff, kAuto, kOn } wanted = kAuto;
+  GraphUse wanted = GraphUse::kAuto;
   std::string obstacle;  // why this run cannot record at all: "gradients travel through the host";
                          // "" = nothing
 };

@@ -1,4 +1,5 @@
 #include "train/step/memory_advice.h"
+#include "core/text_lines.h"
 
 #include <algorithm>
 
@@ -48,10 +49,9 @@ EnvironmentError out_of_memory_error(const MemoryUse& use, const std::string& wh
       rows > 0 ? fmt::format("set train.micro_batch={} (same result, less memory at once)", rows)
                : "not even one row fits beside the weights: use a smaller model, or "
                  "precision.compute=bf16";
-  return EnvironmentError(
-      fmt::format("out of memory on a device of {}: {}. LibTorch says: {}",
-                  gigabytes(use.total_bytes), list, what.substr(0, what.find('\n'))),
-      help);
+  return EnvironmentError(fmt::format("out of memory on a device of {}: {}. LibTorch says: {}",
+                                      gigabytes(use.total_bytes), list, first_line(what)),
+                          help);
 }
 
 }  // namespace lockstep

@@ -6,6 +6,7 @@
 
 #include "core/errors.h"
 #include "core/log.h"
+#include "core/text_lines.h"
 #include "tensor/kept_values.h"
 #include "tensor/range.h"
 #include "train/step/operation_watch.h"
@@ -15,7 +16,7 @@ namespace {
 
 // How far a replayed step may be from an eager one, relative to the largest value: the order of
 // additions in some kernels is not fixed.
-double allowed_difference(const std::string& compute) { return compute == "fp32" ? 1e-4 : 2e-2; }
+double allowed_difference(Compute compute) { return compute == Compute::kFp32 ? 1e-4 : 2e-2; }
 
 double relative_difference(const at::Tensor& a, const at::Tensor& b) {
   const double size = b.abs().max().item<double>();
@@ -23,21 +24,14 @@ double relative_difference(const at::Tensor& a, const at::Tensor& b) {
   return difference == 0 ? 0 : difference / std::max(size, 1e-30);
 }
 
-GraphMode graph_mode(const Session& session, const std::string& obstacle) {
-  const std::string& wanted = session.config().step.graph;
-  GraphMode mode;
-  mode.wanted = wanted == "on"    ? GraphMode::kOn
-                : wanted == "off" ? GraphMode::kOff
-                                  : GraphMode::kAuto;
-  mode.obstacle = obstacle;
-  return mode;
-}
-
 }  // namespace
 
 StepGraphs::StepGraphs(Session& session, DeviceQueue& queue, DevicePhases& phases,
                        const std::string& obstacle)
-    : session_(session), queue_(queue), phases_(phases), planner_(graph_mode(session, obstacle)) {}
+    : session_(session),
+      queue_(queue),
+      phases_(phases),
+      planner_({session.config().step.graph, obstacle}) {}
 
 void StepGraphs::run(const std::string& shape, const GraphedStep& step,
                      const std::vector<LossInputs>& inputs) {
@@ -74,7 +68,7 @@ bool StepGraphs::record(const std::string& shape, const GraphedStep& step,
       throw;
     } catch (const std::exception& error) {
       operation = watch.last();
-      reason = std::string(error.what()).substr(0, std::string(error.what()).find('\n'));
+      reason = first_line(error.what());
     }
   }
   const bool recorded = all_ranks(reason.empty(), "whether the step could be recorded");

@@ -38,7 +38,7 @@ GradientSyncOptions StepRules::exchange() const {
   const DdpOptions& ddp = session_.config().ddp;
   GradientSyncOptions options;
   options.num_slots = session_.plan().slots;
-  options.tree = session_.plan().reduce == "tree";
+  options.tree = session_.plan().reduce == Reduce::kTree;
   options.overlap = ddp.overlap;
   options.bucket_bytes = ddp.bucket_megabytes << 20;
   options.first_bucket_bytes = std::min(options.bucket_bytes, options.first_bucket_bytes);

@@ -66,8 +66,8 @@ SamplerBench::Score bench_fid(const Arguments& arguments, const TrainedModel& tr
     const auto alone = make_single_communicator();
     EvaluationNews news;
     news.stop = stop_requested;
-    const EvaluationResult result =
-        evaluate_on_ranks(*evaluation, replicas, one.row.precision, *alone, news);
+    const EvaluationResult result = evaluate_on_ranks(
+        *evaluation, replicas, value_of<Compute>(one.row.precision), *alone, news);
     if (result.given_up) return std::nullopt;
     return result.scores.at("fid");
   };

@@ -12,6 +12,7 @@
 
 #include "core/errors.h"
 #include "core/stop_flag.h"
+#include "core/text_lines.h"
 #include "kernels/attention_backend.h"
 #include "models/diffusion/sampler_update.h"
 #include "train/model_threads.h"
@@ -96,7 +97,7 @@ SamplerBench::Draw SamplerBench::draw_on_device(const PictureDrawer& drawer,
   if (with_memory) device_.forget_peak();
   const double cpu = cpu_seconds();
   const auto begin = Clock::now();
-  for_each_on_models(replicas_, compute, 1, [&](Model& model, int64_t) {
+  for_each_on_models(replicas_, value_of<Compute>(compute), 1, [&](Model& model, int64_t) {
     const at::Tensor drawn = drawer.draw(model, 0, options_.batch, options_.batch, [&] {
       if (stop_requested()) throw Stopped{};
       progress_->update(++passes_, note_);
@@ -119,25 +120,26 @@ SamplerBench::Draw SamplerBench::draw_on_threads(const PictureDrawer& drawer,
   Draw out;
   const double cpu = cpu_seconds();
   const auto begin = Clock::now();
-  for_each_on_models(replicas_, compute, shares, [&](Model& model, int64_t share) {
-    std::optional<MemoryMeter::Watch> watch;
-    if (with_memory) watch.emplace(meters[static_cast<size_t>(share)]);
-    const int64_t first = share * options_.batch / shares,
-                  count = (share + 1) * options_.batch / shares - first;
-    double network_ms = 0;
-    TimedDenoiser timed(as_denoiser(model), network_ms);
-    const auto share_begin = Clock::now();
-    auto step_begin = share_begin;
-    at::Tensor drawn = drawer.draw(timed, first, count, count, [&] {
-      if (stop_requested()) throw Stopped{};
-      if (share != 0) return;
-      out.step_ms.push_back(ms_since(step_begin));
-      progress_->update(++passes_, note_);
-      step_begin = Clock::now();
-    });
-    if (share == 0) out.network_share = network_ms / ms_since(share_begin);
-    parts[static_cast<size_t>(share)] = std::move(drawn);
-  });
+  for_each_on_models(replicas_, value_of<Compute>(compute), shares,
+                     [&](Model& model, int64_t share) {
+                       std::optional<MemoryMeter::Watch> watch;
+                       if (with_memory) watch.emplace(meters[static_cast<size_t>(share)]);
+                       const int64_t first = share * options_.batch / shares,
+                                     count = (share + 1) * options_.batch / shares - first;
+                       double network_ms = 0;
+                       TimedDenoiser timed(as_denoiser(model), network_ms);
+                       const auto share_begin = Clock::now();
+                       auto step_begin = share_begin;
+                       at::Tensor drawn = drawer.draw(timed, first, count, count, [&] {
+                         if (stop_requested()) throw Stopped{};
+                         if (share != 0) return;
+                         out.step_ms.push_back(ms_since(step_begin));
+                         progress_->update(++passes_, note_);
+                         step_begin = Clock::now();
+                       });
+                       if (share == 0) out.network_share = network_ms / ms_since(share_begin);
+                       parts[static_cast<size_t>(share)] = std::move(drawn);
+                     });
   out.ms = ms_since(begin);
   out.cpu_seconds = cpu_seconds() - cpu;
   out.pictures = at::cat(parts);
@@ -203,7 +205,7 @@ void SamplerBench::measure(const SamplerCase& one, SamplerRow& row) {
     if (row.attention == "auto") throw;
     row.problem = "not available: " + row.attention + " attention cannot run this network (" +
                   std::string(error.what_without_backtrace()) + ")";
-    row.problem = row.problem.substr(0, row.problem.find('\n'));
+    row.problem = first_line(row.problem);
   }
   if (!row.problem.empty()) return;
   std::vector<double> draws, steps;
