@@ -1,3 +1,6 @@
+// Writes, verifies and removes checkpoints. What makes one complete is its final name: files and
+// folders are synced before the rename, so a crash at any point leaves the older ones intact. A
+// failed write never ends the training; only the last checkpoint of a run must be on disk.
 #include "train/checkpoint.h"
 
 #include <algorithm>

@@ -39,8 +39,7 @@ struct TrainState {
 struct CheckpointContent {
   NamedTensors model, ema, optimizer;  // ema empty: the run has none
   TrainState state;
-  // Waits until the tensors hold their values, where copies from a device are on their way; empty:
-  // they do.
+  // Waits for copies from a device, after which the tensors hold their values. Empty: they do now.
   std::function<void()> ready;
 };
 
@@ -48,17 +47,17 @@ struct CheckpointContent {
 CheckpointContent load_checkpoint(const std::filesystem::path& checkpoint);
 TrainState load_state(const std::filesystem::path& checkpoint);
 
-// Writes checkpoints of one run; only rank 0 has one. One in flight at most.
+// Writes the checkpoints of one run. Rank 0 alone has one. At most one checkpoint is being written.
 class CheckpointWriter {
  public:
   CheckpointWriter(RunFolder folder, const CheckpointOptions& options, int64_t ranks);
-  // Waits for the one in flight; never throws.
+  // Waits for the checkpoint that is being written. Never throws.
   ~CheckpointWriter();
-  // `content` must be a snapshot that nobody changes. Returns at once if asynchronous, else when
-  // it is on disk. A failure to write (disk full) is logged, leaves the old ones, and is thrown
-  // only by wait(): training goes on.
+  // `content` is a snapshot that nobody changes. Returns at once if asynchronous, else when it is
+  // on disk. A failure (a full disk) is logged and leaves the older checkpoints; only wait() throws
+  // it, so that training goes on.
   void save(CheckpointContent content);
-  // Waits for the one in flight. Throws EnvironmentError if the last one could not be written.
+  // Waits for the checkpoint that is being written. Throws EnvironmentError if it failed.
   void wait();
 
  private:

@@ -1,3 +1,5 @@
+// Decides which notes a run on a CPU begins with. A note needs two things: somebody asked for the
+// switch (the file or the command line names it), and this CPU gains nothing from it or lacks it.
 #include "train/fallbacks.h"
 
 #include <cpuid.h>

@@ -1,5 +1,5 @@
-// What a config asks for by `auto` or by a number format, and this machine does without: said once
-// at the start, so that nobody waits for a speed that is not there. What cannot be done at all
+// Notes on switches of the config that bring nothing on this machine. A run shows them once at its
+// start, so that nobody waits for a speed-up that cannot come. What cannot be done at all
 // (`step.graph: on` or `run.device: cuda` on a CPU) is an error instead (run_plan.cc).
 #pragma once
 
@@ -20,8 +20,8 @@ struct CpuAbilities {
 };
 CpuAbilities probe_cpu_abilities();
 
-// One text a switch that the config file or the command line names; switches left at their default
-// say nothing. With log.style seed in the seed's words.
+// One note for each such switch that the config file or the command line names. Switches left at
+// their default give none. With log.style seed the notes have the seed's words.
 std::vector<std::string> fallbacks(const LoadedConfig& loaded, const RunPlan& plan,
                                    const CpuAbilities& cpu);
 

@@ -1,6 +1,6 @@
-// Brings tensors of a device to host memory while training goes on: on a queue of its own, into
-// pinned memory, in slices, so that small copies of the training, such as the inputs of a step, get
-// in between.
+// Copies a device's tensors to host memory while training goes on. The copies run on a queue of
+// their own, into pinned memory. They are cut into slices, so that small copies of the training,
+// such as a step's inputs, get in between.
 #pragma once
 
 #include <memory>
@@ -16,12 +16,11 @@ class HostCopies {
  public:
   explicit HostCopies(Device& device);
 
-  // Copies of `tensors` on the host, shaped alike; tensors that share memory are copied once,
-  // together. Their values are there once `done()` is reached. What is queued elsewhere must be
-  // complete (Device::synchronize).
+  // Queues copies of `tensors` and returns them, shaped alike, on the host. Their values are there
+  // once done() is reached. Tensors that share memory are copied together, once. Call
+  // Device::synchronize first: work on other queues must be complete.
   NamedTensors take(const NamedTensors& tensors);
-  // The end of all copies so far; null if there were none. Whoever changes the tensors waits for
-  // it.
+  // The end of all copies so far; null if there were none. Wait for it before changing the tensors.
   std::shared_ptr<const DeviceMark> done() const { return done_; }
 
  private:

@@ -1,3 +1,5 @@
+// Takes tensors of another run by name. Strict taking fails at the first thing that does not fit,
+// since a network that is silently half fresh trains to worse numbers without a word.
 #include "train/initial_weights.h"
 
 #include <ATen/ATen.h>

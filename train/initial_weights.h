@@ -16,9 +16,10 @@ struct InitReport {
   std::string text() const;
 };
 
-// Copies weights into `model` as `options` asks; "ema" takes the averaged weights instead of the
-// last ones. With "optimizer" the optimizer's tensors are returned (names mapped) for the caller
-// to load. Throws ConfigError if strict and something is missing, unknown or of another shape.
+// Copies weights into `model` as `options` asks. The part "ema" takes the averaged weights instead
+// of the last ones. The part "optimizer" puts the optimizer's tensors, with mapped names, into
+// `optimizer_state` for the caller to load. Throws ConfigError if `strict` is set and a tensor is
+// missing, unknown or of another shape.
 InitReport apply_initial_weights(const InitOptions& options, Model& model,
                                  NamedTensors* optimizer_state);
 

@@ -1,3 +1,6 @@
+// The loop decides when things happen, never how: after each step it asks whether to write metrics,
+// evaluate, save or stop. All ranks must decide alike, so each decision follows from the plan, from
+// a step's agreed result, or from what rank 0 broadcasts.
 #include "train/loop.h"
 
 #include <algorithm>

@@ -13,10 +13,10 @@ namespace lockstep {
 class MemoryMeter {
  public:
   MemoryMeter();
-  // Bytes of tensors made by watched threads that lived at once, at most.
+  // The most bytes that tensors of watched threads took at one time.
   int64_t peak_bytes() const;
 
-  // The calling thread is watched while it lives. Tensors made before may not die inside.
+  // Watches the calling thread while it lives. Tensors made earlier must outlive it.
   class Watch {
    public:
     explicit Watch(const MemoryMeter& meter);

@@ -1,3 +1,4 @@
+// Lines of metrics.jsonl, and what happens to them when a run is resumed or the disk is full.
 #include "train/metrics.h"
 
 #include <cerrno>

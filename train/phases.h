@@ -12,16 +12,16 @@ struct RecordFunction;
 
 namespace lockstep {
 
-// Seconds of one step, of this rank; slot threads run side by side, so theirs are means over
-// threads.
+// Seconds of one step of this rank. Slot threads run side by side, so forward and backward are
+// means over threads.
 struct PhaseSeconds {
   double forward = 0;
   double backward = 0;
   double update = 0;  // norm, clip, optimizer, EMA
 };
 
-// Seconds of one step in a device's compute queue. Of a step that was replayed as a graph only
-// `graph` is known.
+// Seconds of one step in a device's compute queue. A graph is seen as a whole: a replayed step has
+// `graph` instead of forward, backward, exchange and update.
 struct DeviceSeconds {
   double copy = 0;  // until the inputs are at their place
   double forward = 0, backward = 0, update = 0;
@@ -45,7 +45,7 @@ class PhaseRange {
   const DeviceRange device_range_;
 };
 
-// Adds the seconds of its scope to `seconds`, and is such a range.
+// A PhaseRange that also adds the seconds of its scope to `seconds`.
 class PhaseScope {
  public:
   PhaseScope(const char* name, double& seconds);

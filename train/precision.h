@@ -27,12 +27,12 @@ struct Precision {
 
 Precision precision_of(Compute compute);
 
-// Autocast for one forward pass.
+// Autocast for one forward pass; backward runs outside of it.
 //
-// LibTorch has no C++ guard for autocast; this one sets dtype and switch of a device and restores
-// everything. The cast cache stays off in training (a cached low-precision copy of a weight would
-// survive the update); with `keep_casts` it holds each weight's copy until the guard ends: no
-// weight may change. Backward runs outside of it. Thread-local: each slot thread has its own.
+// LibTorch has no C++ guard for autocast. This one sets dtype and switch of a device, and restores
+// everything at its end. The cast cache stays off in training: a cached low-precision copy of a
+// weight would survive the update. With `keep_casts` the cache holds each weight's copy until the
+// guard ends, so no weight may change meanwhile. Thread-local: each slot thread has its own.
 class AutocastGuard {
  public:
   // kFp32 does nothing.

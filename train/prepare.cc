@@ -1,3 +1,6 @@
+// Everything that can go wrong before a rank starts is found here: missing or wrong data, sections
+// that do not fit together, weights and evaluations that the task refuses. A resumed run is
+// compared with what it started with.
 #include "train/prepare.h"
 
 #include <fmt/format.h>

@@ -24,13 +24,13 @@ struct Prepared {
   std::string config_yaml;  // resolved, each value's source as a comment
 };
 
-// A new run. Throws ConfigError, DataError (missing files) … before anything is written, except
-// the data that `make_data` makes.
+// A new run. Writes nothing but the data that `make_data` makes. Throws ConfigError, DataError
+// (missing files), EnvironmentError.
 Prepared prepare_run(const std::string& config_path, const std::vector<std::string>& overrides,
                      const PrepareOptions& options);
 
-// A run that goes on. `overrides` may change only what does not change results (design rule 16),
-// and train.steps under a constant schedule; anything else is a ConfigError that prints the `init`
+// A run that goes on. `overrides` may change what leaves the results alone (design rule 16), and
+// train.steps under a constant schedule. Anything else is a ConfigError, which prints the `init`
 // command for a new run.
 Prepared prepare_resume(const RunFolder& folder, const std::vector<std::string>& overrides,
                         const PrepareOptions& options);

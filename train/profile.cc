@@ -1,3 +1,5 @@
+// Operators nest: the time of an outer one holds the inner ones'. The table shows time of their
+// own, so the calls of each thread are replayed in order with a stack.
 #include "train/profile.h"
 
 #include <algorithm>

@@ -34,8 +34,7 @@ struct OperatorTime {
   double self_ms = 0;   // without them
 };
 
-// The calls by name. Those of one thread nest: what a call's inner calls take is not time of its
-// own.
+// The calls by name. Calls of one thread nest: the time of inner calls is not the outer call's own.
 std::vector<OperatorTime> operator_times(std::vector<TimedCall> calls);
 
 // The `count` rows with most time of their own, as text with a heading.
@@ -44,8 +43,8 @@ std::string operator_table(std::vector<OperatorTime> rows, size_t count, int64_t
 // operator_table of the host's calls and, if there are any, of the device's.
 std::string profile_tables(const std::vector<TimedCall>& calls, size_t count, int64_t steps);
 
-// Records the calls of operators on all threads from its start on, and what they start on a GPU if
-// the process uses one. One at a time in a process.
+// Records the operators that all threads call, and what they start on a GPU if the process uses
+// one. A process has one at a time.
 class OperatorRecording {
  public:
   OperatorRecording();

@@ -1,3 +1,5 @@
+// The seed's lines are compared byte for byte with what its scripts print, so their formats repeat
+// Python's (docs/sweeps.md); only LockstepLines may change freely.
 #include "train/run_lines.h"
 
 #include <algorithm>

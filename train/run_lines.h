@@ -1,11 +1,10 @@
-// The lines a run shows to people: `log.style` chooses their form. The numbers go to metrics.jsonl
-// in any style; these are for eyes, and for scripts that read the Sudoku seed's lines.
+// The lines that a run shows to people. `log.style` chooses their form:
 //
 //     lockstep    a progress bar, a line with all scores for each evaluation
 //     seed        the seed's trainer, byte for byte: a line an epoch, validation, checkpoints
 //     seed_sweep  the seed's sweep, byte for byte: a line an evaluation
 //
-// What each line of the seed shows is said in docs/sweeps.md.
+// metrics.jsonl has the same numbers in any style. docs/sweeps.md explains the seed's lines.
 #pragma once
 
 #include <cstdint>

@@ -1,3 +1,6 @@
+// Makes what a rank trains with. The order matters: ranks compare config, data and weights before
+// anything is loaded, the checkpoint (or `init`) then replaces the weights, and low-precision
+// copies come last, when the float32 weights are final.
 #include "train/session.h"
 
 #include <ATen/ATen.h>

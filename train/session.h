@@ -30,10 +30,10 @@ struct RankPlace {
 
 class Session {
  public:
-  // Collective. Opens data, makes the model and its replicas, compares with the other ranks what
-  // must be equal, then loads the newest good checkpoint of the folder or the weights `init`
-  // names. `loaded` and `plan` are those of all ranks. Throws any Error.
-  // `device`: where this rank computes; null: the CPU.
+  // Collective. Opens the data, makes the model and its replicas, and compares with the other ranks
+  // what must be equal. Then loads the folder's newest good checkpoint, or the weights that `init`
+  // names. `loaded` and `plan` are equal on all ranks. `device`: where this rank computes; null:
+  // the CPU. Throws any Error.
   Session(LoadedConfig loaded, RunPlan plan, RankPlace place,
           std::unique_ptr<Communicator> communicator, std::unique_ptr<Device> device = nullptr);
 
@@ -52,7 +52,7 @@ class Session {
   // One replica per slot thread; all alias weights(), or its low-precision copy.
   std::vector<Model*> replicas() const;
   Arena& weights() { return *weights_; }
-  // After every change of weights(): the replicas' own copies, if the precision has such.
+  // Call after every change of weights(): refreshes the replicas' low-precision copies, if any.
   void refresh_low_precision_weights();
   // That copy as one flat tensor; undefined if there is none.
   at::Tensor low_precision_weights() const {
@@ -68,10 +68,10 @@ class Session {
   std::vector<Model*> evaluation_replicas() const;
 
   TrainState& state() { return state_; }
-  // Collective. On rank 0 a copy of everything a checkpoint holds, after a step's update and EMA;
-  // on the others nothing: they send their share of the optimizer's state.
+  // Collective. On rank 0 a copy of everything that a checkpoint holds, after a step's update and
+  // EMA. The other ranks send their share of the optimizer's state and get nothing.
   CheckpointContent snapshot();
-  // The end of the last snapshot's copies, which the next step must not overtake; null on a CPU.
+  // The end of the last snapshot's copies; the next step waits for it. Null on a CPU.
   std::shared_ptr<const DeviceMark> snapshot_done() const {
     return copies_ ? copies_->done() : nullptr;
   }

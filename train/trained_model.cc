@@ -1,3 +1,5 @@
+// Decides where a command's weights come from. A run folder gives the averaged weights of its
+// newest good checkpoint, since those are what evaluations have scored.
 #include "train/trained_model.h"
 
 #include "core/files.h"

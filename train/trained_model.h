@@ -22,11 +22,14 @@ struct TrainedModel {
   std::string which;   // "ema", "model", "initial" or "file"
 };
 
-// `run_or_config`: a run folder (or checkpoint folder in one): averaged weights of the newest good
-// checkpoint, its config with `overrides`; or a config file, then `weights` names a safetensors
-// file. `weights` given: those instead; "ema" and "model" are the averaged and the last ones of the
-// run, "initial" those that a run of this config starts from. Throws CheckpointError if the run has
-// no checkpoint, ConfigError if there is no such run or config.
+// `run_or_config` is one of
+//   a run folder          its config with `overrides`, and its newest good checkpoint
+//   a checkpoint folder   the same run's config, and this checkpoint
+//   a config file         `weights` must then name a safetensors file, or be "initial"
+// `weights`: "" for the averaged weights if the run keeps them; "ema" and "model" for the averaged
+// and the last ones; "initial" for those that a run of this config starts from; else a safetensors
+// file. Throws CheckpointError if the run has no checkpoint, ConfigError if there is no such run or
+// config.
 TrainedModel load_trained_model(const std::string& run_or_config, const std::string& weights,
                                 const std::vector<std::string>& overrides, int64_t replicas = 1);
 

@@ -1,5 +1,5 @@
-// Where a step's time goes on a device: marks between its phases in the compute queue, which nobody
-// waits for. They are read when the step's report has come back.
+// Measures where a step's time goes on a device. Marks are put into the compute queue between the
+// phases; nobody waits for them. They are read when the step's report has come back.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,8 @@
 
 namespace lockstep {
 
-// kCopy: the step's inputs come to their place; kExchange: the compute queue waits for other ranks;
-// kGraph: a whole step is replayed, of which only the end is seen.
+// kCopy: the inputs are copied to their place. kExchange: the compute queue waits for other ranks.
+// kGraph: a whole step is replayed; its phases cannot be seen.
 enum class DevicePhase { kCopy, kForward, kBackward, kExchange, kUpdate, kGraph, kEnd };
 
 class DevicePhases {
@@ -25,9 +25,9 @@ class DevicePhases {
 
   // What the compute queue does from here on counts as `phase`.
   void enter(DevicePhase phase);
-  // No times of this step: it is recorded, or runs twice for a comparison.
+  // Drops this step's times: it is being recorded, or runs twice for a comparison.
   void give_up();
-  // While one lives no marks are set: around the work of a graph, which is seen as a whole.
+  // While one lives, no marks are set. For the work inside a graph.
   class Silence {
    public:
     explicit Silence(DevicePhases& phases) : phases_(phases) { phases_.silent_ = true; }
@@ -38,7 +38,7 @@ class DevicePhases {
    private:
     DevicePhases& phases_;
   };
-  // Ends the step. Empty if it was given up.
+  // Ends the step and returns its marks; none if it was given up.
   Marks take();
 
  private:
@@ -48,7 +48,8 @@ class DevicePhases {
   Marks marks_;
 };
 
-// Of a step whose marks are all reached. Nothing if there are none, or they keep no time.
+// The times between the marks of a finished step. Nothing if there are no marks, or they keep no
+// time.
 std::optional<DeviceSeconds> seconds_of(const DevicePhases::Marks& marks);
 
 }  // namespace lockstep

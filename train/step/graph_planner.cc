@@ -1,3 +1,5 @@
+// A fallback is for good: a step that could not be recorded once would fail again, and trying at
+// every step would cost more than graphs save.
 #include "train/step/graph_planner.h"
 
 #include <algorithm>

@@ -1,12 +1,12 @@
-// Decides, step by step, whether a training step is computed operation by operation, recorded as a
-// graph, or replayed (`step.graph`). Host logic alone: it knows shapes by name and what became of
-// each attempt, and nothing of devices.
+// Decides for each training step whether it is computed operation by operation, recorded as a
+// graph, or replayed (`step.graph`). It knows the names of shapes and the outcome of each attempt,
+// and nothing of devices.
 //
 // A shape of batch first runs kWarmUp steps eagerly, so that libraries choose their algorithms and
 // allocate their workspaces outside of the recording; then it is recorded, and from then on
-// replayed. The first shape's first kChecked replays are compared with eager steps from the same
-// state. What cannot be recorded, or differs, falls back to eager for good under `auto`, with a
-// note that says which operation it was, and ends the run under `on`.
+// replayed. The first kChecked replays are compared with eager steps from the same state. If a step
+// cannot be recorded or differs, `auto` goes on eagerly for good, with a note that names the
+// operation, and `on` ends the run.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ enum class StepAction {
 
 struct GraphMode {
   GraphUse wanted = GraphUse::kAuto;
-  std::string obstacle;  // why this run cannot record at all: "gradients travel through the host";
-                         // "" = nothing
+  // Why this run cannot record at all ("gradients travel through the host"); "" if it can.
+  std::string obstacle;
 };
 
 class GraphPlanner {
@@ -43,7 +43,8 @@ class GraphPlanner {
   // True if the replay of this step is to be compared with an eager step.
   bool checks(const std::string& shape) const;
 
-  // What became of it. could_not_record and differed throw EnvironmentError under `on`.
+  // The outcome of the step. Under `on` could_not_record() throws EnvironmentError, and so does
+  // checked() if the difference is too large.
   void ran_eagerly(const std::string& shape);
   void recorded(const std::string& shape);
   void could_not_record(const std::string& shape, const std::string& operation,

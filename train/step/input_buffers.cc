@@ -1,3 +1,5 @@
+// Two landing places take turns: while the compute queue reads one, the next step's inputs are
+// copied into the other. The host waits only if a place is still in use two steps later.
 #include "train/step/input_buffers.h"
 
 #include <ATen/ATen.h>

@@ -1,8 +1,8 @@
-// How a step's inputs get to the device: all tensors of a step lie in one buffer, filled on the
-// host in pinned memory and copied in one go on a queue of its own while the step before computes.
+// Brings a step's inputs to the device. All tensors of a step lie in one buffer, which is filled in
+// pinned memory and copied at once, on a queue of its own, while the step before computes.
 //
-// A recorded step reads its inputs at fixed places, so there is one such buffer on the device for
-// each shape, and two that take turns as landing places of the copies.
+// A recorded step reads its inputs at fixed places, so each shape has one buffer on the device. Two
+// more buffers take turns in receiving the copies.
 #pragma once
 
 #include <array>

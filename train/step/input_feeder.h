@@ -1,6 +1,5 @@
-// Makes the host's half of coming steps ahead of time, on threads of its own: reads batches in
-// order and draws what the loss needs (Task::loss_inputs). The results do not depend on the number
-// of threads.
+// Prepares the inputs of coming steps on threads of its own: reads batches in order and draws what
+// the loss needs (Task::loss_inputs). The results do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>

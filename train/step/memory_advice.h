@@ -1,5 +1,5 @@
-// What to say when a device's memory was not enough: the largest tensors, and the micro_batch that
-// would fit.
+// The error for a device whose memory was not enough. It names the largest tensors and the
+// micro_batch that would fit.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,11 @@ struct MemoryUse {
   int64_t micro_batches = 1;                           // a slot now has so many
 };
 
-// The largest divisor of `rows_of_slot` below `micro_batch` whose activations would fit, if they
-// need memory in proportion: half as many rows need half as much. 0 if not even one row would.
+// The largest divisor of `rows_of_slot` below `micro_batch` whose activations would fit, or 0.
+// Assumes that half as many rows need half as much memory.
 int64_t micro_batch_that_fits(const MemoryUse& use);
 
-// Says both. `what` is LibTorch's own message.
+// `what` is LibTorch's own message.
 EnvironmentError out_of_memory_error(const MemoryUse& use, const std::string& what);
 
 }  // namespace lockstep

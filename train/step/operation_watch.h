@@ -1,5 +1,5 @@
-// Which of LibTorch's operations began last, on any thread: if recording a graph fails, that one
-// prevented it.
+// Remembers which of LibTorch's operations began last, on any thread. If recording a graph fails,
+// that operation prevented it.
 #pragma once
 
 #include <cstdint>

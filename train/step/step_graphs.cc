@@ -1,3 +1,5 @@
+// Ranks record, replay and fall back together: a rank that replayed while another ran eagerly would
+// exchange gradients in another order. So each outcome is shared over the host's communicator.
 #include "train/step/step_graphs.h"
 
 #include <ATen/ATen.h>

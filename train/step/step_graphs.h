@@ -1,5 +1,5 @@
-// The graphs of a device's steps: one a shape of batch, recorded when the planner says so, checked
-// against eager steps, and replayed.
+// Records, checks and replays the graphs of a device's steps. Each shape of batch has one; the
+// planner says when (graph_planner.h).
 #pragma once
 
 #include <functional>
@@ -33,14 +33,15 @@ class StepGraphs {
 
   // False once nothing will be recorded any more.
   bool allowed() const { return !planner_.off(); }
-  // True if the next step of this shape is done twice: what was queued before must be over.
+  // True if the next step of this shape runs twice for a comparison. Finish the pending updates
+  // first.
   bool checks(const std::string& shape) const { return planner_.checks(shape); }
-  // Does the step in the way that its shape's turn asks for. Throws EnvironmentError if step.graph
-  // is on and cannot be, CommError.
+  // Runs the step eagerly, records it or replays it, as the planner says. Throws EnvironmentError
+  // if step.graph is on and the step cannot be recorded, CommError.
   void run(const std::string& shape, const GraphedStep& step,
            const std::vector<LossInputs>& inputs);
   void tell_note();
-  // Before the communicator that they use.
+  // Call before the communicator goes: graphs use it.
   void clear() { graphs_.clear(); }
 
  private:

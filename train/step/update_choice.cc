@@ -13,7 +13,7 @@ ImplementationChoice choice_of(const std::string& name, const std::string& text)
           text, "auto"};
 }
 
-// As rule, where nothing can be measured.
+// The choice where nothing can be measured.
 ImplementationChoice by_rule(const DeviceUpdateSetup& setup, const std::string& why) {
   const FusedKind kind = setup.optimizer->fused_kind();
   ImplementationChoice choice =

@@ -7,10 +7,12 @@
 
 namespace lockstep {
 
-// Collective. What `auto` means for the session's device: what its plan says; `fused` if the run
-// began before choices were kept; else rank 0 measures, as graphs if the steps may be recorded, and
-// writes plan.json. Nothing where the config asks for an implementation, or on a CPU, where no
-// clock decides. Weights and states end up as they were.
+// Collective. What `auto` means for the session's device. Nothing if the config asks for an
+// implementation, or on a CPU, where no clock decides. Otherwise, in this order:
+//   the choice in plan.json
+//   `fused`, if the run began before choices were kept
+//   the faster one as rank 0 measures it (as graphs if steps may be recorded); it writes plan.json
+// Weights and states are left as they were.
 std::optional<ImplementationChoice> choose_update(Session& session, const DeviceUpdateSetup& setup,
                                                   DeviceQueue& queue, bool in_graph);
 
