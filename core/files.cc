@@ -10,6 +10,7 @@
 #include <memory>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <xxhash.h>
@@ -158,6 +159,15 @@ void sync_path(const fs::path& path) {
   if (!file.is_open()) fail("open", path, errno);
   // EINVAL: a file system whose folders cannot be synced.
   if (::fsync(file.get()) != 0 && errno != EINVAL) fail("sync", path, errno);
+}
+
+void remove_temporary_files(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error))
+    if (entry->path().filename().string().starts_with(".tmp-")) found.push_back(entry->path());
+  for (const fs::path& path : found) fs::remove(path, error);
 }
 
 void make_folders(const fs::path& path) {

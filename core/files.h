@@ -28,6 +28,9 @@ void sync_path(const fs::path& path);
 
 // mkdir -p. Throws EnvironmentError.
 void make_folders(const fs::path& path);
+// Removes what write_atomic left in `folder` itself when its process was killed. For whoever alone
+// writes there now; what cannot be removed stays.
+void remove_temporary_files(const fs::path& folder);
 
 // True if `relative` is a plain relative path: [A-Za-z0-9._-/], no "..", not absolute.
 bool is_safe_relative(const std::string& relative);

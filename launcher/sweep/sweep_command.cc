@@ -179,6 +179,7 @@ int sweep_command(const std::vector<std::string>& arguments) {
     throw ConfigError(root.root.string() + " is a run itself", "give the sweep another name");
   make_folders(root.root);
   const auto lock = lock_run(root, kLockPatience);
+  remove_temporary_files(root.root);
   std::vector<SweepPointRun> runs;
   for (size_t i = 0; i < prepared.points.size(); ++i)
     runs.push_back(look_at_point(prepared.points[i], prepared.plans[i], root.root));

@@ -144,5 +144,15 @@ TEST_F(Files, ALockOutlivesItsOwnerInAChild) {
   const FileLock again(path, "");
 }
 
+TEST_F(Files, LeftoversOfAKilledWriterGoAndNothingElse) {
+  for (const char* name : {".tmp-1-0-sweep.yaml", "sweep.yaml", ".lock"})
+    write_file_atomic(folder_ / name, "x");
+  remove_temporary_files(folder_);
+  EXPECT_FALSE(fs::exists(folder_ / ".tmp-1-0-sweep.yaml"));
+  EXPECT_TRUE(fs::exists(folder_ / "sweep.yaml"));
+  EXPECT_TRUE(fs::exists(folder_ / ".lock"));
+  remove_temporary_files(folder_ / "none");
+}
+
 }  // namespace
 }  // namespace lockstep
