@@ -1,6 +1,7 @@
-# cmake --install build --prefix P: programs, libraries and plug-ins, configs, headers, a CMake package
-# and man pages. P may be moved afterwards: programs find the libraries by $ORIGIN. LibTorch and the
-# libraries that scripts/setup unpacked stay where they are; the run path names their folders.
+# cmake --install build --prefix P: programs, libraries and plug-ins, configs, headers, a CMake
+# package and man pages. P may be moved afterwards: programs find the libraries by $ORIGIN. LibTorch
+# and the libraries that scripts/setup unpacked stay where they are; the run path names their
+# folders.
 include(GNUInstallDirs)
 set(_programs lockstep_launcher_program lockstep_worker_program)
 set(_libraries lockstep)
@@ -20,7 +21,8 @@ install(TARGETS ${_libraries} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/lockstep)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
-# For plug-ins (docs/plugins.md): find_package(lockstep) and target_link_libraries(mine lockstep::lockstep).
+# For plug-ins (docs/plugins.md): find_package(lockstep) and target_link_libraries(mine
+# lockstep::lockstep).
 set(_package ${CMAKE_INSTALL_LIBDIR}/cmake/lockstep)
 foreach(folder core tensor report data ddp kernels optim models eval tasks interop train)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep
@@ -36,7 +38,8 @@ configure_file(cmake/lockstepConfig.cmake.in ${CMAKE_BINARY_DIR}/lockstepConfig.
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/lockstepConfigVersion.cmake
   COMPATIBILITY ExactVersion)
-install(FILES ${CMAKE_BINARY_DIR}/lockstepConfig.cmake ${CMAKE_BINARY_DIR}/lockstepConfigVersion.cmake
+install(FILES ${CMAKE_BINARY_DIR}/lockstepConfig.cmake
+  ${CMAKE_BINARY_DIR}/lockstepConfigVersion.cmake
   DESTINATION ${_package})
 
 # The man page is made of the program's own help, so there is no second list of commands.
@@ -44,6 +47,7 @@ find_package(Python3 QUIET COMPONENTS Interpreter)
 if(Python3_Interpreter_FOUND)
   install(CODE "execute_process(
     COMMAND \"${Python3_EXECUTABLE}\" \"${CMAKE_SOURCE_DIR}/scripts/lib/man_page.py\"
-      \"${CMAKE_BINARY_DIR}/bin/lockstep\" \"${CMAKE_BINARY_DIR}/lockstep.1\" COMMAND_ERROR_IS_FATAL ANY)")
+      \"${CMAKE_BINARY_DIR}/bin/lockstep\" \"${CMAKE_BINARY_DIR}/lockstep.1\"
+      COMMAND_ERROR_IS_FATAL ANY)")
   install(FILES ${CMAKE_BINARY_DIR}/lockstep.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endif()

@@ -1,4 +1,5 @@
-"""How the peers on a GPU measure time, CUDA events, or the wall clock on a CPU; and the words of their command lines."""
+"""How the peers on a GPU measure time, CUDA events, or the wall clock on a CPU; and the words of
+their command lines."""
 
 import argparse
 import os
@@ -65,7 +66,8 @@ def option_parser(description):
 
 
 def step_options(description, cases, variants, variant_help, amps, gpu_amp, amp_help, inputs):
-    """The options of a peer that times training steps; `amp` defaults to `gpu_amp` on a GPU and to fp32 on a CPU."""
+    """The options of a peer that times training steps; `amp` defaults to `gpu_amp` on a GPU and to
+    fp32 on a CPU."""
     parser = option_parser(description)
     parser.add_argument("--case", action="append", help=cases)
     parser.add_argument("--variant", action="append", choices=variants, help=variant_help)

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""C14: FID from pictures to score on CPUs: Lockstep against pytorch-fid and torch-fidelity, in turn in one run.
+"""C14: FID from pictures to score on CPUs: Lockstep against pytorch-fid and torch-fidelity, in turn
+in one run.
 
-    python3 bench/peers/fid_features.py build/bin/lockstep RESULT.json [--images N] [--rounds N] [--threads N] [--dims D]
+    python3 bench/peers/fid_features.py build/bin/lockstep RESULT.json [--images N] [--rounds N]
+        [--threads N] [--dims D]
 
-Needs: torch==2.11.0, torchvision==0.26.0, pytorch-fid==0.3.0, torch-fidelity==0.3.0, safetensors, Pillow.
-Two sets of N pictures of 32 x 32 as PNG files, and the same as HDF5 shards; equal random weights everywhere.
-Lockstep's time is that of the whole program from start to score, root (FID and KID) included. Its peers' is less:
-imports and network are there, and only reading, features and moments of both sets are timed; their roots are
-in fid_root.py. CPU seconds are compared, since other work on the machine disturbs them less; wall clock beside.
+Needs: torch==2.11.0, torchvision==0.26.0, pytorch-fid==0.3.0, torch-fidelity==0.3.0, safetensors,
+Pillow. Two sets of N pictures of 32 x 32 as PNG files, and the same as HDF5 shards; equal random
+weights everywhere. Lockstep's time is that of the whole program from start to score, root (FID and
+KID) included. Its peers' is less: imports and network are there, and only reading, features and
+moments of both sets are timed; their roots are in fid_root.py. CPU seconds are compared, since
+other work on the machine disturbs them less; wall clock beside.
 """
 
 import argparse

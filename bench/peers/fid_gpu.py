@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""G7: features of N pictures that lie on the device, and the root: torch-fidelity, pytorch-fid and torchmetrics.
+"""G7: features of N pictures that lie on the device, and the root: torch-fidelity, pytorch-fid and
+torchmetrics.
 
-    python3 bench/peers/fid_gpu.py --device cuda --images 50000 --json fid-gpu.json [--tf32] [--batch 250] [--rounds 3]
-    python3 bench/peers/fid_gpu.py --device cpu --images 16 --features 64 --json tiny.json       # a trial without a GPU
+    python3 bench/peers/fid_gpu.py --device cuda --images 50000 --json fid-gpu.json [--tf32]
+        [--batch 250] [--rounds 3]
+    # a trial without a GPU
+    python3 bench/peers/fid_gpu.py --device cpu --images 16 --features 64 --json tiny.json
 
-Needs: torch==2.11.0, torchvision==0.26.0, pytorch-fid==0.3.0, torch-fidelity==0.3.0, torchmetrics==1.8.2 or 1.9, scipy, safetensors.
-Two sets of N pictures u8 [N, 3, 32, 32] are made on the device; each peer turns both into features and takes
-the distance in the way its package does. `features` and `root` are seconds of the two parts, medians over
-rounds after one that is not counted; peers take turns. With --lockstep PROGRAM the same pictures go through `lockstep fid` as
-shards, in float32 and in TF32: its own clock of features and score, and the whole from its start. --png N: N of the pictures a
-side as PNG files, pytorch-fid's way from files to features with eight processes, and ours. A peer whose package is missing is
-left out and named.
+Needs: torch==2.11.0, torchvision==0.26.0, pytorch-fid==0.3.0, torch-fidelity==0.3.0,
+torchmetrics==1.8.2 or 1.9, scipy, safetensors. Two sets of N pictures u8 [N, 3, 32, 32] are made on
+the device; each peer turns both into features and takes the distance in the way its package does.
+`features` and `root` are seconds of the two parts, medians over rounds after one that is not
+counted; peers take turns. With --lockstep PROGRAM the same pictures go through `lockstep fid` as
+shards, in float32 and in TF32: its own clock of features and score, and the whole from its start.
+--png N: N of the pictures a side as PNG files, pytorch-fid's way from files to features with eight
+processes, and ours. A peer whose package is missing is left out and named.
 """
 
 import argparse

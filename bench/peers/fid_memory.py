@@ -3,9 +3,10 @@
 
     python3 bench/peers/fid_memory.py build/bin RESULT.json [--images N]...
 
-Needs: torch==2.11.0, pytorch-fid==0.3.0, pillow==12.0.0. Both get random features of 2,048 instead of a network's; the peer runs its own
-calculate_activation_statistics on one small picture named N times. Each count is a process of its own; its highest resident
-memory above that before the first feature. The trace of the covariance, near 2,048 on both sides, says that all were used.
+Needs: torch==2.11.0, pytorch-fid==0.3.0, pillow==12.0.0. Both get random features of 2,048 instead
+of a network's; the peer runs its own calculate_activation_statistics on one small picture named N
+times. Each count is a process of its own; its highest resident memory above that before the first
+feature. The trace of the covariance, near 2,048 on both sides, says that all were used.
 """
 
 import argparse

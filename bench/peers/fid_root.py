@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""C13: the matrix root of FID, ours against pytorch-fid, torchmetrics and torch-fidelity, in turn in one run.
+"""C13: the matrix root of FID, ours against pytorch-fid, torchmetrics and torch-fidelity, in turn
+in one run.
 
-Needs: torch==2.11.0 scipy==1.17.0 pytorch-fid==0.3.0 torchmetrics==1.8.2 torch-fidelity==0.3.0 safetensors
-Run:   python3 bench/peers/fid_root.py BUILD/bin/fid_root_bench [pairs] [--case full|deficient] [--json RESULT]
-Two pairs of 2048 features: full rank (5,000 samples) and deficient (1,000 samples). Ratio = peer / ours.
+Needs: torch==2.11.0 scipy==1.17.0 pytorch-fid==0.3.0 torchmetrics==1.8.2 torch-fidelity==0.3.0
+safetensors
+Run: python3 bench/peers/fid_root.py BUILD/bin/fid_root_bench [pairs] [--case full|deficient]
+    [--json RESULT]
+Two pairs of 2048 features: full rank (5,000 samples) and deficient (1,000 samples). Ratio = peer /
+ours.
 """
 
 import json

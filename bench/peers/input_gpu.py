@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
-"""What reading the inputs costs a training step (G11): a DataLoader of four processes with pinned memory.
+"""What reading the inputs costs a training step (G11): a DataLoader of four processes with pinned
+memory.
 
-    python3 bench/peers/input_gpu.py --device cuda --json                                  # G11: batch 512
-    python3 bench/peers/input_gpu.py --device cpu --case d8-s16-b4 --pictures 64 --rounds 2 --steps 2 --workers 1 --json   # a try
+    # G11: batch 512
+    python3 bench/peers/input_gpu.py --device cuda --json
+    # a try
+    python3 bench/peers/input_gpu.py --device cpu --case d8-s16-b4 --pictures 64 --rounds 2 --steps
+        2 --workers 1 --json
 
-Needs torch==2.11.0, denoising-diffusion-pytorch==2.3.4, numpy. The step is that of unet_step_gpu.py (bf16 on a GPU); its pictures come
-as u8 from a memory-mapped array, are flipped by chance and made float by the workers, as the package's Dataset does. `with_loader`
-and `without` are milliseconds a step, medians over rounds in turn, the latter with pictures made on the device.
+Needs torch==2.11.0, denoising-diffusion-pytorch==2.3.4, numpy. The step is that of unet_step_gpu.py
+(bf16 on a GPU); its pictures come as u8 from a memory-mapped array, are flipped by chance and made
+float by the workers, as the package's Dataset does. `with_loader` and `without` are milliseconds a
+step, medians over rounds in turn, the latter with pictures made on the device.
 """
 
 import argparse

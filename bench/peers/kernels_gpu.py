@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""The peer of bench/kernels_gpu.cc: the same operations by PyTorch, eager and compiled, on the same shapes in bfloat16.
+"""The peer of bench/kernels_gpu.cc: the same operations by PyTorch, eager and compiled, on the same
+shapes in bfloat16.
 
-Needs: torch==2.11.0        Run: python3 bench/peers/kernels_gpu.py [--device cuda|cpu] [--case NAME] [--rounds N] [--json] [--compile]
+Needs: torch==2.11.0
+Run: python3 bench/peers/kernels_gpu.py [--device cuda|cpu] [--case NAME] [--rounds N] [--json]
+    [--compile]
 """
 
 import json
@@ -123,7 +126,10 @@ def main():
                 print(
                     json.dumps(row)
                     if options.json
-                    else f"{row['case']:<16} {row['peer']:<24} {row['what']:<10} {row['microseconds']:12.1f} us",
+                    else (
+                        f"{row['case']:<16} {row['peer']:<24} {row['what']:<10} "
+                        f"{row['microseconds']:12.1f} us"
+                    ),
                     flush=True,
                 )
 

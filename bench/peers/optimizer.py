@@ -32,7 +32,7 @@ def measure(what, count, elements, rounds):
             p.grad = torch.full((elements,), 0.01)
         optimizer = torch.optim.AdamW(parameters, lr=1e-3, **flags)
 
-        def everything():
+        def everything(parameters=parameters, optimizer=optimizer, ema=ema):
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             with torch.no_grad():
@@ -40,7 +40,8 @@ def measure(what, count, elements, rounds):
 
         per_parameter = 1e9 / (count * elements)
         print(
-            f"{what:<24} {name:<10} update {per_parameter * best(rounds, optimizer.step):6.3f} ns/parameter   "
+            f"{what:<24} {name:<10} update {per_parameter * best(rounds, optimizer.step):6.3f} "
+            f"ns/parameter   "
             f"with norm, clipping, EMA {per_parameter * best(rounds, everything):6.3f}"
         )
 

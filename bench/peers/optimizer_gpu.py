@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The peer of bench/optimizer_gpu.cc: torch.optim.AdamW fused, foreach and as a loop, alone and with clipping, GradScaler's
-unscaling and an EMA, on the same sizes.
+"""The peer of bench/optimizer_gpu.cc: torch.optim.AdamW fused, foreach and as a loop, alone and
+with clipping, GradScaler's unscaling and an EMA, on the same sizes.
 
-Needs: torch==2.11.0        Run: python3 bench/peers/optimizer_gpu.py [--device cuda|cpu] [--case NAME] [--rounds N] [--json]
+Needs: torch==2.11.0
+Run: python3 bench/peers/optimizer_gpu.py [--device cuda|cpu] [--case NAME] [--rounds N] [--json]
 """
 
 import json
@@ -63,7 +64,10 @@ def main():
                 print(
                     json.dumps(row)
                     if options.json
-                    else f"{row['case']:<8} {row['peer']:<36} {row['what']:<40} {row['microseconds']:12.1f} us",
+                    else (
+                        f"{row['case']:<8} {row['peer']:<36} {row['what']:<40} "
+                        f"{row['microseconds']:12.1f} us"
+                    ),
                     flush=True,
                 )
 

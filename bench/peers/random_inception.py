@@ -1,4 +1,5 @@
-"""The Inception of FID with random weights, the same in every program, since no public weights are at hand.
+"""The Inception of FID with random weights, the same in every program, since no public weights are
+at hand.
 
 Needs: torch, pytorch-fid, torch-fidelity (for its network), safetensors.
 """

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""Pictures a second of sampling on a CPU: `lockstep sample`'s engine against denoising-diffusion-pytorch and diffusers, in turn.
+"""Pictures a second of sampling on a CPU: `lockstep sample`'s engine against
+denoising-diffusion-pytorch and diffusers, in turn.
 
-    python3 bench/peers/sampler.py build/bin RESULT.json [--case d64-s32-b4-ddim50]... [--rounds N] [--no-compile]
+    python3 bench/peers/sampler.py build/bin RESULT.json [--case d64-s32-b4-ddim50]... [--rounds N]
+        [--no-compile]
 
-Needs: torch==2.11.0, denoising-diffusion-pytorch==2.3.4, diffusers==0.42.1, safetensors==0.8.0, and a C++ compiler for
-torch.compile. One thread each, float32, one network with the same weights. In every round each draws one batch. Lockstep's
-time is that of `lockstep bench sampler --json` (one draw after warm-up passes, start of the program not counted).
-Before anything is timed, `lockstep sample` draws the pictures of the same noise as each peer. Medians over rounds, and of the
-ratios of each round, of wall clock and CPU seconds. Beside them stand the network's operations and the least time they can take.
+Needs: torch==2.11.0, denoising-diffusion-pytorch==2.3.4, diffusers==0.42.1, safetensors==0.8.0, and
+a C++ compiler for torch.compile. One thread each, float32, one network with the same weights. In
+every round each draws one batch. Lockstep's time is that of `lockstep bench sampler --json` (one
+draw after warm-up passes, start of the program not counted). Before anything is timed, `lockstep
+sample` draws the pictures of the same noise as each peer. Medians over rounds, and of the ratios of
+each round, of wall clock and CPU seconds. Beside them stand the network's operations and the least
+time they can take.
 """
 
 import json
@@ -40,7 +44,8 @@ class Lockstep:
             {name: value.contiguous() for name, value in net.state_dict().items()}, self.weights
         )
         Path(f"{folder}/config.yaml").write_text(
-            f"task:\n  kind: image_diffusion\n  image_size: {case.size}\n  model: {{kind: unet, dim: {case.dim}}}\n"
+            f"task:\n  kind: image_diffusion\n  image_size: {case.size}\n"
+            f"  model: {{kind: unet, dim: {case.dim}}}\n"
             f"  diffusion: {{timesteps: {case.timesteps}}}\n"
         )
 
@@ -168,7 +173,8 @@ def main():
             options,
             CASES,
             lambda case: measure(case, options, folder, roofs),
-            f"seconds a batch, medians; times_lockstep: median of the ratios of each round, {turns.RATIO}",
+            f"seconds a batch, medians; times_lockstep: median of the ratios of each round, "
+            f"{turns.RATIO}",
             roofs=roofs,
         )
 

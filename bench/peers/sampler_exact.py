@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""C19: samplers on a score in closed form: Lockstep's table and fused update against diffusers' schedulers, in turn.
+"""C19: samplers on a score in closed form: Lockstep's table and fused update against diffusers'
+schedulers, in turn.
 
-    python3 bench/peers/sampler_exact.py build/bin/sampler_exact_bench RESULT.json [--rounds N] [--batch N]
+    python3 bench/peers/sampler_exact.py build/bin/sampler_exact_bench RESULT.json [--rounds N]
+        [--batch N]
 
-Needs: torch==2.11.0, diffusers==0.42.1, safetensors. One thread each. Every element of a picture is a mixture of
-two Gaussians, so the best network is a formula (bench/sampler_exact.cc has the same) and the only errors are
-those of the sampler. The reference is diffusers in float64, with its float32 tables replaced by double ones.
-Times are of the scheduler's step without the network.
+Needs: torch==2.11.0, diffusers==0.42.1, safetensors. One thread each. Every element of a picture is
+a mixture of two Gaussians, so the best network is a formula (bench/sampler_exact.cc has the same)
+and the only errors are those of the sampler. The reference is diffusers in float64, with its
+float32 tables replaced by double ones. Times are of the scheduler's step without the network.
 """
 
 import argparse
@@ -143,7 +145,10 @@ def main():
         "rounds": options.rounds,
         "load_average": [round(x, 1) for x in os.getloadavg()],
         "date": time.strftime("%Y-%m-%d"),
-        "note": "errors are the largest absolute differences to diffusers in float64; Lockstep's state is float32, each element updated in double",
+        "note": (
+            "errors are the largest absolute differences to diffusers in float64; Lockstep's state "
+            "is float32, each element updated in double"
+        ),
     }
     text = json.dumps({"bench": "C19 sampler-exact", "facts": facts, "results": results}, indent=1)
     Path(options.result).write_text(text + "\n")

@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 """Pictures a second of sampling on a GPU with denoising-diffusion-pytorch and diffusers (G6).
 
-    python3 bench/peers/sampler_gpu.py --device cuda --json                       # G6: DDIM-50, DPM++-20, DDPM-250 at batch 512
+    # G6: DDIM-50, DPM++-20, DDPM-250 at batch 512
+    python3 bench/peers/sampler_gpu.py --device cuda --json
     python3 bench/peers/sampler_gpu.py --device cuda --case d64-s32-b512-ddim50 --rounds 3 --json
-    python3 bench/peers/sampler_gpu.py --device cpu --case d8-s16-b2-ddim5 --rounds 2 --json     # a try without a GPU
+    # a try without a GPU
+    python3 bench/peers/sampler_gpu.py --device cpu --case d8-s16-b2-ddim5 --rounds 2 --json
 
-Needs torch==2.11.0, denoising-diffusion-pytorch==2.3.4, diffusers==0.42.1. A line of JSON a case and variant. What stands beside
-it on Lockstep's side: lockstep bench sampler CONFIG --samplers ddim --steps 50 --batch 512 --graph off,on --json.
+Needs torch==2.11.0, denoising-diffusion-pytorch==2.3.4, diffusers==0.42.1. A line of JSON a case
+and variant. What stands beside it on Lockstep's side: lockstep bench sampler CONFIG --samplers ddim
+--steps 50 --batch 512 --graph off,on --json.
 
-Variants: lucidrains (its own loop, float32), lucidrains-amp and diffusers-amp (autocast, --amp, bf16), diffusers, and
-lucidrains-compile (amp, torch.compile of the network). Draws of --case's batch are timed with CUDA events, medians over
---rounds; 10,000 pictures are that many draws. Before that, pictures of each variant from the same noise are compared with
-those of its plain float32 form: exactly the same loop for compile, the RMSE is printed for autocast.
+Variants: lucidrains (its own loop, float32), lucidrains-amp and diffusers-amp (autocast, --amp,
+bf16), diffusers, and lucidrains-compile (amp, torch.compile of the network). Draws of --case's
+batch are timed with CUDA events, medians over --rounds; 10,000 pictures are that many draws. Before
+that, pictures of each variant from the same noise are compared with those of its plain float32
+form: exactly the same loop for compile, the RMSE is printed for autocast.
 """
 
 import argparse

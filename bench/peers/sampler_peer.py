@@ -1,4 +1,5 @@
-"""Drawing pictures with denoising-diffusion-pytorch and diffusers from one network: the peers of the samplers.
+"""Drawing pictures with denoising-diffusion-pytorch and diffusers from one network: the peers of
+the samplers.
 
 Needs torch==2.11.0, denoising-diffusion-pytorch==2.3.4, diffusers==0.42.1.
 """
@@ -14,11 +15,13 @@ PREDICTION = {"pred_noise": "epsilon", "pred_x0": "sample", "pred_v": "v_predict
 
 
 class Case:
-    """d64-s32-b512-ddim50: dim, size, batch, sampler (ddim, dpmpp or ddpm) with its passes. Without d: no network."""
+    """d64-s32-b512-ddim50: dim, size, batch, sampler (ddim, dpmpp or ddpm) with its passes. Without
+    d: no network."""
 
     def __init__(self, name):
         found = re.fullmatch(
-            r"(?:d(\d+)-s(\d+)-b(\d+)-(ddim|dpmpp|ddpm)(\d+))|(?:(ddim|leading|dpmpp|ddpm)(\d+)-s(\d+)-b(\d+))",
+            r"(?:d(\d+)-s(\d+)-b(\d+)-(ddim|dpmpp|ddpm)(\d+))|"
+            r"(?:(ddim|leading|dpmpp|ddpm)(\d+)-s(\d+)-b(\d+))",
             name,
         )
         if not found:
@@ -64,7 +67,8 @@ def lucidrains(network, case, objective="pred_v", beta_schedule="sigmoid"):
 
 
 def draw_lucidrains(diffusion, case, noise=None):
-    """Pictures in [0, 1] by the package's own loop; `noise` in place of its start, for comparing."""
+    """Pictures in [0, 1] by the package's own loop; `noise` in place of its start, for
+    comparing."""
     loop = diffusion.p_sample_loop if case.sampler == "ddpm" else diffusion.ddim_sample
     with (
         torch.no_grad(),

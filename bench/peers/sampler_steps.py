@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""A sampler's own work a step, without the network (C19): Lockstep against lucidrains' and diffusers' loops, in turn.
+"""A sampler's own work a step, without the network (C19): Lockstep against lucidrains' and
+diffusers' loops, in turn.
 
-    python3 bench/peers/sampler_steps.py build/bin RESULT.json [--case ddim50-s32-b8]... [--rounds N]
+    python3 bench/peers/sampler_steps.py build/bin RESULT.json [--case ddim50-s32-b8]...
+        [--rounds N]
 
-Needs: torch==2.11.0, denoising-diffusion-pytorch==2.3.4, diffusers==0.42.1, safetensors==0.8.0. One thread each. The network is
-the exact one of data N(0, 0.25), one multiplication, whose time both sides take off. Before anything is timed the pictures
-from the same noise are compared (where no further noise comes in). Beside the times stands the least that the bytes of
-a step can take: x and the network's output read, x and the estimate written.
+Needs: torch==2.11.0, denoising-diffusion-pytorch==2.3.4, diffusers==0.42.1, safetensors==0.8.0. One
+thread each. The network is the exact one of data N(0, 0.25), one multiplication, whose time both
+sides take off. Before anything is timed the pictures from the same noise are compared (where no
+further noise comes in). Beside the times stands the least that the bytes of a step can take: x and
+the network's output read, x and the estimate written.
 """
 
 import statistics
@@ -130,7 +133,8 @@ def main():
         options,
         CASES,
         lambda case: measure(case, options),
-        f"microseconds of wall clock a step without the network, medians; times_lockstep: median of the ratios of each round, {turns.RATIO}",
+        f"microseconds of wall clock a step without the network, medians; times_lockstep: median "
+        f"of the ratios of each round, {turns.RATIO}",
         rounds=options.rounds,
         gigabytes_a_second=options.gigabytes,
     )

@@ -1,8 +1,9 @@
 """The Sudoku seed's training step in PyTorch, as its notebook has it: the peer of the benchmarks.
 
-K_MAX whole forwards over all rows with masks, a break when no row is active (which waits for the device, as
-the seed did), AdamW (fused) at 1e-3 with weight decay 1e-4, gradients clipped at 1, autocast, and a GradScaler
-under float16. The network is the generator of golden numbers (tests/tasks/golden/make_seed_conv.py).
+K_MAX whole forwards over all rows with masks, a break when no row is active (which waits for the
+device, as the seed did), AdamW (fused) at 1e-3 with weight decay 1e-4, gradients clipped at 1,
+autocast, and a GradScaler under float16. The network is the generator of golden numbers
+(tests/tasks/golden/make_seed_conv.py).
 """
 
 import re
@@ -23,7 +24,8 @@ class Case:
         found = re.fullmatch(r"c(\d+)-l(\d+)-e(\d+)-k(\d+)-b(\d+)", name)
         if not found:
             sys.exit(
-                f"no case: '{name}' (write c64-l9-e15-k6-b64: hidden_dim, layers, embedding, k_max, batch)"
+                f"no case: '{name}' (write c64-l9-e15-k6-b64: hidden_dim, layers, embedding, "
+                f"k_max, batch)"
             )
         self.name = name
         self.channels, self.layers, self.embedding, self.k_max, self.batch = map(
@@ -112,7 +114,8 @@ class Peer:
         return loss.detach()
 
     def check(self, file):
-        """Loss and gradient norm without autocast; weights and inputs are written for the other program."""
+        """Loss and gradient norm without autocast; weights and inputs are written for the other
+        program."""
         from safetensors.torch import save_file
 
         start, count = self.windows()

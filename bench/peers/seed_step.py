@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
-"""One training step of the Sudoku seed: Lockstep against PyTorch eager and torch.compile, in turn on one machine.
+"""One training step of the Sudoku seed: Lockstep against PyTorch eager and torch.compile, in turn
+on one machine.
 
-    python3 bench/peers/seed_step.py build/bin RESULT.json [--case NAME]... [--rounds N] [--no-compile] [--no-bf16]
+    python3 bench/peers/seed_step.py build/bin RESULT.json [--case NAME]... [--rounds N]
+        [--no-compile] [--no-bf16]
 
-Needs: torch==2.11.0, safetensors==0.8.0, and a C++ compiler for torch.compile. One thread each. Programs stay
-up; in every round each does one step, then the next one, so that other work on the machine hits all alike.
-Medians over rounds, and medians of the ratios of each round, of wall clock and of CPU seconds (user and system).
+Needs: torch==2.11.0, safetensors==0.8.0, and a C++ compiler for torch.compile. One thread each.
+Programs stay up; in every round each does one step, then the next one, so that other work on the
+machine hits all alike. Medians over rounds, and medians of the ratios of each round, of wall clock
+and of CPU seconds (user and system).
 
-Before anything is timed, loss and gradient norm for the same weights and sequences are compared. Beside
-the times stand the operations of a step and the least time they can take at this machine's measured roof.
+Before anything is timed, loss and gradient norm for the same weights and sequences are compared.
+Beside the times stand the operations of a step and the least time they can take at this machine's
+measured roof.
 
-The peers run the seed's own loop: K_MAX whole forwards with masks, AdamW (fused), clipping at 1. `compile`
-compiles the forward itself (the seed compiled a wrapper that its loss never called), without caches of earlier
-compilations.
+The peers run the seed's own loop: K_MAX whole forwards with masks, AdamW (fused), clipping at 1.
+`compile` compiles the forward itself (the seed compiled a wrapper that its loss never called),
+without caches of earlier compilations.
 """
 
 import os
@@ -85,7 +89,8 @@ def main():
         options,
         CASES,
         lambda case: measure(case, options, roofs),
-        f"seconds a step, medians; times_lockstep: median over rounds of the ratio to lockstep's step, {turns.RATIO}",
+        f"seconds a step, medians; times_lockstep: median over rounds of the ratio to lockstep's "
+        f"step, {turns.RATIO}",
         roofs=roofs,
     )
 

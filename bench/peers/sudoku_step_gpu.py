@@ -1,18 +1,23 @@
 #!/usr/bin/env python3
-"""The Sudoku seed's training step in PyTorch on a GPU (G1, G8, G9): eager and torch.compile(mode="reduce-overhead").
+"""The Sudoku seed's training step in PyTorch on a GPU (G1, G8, G9): eager and
+torch.compile(mode="reduce-overhead").
 
-    python3 bench/peers/sudoku_step_gpu.py --device cuda --json                       # G1: all 16 cases
+    # G1: all 16 cases
+    python3 bench/peers/sudoku_step_gpu.py --device cuda --json
     python3 bench/peers/sudoku_step_gpu.py --device cuda --case c64-l4-e0-k5-b8 --rounds 20 --json
-    python3 bench/peers/sudoku_step_gpu.py --device cuda --case c64-l4-e0-k5-b8 --until 1000 --variant compile --json
-    python3 bench/peers/sudoku_step_gpu.py --device cpu --case c8-l1-e0-k2-b4 --rounds 2 --json      # a try without a GPU
+    python3 bench/peers/sudoku_step_gpu.py --device cuda --case c64-l4-e0-k5-b8 --until 1000
+        --variant compile --json
+    # a try without a GPU
+    python3 bench/peers/sudoku_step_gpu.py --device cpu --case c8-l1-e0-k2-b4 --rounds 2 --json
 
-Needs torch==2.11.0 (--check also safetensors). A line of JSON a case and variant; build/bin/seed_step_bench takes the
-same --case, --until and --check.
+Needs torch==2.11.0 (--check also safetensors). A line of JSON a case and variant;
+build/bin/seed_step_bench takes the same --case, --until and --check.
 
-G1: steps are timed with CUDA events around --steps of them, medians over --rounds. Before that, loss and gradient of
-the compiled forward are compared with the eager one's on the same weights, without autocast. G8: variant eager_unscaled
-is float16 autocast without GradScaler, so eager / eager_unscaled is what scaling costs. G9: --until N runs N steps and
-prints the seconds since the process was started, compilation included; no cache of earlier compilations is used.
+G1: steps are timed with CUDA events around --steps of them, medians over --rounds. Before that,
+loss and gradient of the compiled forward are compared with the eager one's on the same weights,
+without autocast. G8: variant eager_unscaled is float16 autocast without GradScaler, so eager /
+eager_unscaled is what scaling costs. G9: --until N runs N steps and prints the seconds since the
+process was started, compilation included; no cache of earlier compilations is used.
 """
 
 import json

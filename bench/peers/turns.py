@@ -1,7 +1,8 @@
-"""What comparisons in turns share: a program of ours that waits on its stdin, a peer in this process, rounds, facts, files.
+"""What comparisons in turns share: a program of ours that waits on its stdin, a peer in this
+process, rounds, facts, files.
 
-In every round each program does one piece of work, then the next one, so that other work on the machine hits all alike.
-Needs: torch (imported by the scripts that use this).
+In every round each program does one piece of work, then the next one, so that other work on the
+machine hits all alike. Needs: torch (imported by the scripts that use this).
 """
 
 import argparse
@@ -20,14 +21,16 @@ RATIO = "above 1 = Lockstep is faster"
 
 
 class Served:
-    """A benchmark program of ours with --serve: a number on its stdin, a line of JSON with lists of that length."""
+    """A benchmark program of ours with --serve: a number on its stdin, a line of JSON with lists of
+    that length."""
 
     def __init__(self, *words):
         self.words, self.process = [str(word) for word in words], None
         self.environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def start(self):
-        """Seconds until its first round is done; what it does before is in no list, so this waits for it."""
+        """Seconds until its first round is done; what it does before is in no list, so this waits
+        for it."""
         start = time.perf_counter()
         self.process = subprocess.Popen(
             [*self.words, "--serve"],
@@ -90,11 +93,13 @@ class Stepper:
 
 
 def agreement(case, ours, theirs, tolerance):
-    """The relative differences of what both found for the same inputs; ends the program where they are too large."""
+    """The relative differences of what both found for the same inputs; ends the program where they
+    are too large."""
     for name, value in theirs.items():
         if not abs(ours[name] - value) <= tolerance[name] * abs(value):
             sys.exit(
-                f"{case}: {name} is {ours[name]} in Lockstep and {value} in PyTorch: nothing was timed"
+                f"{case}: {name} is {ours[name]} in Lockstep and {value} in PyTorch: nothing was "
+                f"timed"
             )
     return {name: float(f"{abs(ours[name] / value - 1):.1e}") for name, value in theirs.items()}
 
@@ -114,7 +119,8 @@ def ratio(times, name, key, base="lockstep"):
 
 
 def step_row(times, name, base, flops, roofs):
-    """Medians, ratios to `base`, and the least time that the operations can take at the roof of that precision."""
+    """Medians, ratios to `base`, and the least time that the operations can take at the roof of
+    that precision."""
     wall, cpu = (statistics.median(times[name][clock]) for clock in ("wall", "cpu"))
     roof = roofs["bf16_gflops" if "bf16" in name else "fp32_gflops"] * 1e9
     return {

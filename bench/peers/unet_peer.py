@@ -1,4 +1,5 @@
-"""denoising-diffusion-pytorch's training step and sampling, as its Trainer runs them: the peer of the UNet's benchmarks.
+"""denoising-diffusion-pytorch's training step and sampling, as its Trainer runs them: the peer of
+the UNet's benchmarks.
 
 Needs torch==2.11.0, denoising-diffusion-pytorch==2.3.4, ema-pytorch (with it), safetensors==0.8.0.
 """
@@ -14,7 +15,8 @@ AMP = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Case:
-    """The sizes that a case's name says: d64-s32-b16-a2 is dim 64, 32 x 32, batch 16, two micro-batches."""
+    """The sizes that a case's name says: d64-s32-b16-a2 is dim 64, 32 x 32, batch 16, two
+    micro-batches."""
 
     def __init__(self, name):
         found = re.fullmatch(r"d(\d+)-s(\d+)-b(\d+)(?:-a(\d+))?", name)
@@ -27,7 +29,8 @@ class Case:
 
 
 def forward_flops(net, size):
-    """Multiplications and additions of convolutions, linear layers and attention's products, one picture."""
+    """Multiplications and additions of convolutions, linear layers and attention's products, one
+    picture."""
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
@@ -44,7 +47,8 @@ def forward_flops(net, size):
 
 
 class Trainer:
-    """The step of the package's Trainer: accumulation, autocast, clipping at 1, Adam, EMA every ten updates."""
+    """The step of the package's Trainer: accumulation, autocast, clipping at 1, Adam, EMA every ten
+    updates."""
 
     def __init__(
         self, case, device, compiled=False, mode=None, amp=None, flash=False, channels_last=False
@@ -100,7 +104,8 @@ class Trainer:
         return total
 
     def check(self, file):
-        """Loss and gradient norm in float32; weights and inputs are written for the other program."""
+        """Loss and gradient norm in float32; weights and inputs are written for the other
+        program."""
         from safetensors.torch import save_file
 
         generator = torch.Generator().manual_seed(7)

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""One training step of the image UNet: Lockstep against denoising-diffusion-pytorch, in turn on one machine.
+"""One training step of the image UNet: Lockstep against denoising-diffusion-pytorch, in turn on one
+machine.
 
-    python3 bench/peers/unet_step.py build/bin RESULT.json [--case d64-s32-b8]... [--rounds N] [--no-compile] [--no-bf16]
+    python3 bench/peers/unet_step.py build/bin RESULT.json [--case d64-s32-b8]... [--rounds N]
+        [--no-compile] [--no-bf16]
 
-Needs: torch==2.11.0, denoising-diffusion-pytorch==2.3.4, safetensors==0.8.0, and a C++ compiler for torch.compile. One
-thread each. Programs stay up; in every round each does one step, then the next one, so that other work on the
-machine hits all alike. Medians over rounds, and medians of the ratios of each round, of wall clock and of CPU
-seconds. Before anything is timed, loss and gradient norm for the same weights, pictures, times and noise are
-compared. Beside the times stand the operations of a step and the least time they can take at this machine's roof.
+Needs: torch==2.11.0, denoising-diffusion-pytorch==2.3.4, safetensors==0.8.0, and a C++ compiler for
+torch.compile. One thread each. Programs stay up; in every round each does one step, then the next
+one, so that other work on the machine hits all alike. Medians over rounds, and medians of the
+ratios of each round, of wall clock and of CPU seconds. Before anything is timed, loss and gradient
+norm for the same weights, pictures, times and noise are compared. Beside the times stand the
+operations of a step and the least time they can take at this machine's roof.
 """
 
 import os
@@ -78,7 +81,8 @@ def main():
         options,
         CASES,
         lambda case: measure(case, options, roofs),
-        f"seconds a step, medians; times_lockstep: median over rounds of the ratio to lockstep's step of that precision, {turns.RATIO}",
+        f"seconds a step, medians; times_lockstep: median over rounds of the ratio to lockstep's "
+        f"step of that precision, {turns.RATIO}",
         roofs=roofs,
     )
 

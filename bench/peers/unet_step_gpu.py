@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 """denoising-diffusion-pytorch's training step on a GPU (G2): eager and torch.compile.
 
-    python3 bench/peers/unet_step_gpu.py --device cuda --json                               # G2: batch 16, 64, 512
+    # G2: batch 16, 64, 512
+    python3 bench/peers/unet_step_gpu.py --device cuda --json
     python3 bench/peers/unet_step_gpu.py --device cuda --case d64-s32-b16-a2 --rounds 20 --json
-    python3 bench/peers/unet_step_gpu.py --device cuda --case d64-s32-b16-a2 --until 1000 --variant compile --json
-    python3 bench/peers/unet_step_gpu.py --device cpu --case d8-s16-b2-a2 --rounds 2 --json  # a try without a GPU
+    python3 bench/peers/unet_step_gpu.py --device cuda --case d64-s32-b16-a2 --until 1000 --variant
+        compile --json
+    # a try without a GPU
+    python3 bench/peers/unet_step_gpu.py --device cpu --case d8-s16-b2-a2 --rounds 2 --json
 
-Needs torch==2.11.0, denoising-diffusion-pytorch==2.3.4 (--check also safetensors). A line of JSON a case and variant;
-build/bin/unet_step_bench takes the same --case, --until and --check.
+Needs torch==2.11.0, denoising-diffusion-pytorch==2.3.4 (--check also safetensors). A line of JSON a
+case and variant; build/bin/unet_step_bench takes the same --case, --until and --check.
 
-The step is that of the package's Trainer: two micro-batches (-a2), autocast (--amp, bf16), clipping at 1, fused Adam, EMA
-every ten updates. Variants: eager, flash (flash_attn, eager), compile (mode max-autotune-no-cudagraphs), graphs (compile
-with mode reduce-overhead). Steps are timed with CUDA events around --steps of them, medians over --rounds. Before that,
-loss and gradient norm of each variant are compared with the eager ones on the same weights, in float32.
+The step is that of the package's Trainer: two micro-batches (-a2), autocast (--amp, bf16), clipping
+at 1, fused Adam, EMA every ten updates. Variants: eager, flash (flash_attn, eager), compile (mode
+max-autotune-no-cudagraphs), graphs (compile with mode reduce-overhead). Steps are timed with CUDA
+events around --steps of them, medians over --rounds. Before that, loss and gradient norm of each
+variant are compared with the eager ones on the same weights, in float32.
 """
 
 import json

@@ -130,7 +130,8 @@ std::string print_schema(const std::function<void(FieldVisitor&)>& visit,
                          const std::string& title) {
   SchemaWriter writer(0);
   writer.properties =
-      R"("include":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}],"description":"files laid under this one"})";
+      R"("include":{"anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}],)"
+      R"("description":"files laid under this one"})";
   visit(writer);
   return R"({"$schema":"https://json-schema.org/draft/2020-12/schema","title":)" +
          quote_json(title) + R"(,"type":"object","additionalProperties":false,"properties":{)" +

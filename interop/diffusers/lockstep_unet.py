@@ -1,4 +1,5 @@
-"""The image UNets of Lockstep for diffusers: tensor names and arithmetic of denoising-diffusion-pytorch 2.3.4.
+"""The image UNets of Lockstep for diffusers: tensor names and arithmetic of
+denoising-diffusion-pytorch 2.3.4.
 
 Written by `lockstep export --format diffusers`. It needs torch and diffusers alone.
 B batch, C channels, N = height x width positions, h heads, d channels a head.
@@ -224,7 +225,8 @@ class LockstepUnet(ModelMixin, ConfigMixin):
         return torch.cat((angles.sin(), angles.cos()), -1)
 
     def forward(self, sample, timestep, class_labels=None, x_self_cond=None, return_dict=True):
-        """sample [B,C,H,W], timestep a number or [B], class_labels [B] (-1: none) -> the prediction."""
+        """sample [B,C,H,W], timestep a number or [B], class_labels [B] (-1: none) -> the
+        prediction."""
         x = sample
         t = torch.as_tensor(timestep, device=x.device).reshape(-1).expand(x.shape[0])
         condition = self.time_mlp[1:](self.time_features(t).to(x.dtype))

@@ -19,9 +19,10 @@ def flat(x):
 class LockstepPipeline(DiffusionPipeline):
     """The settings are those of the exported run; a call can change them.
 
-    guidance: with classes, with + (scale - 1) * (with - without), arXiv:2207.12598; its part along `with` is kept at
-    keep_parallel (arXiv:2410.02416), and `rescale` of the result is brought back to the spread of `with` (arXiv:2305.08891).
-    rederive_noise: DDIM takes the noise from the clipped picture, as denoising-diffusion-pytorch does.
+    guidance: with classes, with + (scale - 1) * (with - without), arXiv:2207.12598; its part along
+    `with` is kept at keep_parallel (arXiv:2410.02416), and `rescale` of the result is brought back
+    to the spread of `with` (arXiv:2305.08891). rederive_noise: DDIM takes the noise from the
+    clipped picture, as denoising-diffusion-pytorch does.
     """
 
     model_cpu_offload_seq = "unet"
@@ -112,8 +113,8 @@ class LockstepPipeline(DiffusionPipeline):
         output_type="pil",
         return_dict=True,
     ):
-        """output_type: pil, np, pt (both clamped to 0..1) or latent (around -1..1). latents [B,C,H,W] and step_noise
-        [K,B,C,H,W] take the place of random numbers."""
+        """output_type: pil, np, pt (both clamped to 0..1) or latent (around -1..1). latents
+        [B,C,H,W] and step_noise [K,B,C,H,W] take the place of random numbers."""
         settings, unet = self.config, self.unet
         device = self._execution_device
         shape = (batch_size, unet.config.channels, unet.config.sample_size, unet.config.sample_size)

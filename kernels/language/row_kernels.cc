@@ -55,7 +55,8 @@ void cross_entropy_forward(const CrossEntropyShape& shape, const void* logits,
 void cross_entropy_backward(const CrossEntropyShape& shape, const void* logits,
                             const int64_t* targets, const float* log_sums, const float* d_losses,
                             void* dlogits, void* stream) {
-  best_row_kernels().cross_entropy_backward(shape, logits, targets, log_sums, d_losses, dlogits, stream);
+  best_row_kernels().cross_entropy_backward(shape, logits, targets, log_sums, d_losses, dlogits,
+                                            stream);
 }
 
 }  // namespace cpu

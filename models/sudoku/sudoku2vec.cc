@@ -12,10 +12,7 @@
 #include "models/sudoku/digit_vectors.h"
 
 namespace lockstep {
-namespace {
-
-
-}  // namespace
+namespace {}  // namespace
 
 Sudoku2Vec::Sudoku2Vec(const Sudoku2VecOptions& options, uint64_t seed) : options_(options) {
   if (options.attention_dim % options.num_heads != 0)

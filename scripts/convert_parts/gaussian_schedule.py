@@ -1,7 +1,9 @@
-"""The 13 tables of denoising-diffusion-pytorch's GaussianDiffusion, which its checkpoints hold beside the network.
+"""The 13 tables of denoising-diffusion-pytorch's GaussianDiffusion, which its checkpoints hold
+beside the network.
 
-Ho et al., arXiv:2006.11239; cosine: arXiv:2102.09672; sigmoid: arXiv:2212.11972; min-SNR: arXiv:2303.09556. In
-double, rounded to float32 at the end, as there (the same numbers as `lockstep export schedule`).
+Ho et al., arXiv:2006.11239; cosine: arXiv:2102.09672; sigmoid: arXiv:2212.11972; min-SNR:
+arXiv:2303.09556. In double, rounded to float32 at the end, as there (the same numbers as `lockstep
+export schedule`).
 """
 
 import math
@@ -35,7 +37,8 @@ def betas_of(torch, kind, timesteps, linear_start=None, linear_end=None):
     if kind == "cosine":
         curve = torch.cos((share + 0.008) / 1.008 * math.pi * 0.5) ** 2
     else:
-        # The ends of the curve are float32 there, what lies between them float64: near the end that decides.
+        # The ends of the curve are float32 there, what lies between them float64: near the end that
+        # decides.
         low, high = torch.tensor(-3.0).sigmoid(), torch.tensor(3.0).sigmoid()
         curve = (-(share * 6 - 3).sigmoid() + high) / (high - low)
     signal = curve / curve[0]
@@ -70,7 +73,8 @@ def tables(torch, betas, objective, min_snr_gamma=None):
 
 
 def recognise(torch, betas, loss_weight):
-    """(beta_schedule, objective, min_snr_gamma) whose tables these are (float32); None for what is not recognised."""
+    """(beta_schedule, objective, min_snr_gamma) whose tables these are (float32); None for what is
+    not recognised."""
     count, wide = len(betas), betas.double()
     same = lambda a, b: torch.allclose(a.float(), b.float(), rtol=2e-5, atol=1e-9)  # noqa: E731
     schedule = next((kind for kind in SCHEDULES if same(betas_of(torch, kind, count), betas)), None)

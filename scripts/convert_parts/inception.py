@@ -1,9 +1,9 @@
 """pytorch-fid's Inception weights to the safetensors file that `lockstep fid --inception` reads.
 
-The public file is pt_inception-2015-12-05-6726825d.pth of github.com/mseitzer/pytorch-fid (releases,
-fid_weights): a state dict, made from TensorFlow's inception-2015-12-05. It is never downloaded here; you give
-your copy. It was written by a torch before 1.6, so it is no zip archive; torch.load reads it with
-weights_only=True, which runs no code.
+The public file is pt_inception-2015-12-05-6726825d.pth of github.com/mseitzer/pytorch-fid
+(releases, fid_weights): a state dict, made from TensorFlow's inception-2015-12-05. It is never
+downloaded here; you give your copy. It was written by a torch before 1.6, so it is no zip archive;
+torch.load reads it with weights_only=True, which runs no code.
 """
 
 import hashlib
@@ -18,7 +18,8 @@ from convert_parts.safetensors_file import write
 PUBLIC_HASH = "6726825d"  # the first digits of the public file's SHA-256, as in its name
 LAYERS = 94  # convolutions, each with a batch norm
 NAME = re.compile(
-    r"(Conv2d_\d[ab]_\dx\d|Mixed_[567][a-e]\.branch\w+)\.(conv\.weight|bn\.(weight|bias|running_mean|running_var))"
+    r"(Conv2d_\d[ab]_\dx\d|Mixed_[567][a-e]\.branch\w+)\."
+    r"(conv\.weight|bn\.(weight|bias|running_mean|running_var))"
 )
 IGNORED = re.compile(r".*\.num_batches_tracked|fc\.(weight|bias)|AuxLogits\..*")
 

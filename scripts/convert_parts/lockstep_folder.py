@@ -1,4 +1,5 @@
-"""Lockstep's side: folders that `init: {from: FOLDER}` takes, and checkpoints of runs (docs/formats.md)."""
+"""Lockstep's side: folders that `init: {from: FOLDER}` takes, and checkpoints of runs
+(docs/formats.md)."""
 
 import json
 import os
@@ -23,7 +24,8 @@ class Source(NamedTuple):
 
 
 def write_import(folder, model, optimizer, facts, averaged=None):
-    """A new folder that init.from takes: model.safetensors, the optimizer's and averaged tensors, import.json last."""
+    """A new folder that init.from takes: model.safetensors, the optimizer's and averaged tensors,
+    import.json last."""
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConvertError("this exists already", "name a new folder, or remove it", folder, USAGE)
@@ -149,7 +151,8 @@ def read_json(path):
 
 
 def config_values(run):
-    """ "optimizer.lr" → text, of a run's config.yaml, which Lockstep printed: block maps, two spaces a level."""
+    """ "optimizer.lr" → text, of a run's config.yaml, which Lockstep printed: block maps, two
+    spaces a level."""
     values, path = {}, []
     for line in (run / "config.yaml").read_text(encoding="utf-8").splitlines():
         found = re.match(r"( *)([A-Za-z0-9_]+):(?: (.*?))?(?:  # .*)?$", line)

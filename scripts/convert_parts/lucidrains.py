@@ -1,7 +1,9 @@
-"""denoising-diffusion-pytorch's model-N.pt (Trainer.save, 2.x) ↔ Lockstep: weights, averages, Adam's moments.
+"""denoising-diffusion-pytorch's model-N.pt (Trainer.save, 2.x) ↔ Lockstep: weights, averages,
+Adam's moments.
 
-The file is a dict of torch.save: step; model (the state dict of GaussianDiffusion: 13 tables and the UNet under
-"model."); opt (Adam's); ema (ema-pytorch's: initted, step, online_model.*, ema_model.*); scaler; version.
+The file is a dict of torch.save: step; model (the state dict of GaussianDiffusion: 13 tables and
+the UNet under "model."); opt (Adam's); ema (ema-pytorch's: initted, step, online_model.*,
+ema_model.*); scaler; version.
 """
 
 import re
@@ -19,7 +21,7 @@ LIVE = "online_model."
 SAVE_EVERY = 1000  # the Trainer's own default between two milestones
 
 
-# --- to-lucidrains -------------------------------------------------------------------------------------------------
+# --- to-lucidrains --------------------------------------------------------------------------------
 
 
 def to_arguments(parser):
@@ -256,12 +258,14 @@ def python_text(values):
         f"  unet = Unet({unet})\n"
         f"  diffusion = GaussianDiffusion(unet, image_size={values['task.image_size']}, "
         f"timesteps={values[d + 'timesteps']}, "
-        f"objective='{values[d + 'objective']}', beta_schedule='{values[d + 'beta_schedule']}'{schedule})\n"
-        f"  trainer = Trainer(diffusion, PICTURES, results_folder=FOLDER, ...); trainer.load(MILESTONE)"
+        f"objective='{values[d + 'objective']}', "
+        f"beta_schedule='{values[d + 'beta_schedule']}'{schedule})\n"
+        f"  trainer = Trainer(diffusion, PICTURES, results_folder=FOLDER, ...); "
+        f"trainer.load(MILESTONE)"
     )
 
 
-# --- from-lucidrains -----------------------------------------------------------------------------------------------
+# --- from-lucidrains ------------------------------------------------------------------------------
 
 
 def from_arguments(parser):
@@ -387,7 +391,8 @@ def network_of(model):
         network["init_dim"] = shape["init_conv.weight"][0]
     if first == out and first % 2 == 0:
         notes.append(
-            f"{first} channels, or half of that with self_condition and learned_variance: both have these shapes"
+            f"{first} channels, or half of that with self_condition and learned_variance: both "
+            f"have these shapes"
         )
     if first not in (out, 2 * out) and out != 2 * first:
         network["channels"], network["out_dim"] = first, out
@@ -449,7 +454,8 @@ def config_text(folder, network, diffusion, optimizer, content):
         }
         lines.append(f"  optimizer: {yaml_of(adam)}")
     lines.append(
-        f"  init: {{from: {folder}, parts: {'[model, optimizer]' if optimizer else '[model]'}}}   # or [ema]"
+        f"  init: {{from: {folder}, parts: {'[model, optimizer]' if optimizer else '[model]'}}}   "
+        f"# or [ema]"
     )
     return "\n".join(lines)
 

@@ -1,7 +1,8 @@
 """Safetensors files in plain Python (github.com/huggingface/safetensors, "Format").
 
-8 bytes of header length, a JSON header {name: {dtype, shape, data_offsets}}, the tensors' bytes. A file
-from outside is checked before anything of it is used: the same checks as the program's own reader.
+8 bytes of header length, a JSON header {name: {dtype, shape, data_offsets}}, the tensors' bytes. A
+file from outside is checked before anything of it is used: the same checks as the program's own
+reader.
 """
 
 import json

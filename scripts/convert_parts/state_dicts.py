@@ -73,7 +73,8 @@ def inspect_arguments(parser):
 def inspect(arguments):
     content = torch_file.look_into(arguments.file)
     print(
-        f"{arguments.file}: {content.tensors} storages, {content.bytes:,} bytes; nothing in it runs code"
+        f"{arguments.file}: {content.tensors} storages, {content.bytes:,} bytes; nothing in it "
+        f"runs code"
     )
     for name in content.imports:
         print("  imports " + name.replace(" ", "."))
@@ -81,7 +82,8 @@ def inspect(arguments):
 
 EXAMPLES = (
     "scripts/convert state-dict model.pt model.safetensors",
-    "scripts/convert state-dict sudoku2vec_trained_model.pt sudoku2vec.safetensors --key model_state_dict",
+    "scripts/convert state-dict sudoku2vec_trained_model.pt sudoku2vec.safetensors --key "
+    "model_state_dict",
     "scripts/convert inspect checkpoint_latest.pt",
 )
 COMMANDS = (

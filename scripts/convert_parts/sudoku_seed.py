@@ -1,8 +1,10 @@
-"""The Sudoku seed's checkpoint_epoch_N.pt ↔ Lockstep: weights, AdamW's moments, where the training stood.
+"""The Sudoku seed's checkpoint_epoch_N.pt ↔ Lockstep: weights, AdamW's moments, where the training
+stood.
 
-The file is a dict of torch.save: epoch (from 0), model_state_dict, optimizer_state_dict, scheduler_state_dict,
-epoch_losses, epoch_accuracies, val_losses, val_accuracies, config {batch_size, learning_rate, weight_decay, k_max}.
-Tensor names are the same on both sides; a compiled model's have "_orig_mod." before them.
+The file is a dict of torch.save: epoch (from 0), model_state_dict, optimizer_state_dict,
+scheduler_state_dict, epoch_losses, epoch_accuracies, val_losses, val_accuracies, config
+{batch_size, learning_rate, weight_decay, k_max}. Tensor names are the same on both sides; a
+compiled model's have "_orig_mod." before them.
 """
 
 import math
@@ -77,7 +79,7 @@ def dimensions(model):
     }
 
 
-# --- from-seed -----------------------------------------------------------------------------------------------------
+# --- from-seed ------------------------------------------------------------------------------------
 
 
 def from_seed_arguments(parser):
@@ -175,7 +177,8 @@ def moments(state, model, path):
                 tensor = Tensor("F32", model[name].shape, bytes(len(model[name].data)))
             if tensor.shape != model[name].shape:
                 raise ConvertError(
-                    f"{key} of '{name}' has the shape {list(tensor.shape)}, the weights {list(model[name].shape)}",
+                    f"{key} of '{name}' has the shape {list(tensor.shape)}, the weights "
+                    f"{list(model[name].shape)}",
                     "",
                     path,
                 )
@@ -214,13 +217,14 @@ def report_import(folder, network, config, epoch, updates, has_optimizer):
     model = ", ".join(f"{key}: {value}" for key, value in network.items())
     print(
         "go on in a config with:\n"
-        f"  task: {{kind: sudoku, objective: seed, k_max: {config.get('k_max', SEED_DEFAULTS['k_max'])}, "
+        f"  task: {{kind: sudoku, objective: seed, k_max: "
+        f"{config.get('k_max', SEED_DEFAULTS['k_max'])}, "
         f"model: {{{model}}}}}\n"
         f"  init: {{from: {folder}, parts: {parts}}}"
     )
 
 
-# --- to-seed -------------------------------------------------------------------------------------------------------
+# --- to-seed --------------------------------------------------------------------------------------
 
 
 def to_seed_arguments(parser):
@@ -390,7 +394,8 @@ def torch_optimizer(torch, parameters, names, source, facts):
 EXAMPLES = (
     "scripts/convert from-seed checkpoints/checkpoint_epoch_500.pt weights/seed-500",
     "scripts/convert to-seed runs/seed_k3/20260101-120000 checkpoint_latest.pt",
-    "scripts/convert to-seed runs/seed_k3/20260101-120000 checkpoint_latest.pt --weights ema --compiled",
+    "scripts/convert to-seed runs/seed_k3/20260101-120000 checkpoint_latest.pt --weights ema "
+    "--compiled",
 )
 COMMANDS = (
     Command(

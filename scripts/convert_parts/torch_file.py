@@ -1,9 +1,9 @@
 """Files of torch.save: what is in them, without running it; tensors in and out.
 
-A .pt file is a zip archive with a pickle (data.pkl) and the raw bytes of each tensor. Unpickling can run
-any code, so a file is looked at first, opcode by opcode and without torch: every name that its pickle
-would import must be one of those that rebuild tensors. Then torch.load reads it with weights_only=True,
-which knows no others either.
+A .pt file is a zip archive with a pickle (data.pkl) and the raw bytes of each tensor. Unpickling
+can run any code, so a file is looked at first, opcode by opcode and without torch: every name that
+its pickle would import must be one of those that rebuild tensors. Then torch.load reads it with
+weights_only=True, which knows no others either.
 """
 
 import ctypes
@@ -21,7 +21,8 @@ MAX_PICKLE = 64 << 20
 HARMLESS = re.compile(
     r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|"
     r"torch\.serialization _get_layout|torch (Size|device)|"
-    r"torch (Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool|Untyped)Storage|torch\.storage UntypedStorage|"
+    r"torch (Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool|Untyped)Storage|"
+    r"torch\.storage UntypedStorage|"
     r"torch (float|double|half|bfloat16|int|uint)\d*"
 )
 DTYPES = {
@@ -47,7 +48,8 @@ class Content(NamedTuple):
 
 
 def look_into(path):
-    """Checks the archive and its pickle. Raises ConvertError for what is no file of torch.save, or holds code."""
+    """Checks the archive and its pickle. Raises ConvertError for what is no file of torch.save, or
+    holds code."""
     path = Path(path)
     if not path.is_file():
         raise ConvertError("there is no such file", place=path)
@@ -152,7 +154,8 @@ def need_torch():
         problem = str(error)
     if problem:
         raise ConvertError(
-            f"reading and writing .pt files needs Python's torch, and this Python has none ({problem})",
+            f"reading and writing .pt files needs Python's torch, and this Python has none "
+            f"({problem})",
             "python3 -m venv V && V/bin/pip install torch, then V/bin/python scripts/convert ...",
             code=ENVIRONMENT,
         )

@@ -15,7 +15,8 @@ PROGRAMS = re.compile(r"lockstep|lockstep-worker|\w+_bench|(train|kernels_gpu)_t
 LIBRARIES = ("liblockstep.so", "liblockstep_cuda.so")
 # What the GPU machine has: LibTorch and what belongs to it, the C library, the C++ library.
 SYSTEM = re.compile(
-    r"(linux-vdso|ld-linux|libc|libm|libdl|libpthread|librt|libresolv|libutil|libstdc\+\+|libgcc_s)[.-]|"
+    r"(linux-vdso|ld-linux|libc|libm|libdl|libpthread|librt|libresolv|libutil|libstdc\+\+|libgcc_s)"
+    r"[.-]|"
     r"lib(torch|c10|gomp|cu[a-z]+|nccl|nv[a-zA-Z]+|caffe2)[._A-Za-z0-9-]*\.so"
 )
 PEERS = (
@@ -27,9 +28,11 @@ PEERS = (
     "diffusers==0.42.1",
 )
 SCRIPT = """#!/bin/sh
-# lockstep from the bundle, with the LibTorch of this machine's python3 (or of LOCKSTEP_TORCH, a torch folder).
+# lockstep from the bundle, with the LibTorch of this machine's python3 (or of LOCKSTEP_TORCH, a
+# torch folder).
 here=$(cd "$(dirname "$0")" && pwd -P)
-torch=${LOCKSTEP_TORCH:-$(python3 -c 'import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0])' 2>/dev/null)}
+find='import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0])'
+torch=${LOCKSTEP_TORCH:-$(python3 -c "$find" 2>/dev/null)}
 [ -e "$torch/lib/libtorch_cpu.so" ] || { echo "error: this python3 has no torch 2.11
 help: set LOCKSTEP_TORCH to a folder with lib/libtorch_cpu.so" >&2; exit 3; }
 paths=$here/lib:$torch/lib

@@ -16,13 +16,13 @@ die() {
   exit 1
 }
 
-# Prints "cuda" if LibTorch's CUDA half is wanted, where there is a toolkit to build the plug-in with: this machine
-# has a driver, or somebody asked for it, or the tests are to check what can be checked without a GPU. What was
-# brought once stays.
+# Prints "cuda" if LibTorch's CUDA half is wanted, where there is a toolkit to build the plug-in
+# with: this machine has a driver, or somebody asked for it, or the tests are to check what can be
+# checked without a GPU. What was brought once stays.
 cuda_wanted() {
   [[ ${LOCKSTEP_CUDA:-} != 0 ]] || return 0
-  if [[ ${LOCKSTEP_CUDA:-} == 1 || ${for_tests:-} == yes || -e /proc/driver/nvidia/version || -e /dev/nvidiactl ||
-    -e $root/.deps/torch/lib/libtorch_cuda.so ]]; then
+  if [[ ${LOCKSTEP_CUDA:-} == 1 || ${for_tests:-} == yes || -e /proc/driver/nvidia/version ||
+    -e /dev/nvidiactl || -e $root/.deps/torch/lib/libtorch_cuda.so ]]; then
     printf 'cuda\n'
   fi
 }
@@ -30,7 +30,8 @@ cuda_wanted() {
 # One line that changes when set-up may have something to do.
 setup_fingerprint() {
   {
-    printf '%s\n' "$root" "${LOCKSTEP_TORCH:-}" "${LOCKSTEP_CUDA:-}" "${LOCKSTEP_ROOT:-}" "$(cuda_wanted)"
+    printf '%s\n' "$root" "${LOCKSTEP_TORCH:-}" "${LOCKSTEP_CUDA:-}" "${LOCKSTEP_ROOT:-}"
+    cuda_wanted
     cat "$root"/scripts/dependencies.json "$root"/scripts/lib/*.py
   } | sha256sum
 }
@@ -39,7 +40,8 @@ setup_fingerprint() {
 setup_is_current() {
   local stamp=$root/.deps/stamp line
   [[ -f $stamp ]] || return 1
-  [[ ! $root/.deps/torch/include/torch/headeronly/version.h -nt $stamp ]] || return 1 # pip changed a linked torch
+  # Did pip change a linked torch?
+  [[ ! $root/.deps/torch/include/torch/headeronly/version.h -nt $stamp ]] || return 1
   {
     read -r line
     [[ $line == "$(setup_fingerprint)" ]] || return 1
@@ -75,7 +77,8 @@ compile_jobs() {
 build_is_current() {
   local stamp=$build/.built-$1 folders=() folder
   [[ -f $stamp && -f $build/build.ninja ]] || return 1
-  [[ ! -f $build/.cmake-arguments || $(<"$build/.cmake-arguments") == "${LOCKSTEP_CMAKE_ARGS:-}" ]] || return 1
+  [[ ! -f $build/.cmake-arguments ||
+    $(<"$build/.cmake-arguments") == "${LOCKSTEP_CMAKE_ARGS:-}" ]] || return 1
   for folder in "$root"/*/; do
     case $folder in
       "$root/tests/" | "$root/bench/") ;;
@@ -101,7 +104,8 @@ configure_if_needed() {
       rm -rf -- "$cache" "$build/CMakeFiles"
     fi
   fi
-  if [[ ! -f $build/build.ninja || ! -f $cache || $want != "$(cat "$build/.cmake-arguments" 2>/dev/null)" ]]; then
+  if [[ ! -f $build/build.ninja || ! -f $cache ||
+    $want != "$(cat "$build/.cmake-arguments" 2>/dev/null)" ]]; then
     cmake -S "$root" -B "$build" -G Ninja "${arguments[@]}" >"$build/configure.log" 2>&1 ||
       { cat "$build/configure.log" >&2; die "cmake failed (above)."; }
     printf '%s\n' "$want" >"$build/.cmake-arguments"
@@ -118,8 +122,11 @@ ensure_built() {
   local lock
   exec {lock}>"$build/.lock"
   if ! flock -n "$lock"; then
-    # Ranks of one job come here together: the first builds and talks, the others wait without a word.
-    [[ ${RANK:-${OMPI_COMM_WORLD_RANK:-0}} == 0 ]] && say "Another build is running in $build; waiting for it."
+    # Ranks of one job come here together: the first builds and talks, the others wait without a
+    # word.
+    if [[ ${RANK:-${OMPI_COMM_WORLD_RANK:-0}} == 0 ]]; then
+      say "Another build is running in $build; waiting for it."
+    fi
     flock "$lock"
   fi
   if ! build_is_current "$1"; then

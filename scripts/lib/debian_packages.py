@@ -17,7 +17,8 @@ INCOMPLETE = ".incomplete"  # there while packages are being unpacked
 # Never unpacked beside the system's own: a second C library cannot serve the first one's programs.
 SYSTEM_ONLY = re.compile(
     r"^(libc6|libc-|libc\d|libcrypt|libgcc|libstdc\+\+|gcc|g\+\+|cpp|binutils|linux-libc|"
-    r"gfortran|libgfortran-|base-|dpkg|apt|debconf|perl|python3|systemd|libsystemd|libudev|manpages)"
+    r"gfortran|libgfortran-|base-|dpkg|apt|debconf|"
+    r"perl|python3|systemd|libsystemd|libudev|manpages)"
 )
 
 
@@ -40,7 +41,8 @@ def missing(packages, unpacked, environment=os.environ):
 
 
 def root_command(environment=os.environ):
-    """[] as root, ["sudo", "-n"] where sudo asks no password, None without root (or with LOCKSTEP_ROOT=0)."""
+    """[] as root, ["sudo", "-n"] where sudo asks no password, None without root (or with
+    LOCKSTEP_ROOT=0)."""
     if environment.get("LOCKSTEP_ROOT") == "0":
         return None
     if os.geteuid() == 0:
@@ -77,7 +79,8 @@ def bring(packages, unpacked, cache, log):
         if "g++" in names:
             raise SetupError(
                 "there is no C++ compiler, and without root none can be unpacked.\n"
-                "Please ask for the package g++ to be installed, or set CXX and PATH to another compiler."
+                "Please ask for the package g++ to be installed, or set CXX and PATH to another "
+                "compiler."
             )
         with Step(f"Debian: unpacking {listed} into .deps (no root)") as step:
             step.note = apt.unpack(names, unpacked, cache)
@@ -131,7 +134,8 @@ class Apt:
             self.run(install)
 
     def unpack(self, names, unpacked, cache):
-        """Unpacks packages and what they depend on, as far as the system lacks it. Says how much."""
+        """Unpacks packages and what they depend on, as far as the system lacks it. Says how
+        much."""
         cache.mkdir(parents=True, exist_ok=True)
         unpacked.mkdir(exist_ok=True)
         (unpacked / INCOMPLETE).touch()

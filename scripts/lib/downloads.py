@@ -54,7 +54,8 @@ class Downloads:
         self.retry_seconds = retry_seconds
 
     def fetch(self, wheel, step):
-        """The path of a wheel (an entry of dependencies.json), its hash checked. Throws SetupError."""
+        """The path of a wheel (an entry of dependencies.json), its hash checked. Throws
+        SetupError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / wheel["file"]
         with open(self.folder / (wheel["file"] + ".lock"), "w", encoding="utf-8") as lock:
@@ -76,7 +77,8 @@ class Downloads:
             else:
                 raise SetupError(
                     f"cannot download {wheel['file']}: {problem}.\n"
-                    f"Run scripts/setup again to go on from here, or put the file into {self.folder}."
+                    f"Run scripts/setup again to go on from here, or put the file into "
+                    f"{self.folder}."
                 )
         return path
 

@@ -1,4 +1,5 @@
-"""The machine and the programs that scripts/gpu_check runs: in a checkout or in an unpacked bundle."""
+"""The machine and the programs that scripts/gpu_check runs: in a checkout or in an unpacked
+bundle."""
 
 import importlib.util
 import json
@@ -11,7 +12,8 @@ import tempfile
 
 
 class Machine:
-    """Where the programs are, how they find LibTorch, and whether there is a GPU (`problem`: why not)."""
+    """Where the programs are, how they find LibTorch, and whether there is a GPU (`problem`: why
+    not)."""
 
     def __init__(self, root, trial=False):
         self.root, self.trial = root, trial
@@ -90,7 +92,8 @@ class Machine:
         )
         if check and result.returncode != 0:
             raise RuntimeError(
-                f"{pathlib.Path(str(command[0])).name} ended with {result.returncode}: {result.stderr.strip()[-600:]}"
+                f"{pathlib.Path(str(command[0])).name} ended with {result.returncode}: "
+                f"{result.stderr.strip()[-600:]}"
             )
         return result
 

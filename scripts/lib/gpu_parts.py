@@ -1,7 +1,7 @@
 """The parts of scripts/gpu_check: each runs programs on a GPU and returns what it found.
 
-A part's function takes the machine and the time (of time.monotonic) at which it must be done, and returns a dictionary;
-its key `passed` says whether the part passed.
+A part's function takes the machine and the time (of time.monotonic) at which it must be done, and
+returns a dictionary; its key `passed` says whether the part passed.
 """
 
 import dataclasses
@@ -59,11 +59,13 @@ def seed_options(channels, layers, batch, steps, compute):
     return [
         "data.kind=grids",
         "data.train=[datasets/sudoku-sequences/train-*.h5]",
-        "data.make={kind: sudoku_sequences, folder: datasets/sudoku-sequences, train_sequences: 20000, validation_sequences: 1000}",
+        "data.make={kind: sudoku_sequences, folder: datasets/sudoku-sequences, train_sequences: "
+        "20000, validation_sequences: 1000}",
         "task.kind=sudoku",
         "task.objective=seed",
         "task.k_max=5",
-        f"task.model={{kind: seed_conv, hidden_dim: {channels}, num_layers: {layers}, embedding_dim: 0}}",
+        f"task.model={{kind: seed_conv, hidden_dim: {channels}, num_layers: {layers}, "
+        f"embedding_dim: 0}}",
         f"train.global_batch={batch}",
         f"train.micro_batch={batch}",
         f"train.steps={steps}",
@@ -78,7 +80,8 @@ def unet_options(sizes, batch, micro_batch=None):
     return [
         "data.kind=images",
         "data.train=[datasets/shapes/train-*.h5]",
-        f"data.make={{kind: shapes, folder: datasets/shapes, image_size: {sizes.size}, train_images: {sizes.pictures}}}",
+        f"data.make={{kind: shapes, folder: datasets/shapes, image_size: {sizes.size}, "
+        f"train_images: {sizes.pictures}}}",
         "task.kind=image_diffusion",
         f"task.image_size={sizes.size}",
         f"task.model={{kind: unet, dim: {sizes.dim}, dim_mults: [1, 2, 4, 8]}}",
@@ -248,7 +251,8 @@ def training(machine, until):
 
 
 def pictures(machine, until):
-    """UNet runs: replays drop other activations each step as eager ones do, the CPU's losses, and what channels last brings."""
+    """UNet runs: replays drop other activations each step as eager ones do, the CPU's losses, and
+    what channels last brings."""
     small = [
         *unet_options(UnetSizes(steps=40), 8),
         "precision.compute=fp32",
@@ -334,7 +338,8 @@ UNET_GOALS = {16: {"eager": 3}, 64: {"eager": 2, "compile": 1.1}, 512: {"eager":
 
 
 def peer_lines(row, machine, until, script, key, variants, *words):
-    """The last line of each variant's JSON under row["peers"], its `key` alone; what fails says why under row["failed"]."""
+    """The last line of each variant's JSON under row["peers"], its `key` alone; what fails says why
+    under row["failed"]."""
     row |= {"peers": {}, "failed": {}}
     for variant in variants:
         if time.monotonic() > until - 60:
@@ -427,7 +432,8 @@ TRIAL_SAMPLERS = {
 
 
 def g6(machine, until):
-    """Pictures a second, 32 x 32 in batches of 512, random weights, bf16: ours with and without graphs, and the peers' loops."""
+    """Pictures a second, 32 x 32 in batches of 512, random weights, bf16: ours with and without
+    graphs, and the peers' loops."""
     rows, sizes, batch = [], unet_sizes(machine), 2 if machine.trial else 512
     common = [
         "bench",
@@ -496,7 +502,8 @@ def g6(machine, until):
 
 
 def g7(machine, until):
-    """Features and score of 50,000 pictures a side, ours from shards, the peers' from the GPU's memory; and from PNG files."""
+    """Features and score of 50,000 pictures a side, ours from shards, the peers' from the GPU's
+    memory; and from PNG files."""
     tiny = ["--features", "64", "--batch", "8"] if machine.trial else []
     report = machine.scratch_path("fid.json")
 
@@ -544,7 +551,10 @@ def g7(machine, until):
     }
     found |= {
         "seconds_a_side": half,
-        "goals": "50,000 in <= 12 s in float32, <= 5 s in TF32 with a score within 0.01; >= 5x pytorch-fid from PNG files",
+        "goals": (
+            "50,000 in <= 12 s in float32, <= 5 s in TF32 with a score within 0.01; >= 5x "
+            "pytorch-fid from PNG files"
+        ),
     }
     # torch-fidelity and torchmetrics resize as TensorFlow did: other features by design.
     agrees = "pytorch-fid" not in score or score["pytorch-fid"] <= 1e-3 * max(1, abs(ours["fid"]))
@@ -554,7 +564,8 @@ def g7(machine, until):
 
 
 def g11(machine, until):
-    """What reading costs a UNet step: ours from shards through pinned buffers, PyTorch's from a DataLoader with four processes."""
+    """What reading costs a UNet step: ours from shards through pinned buffers, PyTorch's from a
+    DataLoader with four processes."""
     sizes, batch = unet_sizes(machine), 4 if machine.trial else 512
     run = Run(
         machine, unet_options(sizes, batch), "step.graph=auto", timeout=until - time.monotonic()
@@ -636,7 +647,8 @@ def g9(machine, until):
 
 
 def two_ranks(machine, until):
-    """Two ranks that share the GPU: by NCCL with distinct host names, and through the host; whole and with a sharded optimizer."""
+    """Two ranks that share the GPU: by NCCL with distinct host names, and through the host; whole
+    and with a sharded optimizer."""
     options = [*seed_options(64, 4, 16, 40, "fp32"), "train.micro_batch=8"]
     found, one = {}, Run(machine, options)
     ways = {"host": {"LOCKSTEP_DEVICE_COMM": "host"}, "nccl": {}}

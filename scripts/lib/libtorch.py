@@ -137,7 +137,8 @@ def wheels_needed(wheels, chosen_set, toolkit):
 
 
 def unpack(archive, folder, chosen_set, step, beside=None):
-    """The C++ files of a wheel; only those that the folder `beside` lacks. zipfile checks each file's CRC."""
+    """The C++ files of a wheel; only those that the folder `beside` lacks. zipfile checks each
+    file's CRC."""
     with zipfile.ZipFile(archive) as wheel:
         names = [
             name
@@ -240,7 +241,8 @@ def bring(table, deps, downloads, wants_cuda, environment=os.environ):
 
 
 def link_toolkit(toolkit, folder):
-    """Puts the toolkit's libraries where the wheel's run path looks, so no LD_LIBRARY_PATH is needed."""
+    """Puts the toolkit's libraries where the wheel's run path looks, so no LD_LIBRARY_PATH is
+    needed."""
     folder.mkdir(parents=True, exist_ok=True)
     for library in toolkit.glob("lib*.so.*"):
         if not (folder / library.name).exists():

@@ -79,7 +79,8 @@ class PackageIndex:
         parts = urllib.parse.urlsplit(url)
         headers = {"User-Agent": "lockstep-setup", **headers}
         if parts.username:  # urllib does not take user:password@ from the address
-            login = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+            both = (parts.username, parts.password or "")
+            login = ":".join(urllib.parse.unquote(part) for part in both)
             headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
             url = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         context = self.context if parts.scheme == "https" else None
@@ -105,7 +106,8 @@ class PackageIndex:
         raise problem or NotListed(f"the package index does not list {file}")
 
     def _links(self, index, project):
-        """The index's page of a project: its address and links. Both forms, JSON and HTML, are understood."""
+        """The index's page of a project: its address and links. Both forms, JSON and HTML, are
+        understood."""
         kinds = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
         with self.open(f"{index.rstrip('/')}/{project}/", {"Accept": kinds}) as reply:
             text = reply.read().decode()

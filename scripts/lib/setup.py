@@ -46,7 +46,8 @@ def environment_script(unpacked, torch_description):
         ]
         if (usr / "bin/mpirun.openmpi").exists():
             lines += [
-                "# Open MPI and its PMIx find their parts from here instead of /usr. Network parts whose",
+                "# Open MPI and its PMIx find their parts from here instead of /usr. Network parts "
+                "whose",
                 "# libraries are not there are left out without a word.",
                 "export OPAL_PREFIX={usr}",
                 "export OMPI_MCA_mca_base_param_files={etc}/openmpi/openmpi-mca-params.conf",

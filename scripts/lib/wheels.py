@@ -1,4 +1,5 @@
-"""Python wheels that are unpacked and not installed: wheels.py TABLE, an entry of dependencies.json.
+"""Python wheels that are unpacked and not installed: wheels.py TABLE, an entry of
+dependencies.json.
 
     test_packages   what some tests compare with, such as onnxruntime (run by scripts/test)
     check_tools     clang-format, ruff and shellcheck (run by scripts/check)

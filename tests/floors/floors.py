@@ -230,7 +230,10 @@ def check_anonymous_names(source, folder):
         for number, name in anonymous_names(path.read_text(encoding="utf-8")):
             first = seen.setdefault(name, where)
             if first != where:
-                yield f"{where}:{number}: {name.split('(')[0]} is also in an anonymous namespace of {first}"
+                yield (
+                    f"{where}:{number}: {name.split('(')[0]} is also in an anonymous namespace of "
+                    f"{first}"
+                )
 
 
 def check_file(path, relative, folder, known, folders):
@@ -284,7 +287,10 @@ def compare_with_page(table, folder, known):
         yield f"docs/floors.md: no row for {folder}"
     said = table.get(folder)
     if said is not None and known is not None and set(said) != set(known):
-        yield f"docs/floors.md: {folder} knows {' '.join(said) or 'nothing'} there, {' '.join(known) or 'nothing'} in its CMakeLists.txt"
+        yield (
+            f"docs/floors.md: {folder} knows {' '.join(said) or 'nothing'} there, "
+            f"{' '.join(known) or 'nothing'} in its CMakeLists.txt"
+        )
 
 
 def has_sources(folder):
@@ -326,7 +332,10 @@ GOOD = {
     "core/config/yaml_parse.cc": '#include "core/a.h"\n#include <yaml-cpp/parser.h>\n',
     "tensor/CMakeLists.txt": "lockstep_library(tensor TORCH\n  KNOWS core\n  SOURCES t.cc)",
     "tensor/t.h": "#pragma once\n#include <ATen/core/Tensor.h>\n// at::rand(3) is not used\n",
-    "tensor/t.cc": '#include "core/a.h"\n#include "tensor/t.h"\nauto s = "torch::nn"; w.uniform_(-b, b, generator);\n',
+    "tensor/t.cc": (
+        '#include "core/a.h"\n#include "tensor/t.h"\n'
+        'auto s = "torch::nn"; w.uniform_(-b, b, generator);\n'
+    ),
     "data/CMakeLists.txt": "lockstep_library(data KNOWS tensor core LINKS y SOURCES d.cc)",
     "data/shards/hdf5_shard.cc": '#include <hdf5.h>\n#include "tensor/t.h"\n',
     "ddp/CMakeLists.txt": "lockstep_library(ddp KNOWS core SOURCES c.cc)",
@@ -335,7 +344,10 @@ GOOD = {
     "worker/main.cc": '#include "data/d.h"\n#include <torch/version.h>\n',
 }
 
-NAMELESS = "namespace lockstep {\nnamespace {\nconstexpr int kLimit = 3;\nint twice(int) { return 2; }\n}\n}\n"
+NAMELESS = (
+    "namespace lockstep {\nnamespace {\nconstexpr int kLimit = 3;\nint twice(int) { return 2; }\n"
+    "}\n}\n"
+)
 
 # What a tree needs beside GOOD to be wrong, and a word of the message.
 BAD = [

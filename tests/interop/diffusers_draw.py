@@ -4,7 +4,8 @@
     pip install torch==2.11.0 diffusers==0.42.1 safetensors==0.8.0 numpy==2.4.6
     python3 diffusers_draw.py CASES.json    [{"folder", "noise", "output"}, ...]
 
-`noise` is a safetensors file with noise [B,C,H,W] and perhaps step_noise [K,B,C,H,W] and classes [B]; `output` gets x.
+`noise` is a safetensors file with noise [B,C,H,W] and perhaps step_noise [K,B,C,H,W] and classes
+[B]; `output` gets x.
 """
 
 import json

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Exported diffusers folders: DiffusionPipeline loads them, and draws what `lockstep sample` draws from the same noise.
+"""Exported diffusers folders: DiffusionPipeline loads them, and draws what `lockstep sample` draws
+from the same noise.
 
-Needs a Python with torch and diffusers (LOCKSTEP_TORCH_PYTHON names it; versions in diffusers_draw.py); else skipped.
+Needs a Python with torch and diffusers (LOCKSTEP_TORCH_PYTHON names it; versions in
+diffusers_draw.py); else skipped.
 """
 
 import json
@@ -125,7 +127,8 @@ def numbers(shape, source, spread):
 
 
 def prepare(test, i, case):
-    """Exports the case's folder, draws with `lockstep sample`; what the other side is to do, and our pictures."""
+    """Exports the case's folder, draws with `lockstep sample`; what the other side is to do, and
+    our pictures."""
     words, source = words_of(case), random.Random(i)
     weights, noise, out = (
         test.work / f"{i}-{name}.safetensors" for name in ("weights", "noise", "ours")
@@ -184,7 +187,8 @@ def compare(prepared, case):
 
 
 def files(test, prepared):
-    """The betas of the training are in the folder, to the float; only --force replaces a folder, and never a stranger's."""
+    """The betas of the training are in the folder, to the float; only --force replaces a folder,
+    and never a stranger's."""
     folder = Path(prepared["DDPM"][0]["folder"])
     config = json.loads((folder / "scheduler/scheduler_config.json").read_text())
     tables = test.work / "tables.safetensors"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`lockstep export`: weights of every task as safetensors that Python and `init.from` read; answers to mistakes."""
+"""`lockstep export`: weights of every task as safetensors that Python and `init.from` read; answers
+to mistakes."""
 
 import json
 import struct
@@ -43,7 +44,8 @@ def same_tensors(one, two):
 
 
 def weights(test, run, kind):
-    """Averages by default, last weights by --weights, of the run or a checkpoint of it; the same bytes each time."""
+    """Averages by default, last weights by --weights, of the run or a checkpoint of it; the same
+    bytes each time."""
     checkpoint, out = tiny_run.checkpoints(run)[-1], test.work / f"{kind}.safetensors"
     test.run("export", run, "--output", out).expect(0)
     count = same_tensors(out, checkpoint / "ema.safetensors")

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Checkpoints to denoising-diffusion-pytorch's Trainer and back: its next step is ours; we go on from its.
+"""Checkpoints to denoising-diffusion-pytorch's Trainer and back: its next step is ours; we go on
+from its.
 
-Needs a Python with torch and the package (LOCKSTEP_TORCH_PYTHON names it; versions in trainer_step.py); else skipped.
+Needs a Python with torch and the package (LOCKSTEP_TORCH_PYTHON names it; versions in
+trainer_step.py); else skipped.
 """
 
 import json
@@ -31,10 +33,12 @@ task:
   kind: image_diffusion
   image_size: {size}
   model: {{kind: unet, dim: 8, dim_mults: [1, 2], attn_heads: 2, attn_dim_head: 8}}
-  diffusion: {{timesteps: {times}, objective: pred_v, beta_schedule: sigmoid, min_snr_loss_weight: true}}
+  diffusion: {{timesteps: {times}, objective: pred_v, beta_schedule: sigmoid,
+      min_snr_loss_weight: true}}
   augment_horizontal_flip: false
 optimizer: {{kind: adam, lr: 1.0e-3, beta1: 0.9, beta2: 0.99}}
-train: {{steps: {last}, global_batch: {pictures}, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1, warmup: false}}}}
+train: {{steps: {last}, global_batch: {pictures}, clip_norm: 1.0, ema: {{decay: 0.9,
+    every_steps: 1, warmup: false}}}}
 checkpoint: {{every_steps: 8, keep: 100}}
 log: {{every_steps: 1}}
 """
@@ -141,7 +145,8 @@ def make_pictures(test):
 
 
 def write_inputs(test, images, step):
-    """What our step `step` (from 0) sees: all pictures, each with the time and noise that number and step give."""
+    """What our step `step` (from 0) sees: all pictures, each with the time and noise that number
+    and step give."""
     path, row = test.work / "inputs.safetensors", 3 * SIZE * SIZE
     times = [(philox(TIMESTEP, i, step, 0)[0] * TIMES) >> 32 for i in range(PICTURES)]
     noise = b"".join(struct.pack(f"<{row}f", *normals(i, step, row)) for i in range(PICTURES))
@@ -163,7 +168,8 @@ def difference(a, b):
 
 
 def same(found, prefix, wanted, limit):
-    """Compares the tensors of a checkpoint's file with PREFIX + name; returns the largest difference."""
+    """Compares the tensors of a checkpoint's file with PREFIX + name; returns the largest
+    difference."""
     worst = 0.0
     for name, tensor in wanted.items():
         other = found[prefix + name]
@@ -174,7 +180,8 @@ def same(found, prefix, wanted, limit):
 
 
 def loaded_and_stepped(test, run, images):
-    """The Trainer has our weights and averages, all 13 tables to the bit, and its next step is ours."""
+    """The Trainer has our weights and averages, all 13 tables to the bit, and its next step is
+    ours."""
     before, after = tiny_run.checkpoints(run)
     (test.work / "results").mkdir()
     converted(test, "to-lucidrains", before, test.work / "results", "--milestone", "8")
@@ -213,7 +220,8 @@ def loaded_and_stepped(test, run, images):
 
 
 def and_back(test, run):
-    """What the Trainer saved goes on here: weights, moments, averages; the config that the converter prints works."""
+    """What the Trainer saved goes on here: weights, moments, averages; the config that the
+    converter prints works."""
     text = converted(
         test, "from-lucidrains", test.work / "results/model-back.pt", test.work / "imported"
     )

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""ONNX files of image networks: onnx.checker accepts them, onnxruntime computes what `lockstep forward` does.
+"""ONNX files of image networks: onnx.checker accepts them, onnxruntime computes what `lockstep
+forward` does.
 
 The packages come from scripts/lib/wheels.py (.deps/test-packages), or from this Python.
 """
@@ -180,7 +181,8 @@ def same_as_forward(test, case):
 
 
 def guided(test):
-    """The guided prediction is what `sample` of one DDIM step gives where the network predicts the picture."""
+    """The guided prediction is what `sample` of one DDIM step gives where the network predicts the
+    picture."""
     words = words_of(CASES["classes"]) + [
         "task.diffusion.objective=pred_x0",
         "task.diffusion.timesteps=100",

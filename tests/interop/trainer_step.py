@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""denoising-diffusion-pytorch's own Trainer loads a converted checkpoint and takes one step with given numbers.
+"""denoising-diffusion-pytorch's own Trainer loads a converted checkpoint and takes one step with
+given numbers.
 
-    pip install torch==2.11.0 denoising-diffusion-pytorch==2.3.4 ema-pytorch==0.8.3 safetensors==0.8.0 pillow
-    python3 trainer_step.py FACTS.json    {"results", "milestone", "inputs", "unet", "diffusion", "adam", "clip", …}
+    pip install torch==2.11.0 denoising-diffusion-pytorch==2.3.4 ema-pytorch==0.8.3
+        safetensors==0.8.0 pillow
+    python3 trainer_step.py FACTS.json    {"results", "milestone", "inputs", "unet", "diffusion",
+        "adam", "clip", …}
 
-`inputs` is a safetensors file with images u8 [N, C, S, S], t i64 [N] and noise like images. Written to `output`: the state
-after loading (loaded.model.NAME, loaded.ema.NAME) and after the step (model.NAME, exp_avg.NAME, exp_avg_sq.NAME), and step.
-With "save" the Trainer then saves that milestone.
+`inputs` is a safetensors file with images u8 [N, C, S, S], t i64 [N] and noise like images. Written
+to `output`: the state after loading (loaded.model.NAME, loaded.ema.NAME) and after the step
+(model.NAME, exp_avg.NAME, exp_avg_sq.NAME), and step. With "save" the Trainer then saves that
+milestone.
 """
 
 import json

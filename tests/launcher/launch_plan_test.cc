@@ -8,8 +8,10 @@ namespace lockstep {
 namespace {
 
 const char* const kLine =
-    R"({"name":"n","folder":"runs","run_folder":"","ranks":2,"nodes":1,"ranks_per_node":2,"threads_per_rank":1,"with":"auto",)"
-    R"("device":"cpu","steps":9,"max_restarts":3,"timeout_seconds":600,"config_hash":"h","config_yaml":"a: 1\n","explain":"x","slots":8})";
+    R"({"name":"n","folder":"runs","run_folder":"","ranks":2,"nodes":1,)"
+    R"("ranks_per_node":2,"threads_per_rank":1,"with":"auto",)"
+    R"("device":"cpu","steps":9,"max_restarts":3,"timeout_seconds":600,"config_hash":"h",)"
+    R"("config_yaml":"a: 1\n","explain":"x","slots":8})";
 
 TEST(LaunchPlan, KeepsWhatItDoesNotKnowForThePlanFile) {
   const LaunchPlan plan = parse_launch_plan(kLine);

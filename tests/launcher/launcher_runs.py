@@ -280,7 +280,8 @@ class Normal(RunTest):
         os.mkdir(bin_folder)
         with open(os.path.join(bin_folder, "srun"), "w", encoding="utf-8") as file:
             file.write(
-                '#!/bin/sh\necho "$@" > srun.txt\nwhile [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"\n'
+                '#!/bin/sh\necho "$@" > srun.txt\nwhile [ "${1#--}" != "$1" ]; do shift; done\n'
+                'exec "$@"\n'
             )
         os.chmod(os.path.join(bin_folder, "srun"), 0o755)
         result = self.lockstep(

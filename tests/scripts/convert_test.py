@@ -1,5 +1,6 @@
-"""scripts/convert: what hostile and broken files get for an answer, safetensors in plain Python, and, where
-Python has torch, the Sudoku seed's checkpoints both ways. Without torch those cases are skipped, and counted."""
+"""scripts/convert: what hostile and broken files get for an answer, safetensors in plain Python,
+and, where Python has torch, the Sudoku seed's checkpoints both ways. Without torch those cases are
+skipped, and counted."""
 
 import contextlib
 import importlib.machinery
@@ -21,7 +22,13 @@ sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from convert_parts import inception, lockstep_folder, safetensors_file, sudoku_seed, torch_file  # noqa: E402
+from convert_parts import (  # noqa: E402
+    inception,
+    lockstep_folder,
+    safetensors_file,
+    sudoku_seed,
+    torch_file,
+)
 from convert_parts.messages import ConvertError  # noqa: E402
 from convert_parts.safetensors_file import Tensor  # noqa: E402
 
@@ -262,7 +269,8 @@ class Checkpoints(InFolder):
 
     def test_values_of_a_printed_config_are_found(self):
         (self.folder / "config.yaml").write_text(
-            'optimizer:\n  kind: adamw  # default\n  lr: 0.001  # a.yaml:3\ntask:\n  model:\n    kind: "seed_conv"\n'
+            "optimizer:\n  kind: adamw  # default\n  lr: 0.001  # a.yaml:3\ntask:\n  model:\n"
+            '    kind: "seed_conv"\n'
         )
         values = lockstep_folder.config_values(self.folder)
         self.assertEqual(
@@ -365,7 +373,8 @@ class SeedCheckpoints(InFolder):
         network, optimizer, _ = seed_checkpoint(self.folder / "c.pt")
         out = self.expect(0, "from-seed", self.folder / "c.pt", self.folder / "in")
         self.assertIn(
-            "model: {kind: seed_conv, hidden_dim: 8, num_layers: 2, kernel_size: 3, embedding_dim: 4}",
+            "model: {kind: seed_conv, hidden_dim: 8, num_layers: 2, kernel_size: 3, embedding_dim: "
+            "4}",
             out,
         )
         self.assertIn("k_max: 3", out)

@@ -21,7 +21,10 @@ import libtorch  # noqa: E402
 from downloads import Downloads  # noqa: E402
 from progress import SetupError  # noqa: E402
 
-VERSION = "#define TORCH_VERSION_MAJOR {}\n#define TORCH_VERSION_MINOR {}\n#define TORCH_VERSION_PATCH {}\n"
+VERSION = (
+    "#define TORCH_VERSION_MAJOR {}\n#define TORCH_VERSION_MINOR {}\n"
+    "#define TORCH_VERSION_PATCH {}\n"
+)
 
 
 def some_library():

@@ -25,7 +25,8 @@ TOOLS = {
     "cmake": 'mkdir -p "$build"; touch "$build/build.ninja"\n'
     'echo "CMAKE_HOME_DIRECTORY:INTERNAL=$root" > "$build/CMakeCache.txt"',
     "ninja": '[[ " $* " != *" -n "* ]] || exit 0\nsleep "${SLOW:-0}"; mkdir -p "$build/bin"\n'
-    'printf "#!/bin/sh\\necho ran \\"\\$@\\"\\n" > "$build/bin/lockstep"; chmod +x "$build/bin/lockstep"',
+    'printf "#!/bin/sh\\necho ran \\"\\$@\\"\\n" > "$build/bin/lockstep"; chmod +x '
+    '"$build/bin/lockstep"',
     "ctest": 'cp "$root/ctest.xml" "$build/test-results/"',
 }
 
@@ -206,8 +207,10 @@ class Tests(Checkout):
           <testcase name="core" status="run"/>
           <testcase name="crashed" status="fail"><failure/></testcase>
           <testcase name="failed" status="fail"><failure/></testcase>
-          <testcase name="not-built" status="notrun"><skipped message="Unable to find executable"/></testcase>
-          <testcase name="no-gpu" status="notrun"><skipped message="SKIP_RETURN_CODE=77"/></testcase>
+          <testcase name="not-built" status="notrun">
+            <skipped message="Unable to find executable"/></testcase>
+          <testcase name="no-gpu" status="notrun">
+            <skipped message="SKIP_RETURN_CODE=77"/></testcase>
           <testcase name="off" status="disabled"><skipped message="Disabled"/></testcase>
           <testcase name="script" status="run"/></testsuite>""")
         (self.top / "core_test.xml").write_text("""<testsuites><testsuite>
@@ -215,10 +218,10 @@ class Tests(Checkout):
           <testcase status="run" result="skipped"/><testcase status="notrun" result="suppressed"/>
           </testsuite></testsuites>""")
         (self.top / "crashed_test.xml").write_text("<testsuites><testsuite><testc")
-        (
-            self.top / "failed_test.xml"
-        ).write_text("""<testsuites><testsuite><testcase status="run" result="completed"/>
-          <testcase status="run" result="completed"><failure/></testcase></testsuite></testsuites>""")
+        (self.top / "failed_test.xml").write_text("""<testsuites><testsuite>
+          <testcase status="run" result="completed"/>
+          <testcase status="run" result="completed"><failure/></testcase>
+          </testsuite></testsuites>""")
         self.assertEqual(count_tests.count(self.top, 8), (4, 3, 4))
 
 

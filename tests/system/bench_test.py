@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`lockstep bench sampler` as a person runs it: table, JSON, CSV and page, Ctrl-C, and what it refuses."""
+"""`lockstep bench sampler` as a person runs it: table, JSON, CSV and page, Ctrl-C, and what it
+refuses."""
 
 import json
 import signal
@@ -82,7 +83,10 @@ def measured(test, config):
     }
     for sampler in ("ddim", "dpmpp_2m"):
         assert error[sampler, 10, "fp32"] < error[sampler, 5, "fp32"] < 1, error
-    return f"{len(rows)} rows, errors {error['dpmpp_2m', 5, 'fp32']:.3g} and {error['dpmpp_2m', 10, 'fp32']:.3g}"
+    return (
+        f"{len(rows)} rows, errors {error['dpmpp_2m', 5, 'fp32']:.3g} and "
+        f"{error['dpmpp_2m', 10, 'fp32']:.3g}"
+    )
 
 
 def files(test, config):

@@ -65,7 +65,8 @@ def replace_section(good, section):
     name = section.partition(":")[0] + ":"
     for i, line in enumerate(lines):
         if line.startswith(name):
-            # Keys that the broken section does not give keep their defaults; data stay the tiny ones if not named.
+            # Keys that the broken section does not give keep their defaults; data stay the tiny
+            # ones if not named.
             lines[i] = section
             return "\n".join(lines) + "\n", i + 1
     return "\n".join([*lines, section]) + "\n", len(lines) + 1

@@ -291,7 +291,8 @@ def checkpoint_cases(test, run, steps):
     test.case("newest checkpoint damaged", newest)
 
     def kept():
-        """A damaged newer checkpoint must not count among the `keep` newest: the good one would go."""
+        """A damaged newer checkpoint must not count among the `keep` newest: the good one would
+        go."""
         config = tiny_run.write_config(test, 8, every=2, name="constant.yaml")
         folder = tiny_run.train(test, config, "keep-one", tiny_run.CONSTANT)
         status = json.loads((folder / "status.json").read_text())

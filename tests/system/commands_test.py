@@ -52,7 +52,10 @@ def plan(test, config):
     test.run(*words).expect(4, "not made yet", "--prepare")
     test.run(*words, "--prepare", limit=60).expect(0)
     assert (fresh / "dataset.json").exists()
-    return f"text of {len(text.splitlines())} lines, JSON; the hash is that of the results; data made on request"
+    return (
+        f"text of {len(text.splitlines())} lines, JSON; the hash is that of the results; data made "
+        f"on request"
+    )
 
 
 def config_words(test, config):
@@ -125,7 +128,8 @@ def dry_run(test, config):
 
 
 def profile(test, config):
-    """A trace and a table of the wanted steps from every rank, and the bits of a run without them."""
+    """A trace and a table of the wanted steps from every rank, and the bits of a run without
+    them."""
     plain, profiled = (
         tiny_run.train(
             test,
@@ -171,7 +175,8 @@ def init(test, config, run):
 
 
 def longer(test, config):
-    """A finished run of a constant schedule goes on with more steps, and equals one that had them from the start."""
+    """A finished run of a constant schedule goes on with more steps, and equals one that had them
+    from the start."""
     folder = tiny_run.train(test, config, "longer", tiny_run.CONSTANT, "train.steps=4")
     test.run("resume", folder, "train.steps=8", *tiny_run.launch_words(3)).expect(0)
     whole = tiny_run.train(test, config, "whole", tiny_run.CONSTANT)
@@ -279,7 +284,10 @@ def output_that_fails(test, config, run):
 def main():
     test = harness.Test(__doc__)
     config = tiny_run.write_config(test, 8, every=4)
-    evaluations = "evaluate=[{kind: validation_loss, samples: 10}, {kind: solve, puzzles: 2, levels: [easy], batch: 2}]"
+    evaluations = (
+        "evaluate=[{kind: validation_loss, samples: 10}, {kind: solve, puzzles: 2, levels: [easy], "
+        "batch: 2}]"
+    )
     run = tiny_run.train(test, config, "good", evaluations, ranks=2)
     test.case("plan", plan, test, config)
     test.case("config", config_words, test, config)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Weights of the Sudoku seed come in through `init.from` and go out again with scripts/convert.
 
-The imported folder is written by the converter's own plain-Python part, so this needs no torch; writing a
-.pt does, and is skipped without it (LOCKSTEP_TORCH_PYTHON names a Python that has torch).
+The imported folder is written by the converter's own plain-Python part, so this needs no torch;
+writing a .pt does, and is skipped without it (LOCKSTEP_TORCH_PYTHON names a Python that has torch).
 """
 
 import json
@@ -66,7 +66,8 @@ def numbers(shape, generate):
 
 
 def taken_in(test):
-    """Two steps from imported weights and moments: Adam's count goes on, its moments decay from the imported ones."""
+    """Two steps from imported weights and moments: Adam's count goes on, its moments decay from the
+    imported ones."""
     source = random.Random(3)
     model = {
         name: numbers(shape, lambda: source.uniform(-0.3, 0.3)) for name, shape in shapes().items()

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`run.device` on the command line: what a machine without a GPU answers, and scripts/gpu_check there."""
+"""`run.device` on the command line: what a machine without a GPU answers, and scripts/gpu_check
+there."""
 
 import json
 import os

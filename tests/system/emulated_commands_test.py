@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`lockstep forward` and `lockstep optimize` with run.device=cuda on the emulated GPU, against the CPU."""
+"""`lockstep forward` and `lockstep optimize` with run.device=cuda on the emulated GPU, against the
+CPU."""
 
 import math
 
@@ -10,14 +11,16 @@ import safetensors_file as st
 GRID = [(row * 3 + row // 3 + column) % 9 + 1 for row in range(9) for column in range(9)]
 NETWORKS = {
     "masked": (
-        "task={kind: sudoku, model: {kind: sudoku_net, channels: 16, hidden: 8, iterations: 2, loss_depths: [2]}}",
+        "task={kind: sudoku, model: {kind: sudoku_net, channels: 16, hidden: 8, iterations: 2, "
+        "loss_depths: [2]}}",
         lambda: {
             "cells": st.tensor("U8", [2, 81], [d if i % 3 else 0 for i, d in enumerate(GRID * 2)]),
             "solution": st.tensor("U8", [2, 81], GRID * 2),
         },
     ),
     "seed": (
-        "task={kind: sudoku, objective: seed, model: {kind: seed_conv, hidden_dim: 16, num_layers: 2, num_groups: 4}}",
+        "task={kind: sudoku, objective: seed, model: {kind: seed_conv, hidden_dim: 16, num_layers: "
+        "2, num_groups: 4}}",
         lambda: {
             "grid": st.tensor("U8", [1, 9, 9], [d if i % 2 else 0 for i, d in enumerate(GRID)]),
             "t": st.tensor("I64", [1], [40]),
@@ -31,7 +34,8 @@ NETWORKS = {
         },
     ),
     "unet": (
-        "task={kind: image_diffusion, image_size: 8, model: {kind: unet, dim: 8, dim_mults: [1, 2], attn_heads: 2, attn_dim_head: 8, full_attn: [false, true]}}",
+        "task={kind: image_diffusion, image_size: 8, model: {kind: unet, dim: 8, dim_mults: [1, "
+        "2], attn_heads: 2, attn_dim_head: 8, full_attn: [false, true]}}",
         lambda: {
             "x": waves([2, 3, 8, 8], 0.3),
             "noise": waves([2, 3, 8, 8], 1.7),
@@ -46,7 +50,8 @@ def waves(shape, step):
 
 
 def agree(one, two, tolerance):
-    """The largest difference, relative to each tensor's largest value (a gradient that should be 0 is noise)."""
+    """The largest difference, relative to each tensor's largest value (a gradient that should be 0
+    is noise)."""
     assert one.keys() == two.keys() and one, (one.keys(), two.keys())
     worst = 0
     for name in one:

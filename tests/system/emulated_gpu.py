@@ -35,7 +35,8 @@ def reports(test):
 
 
 def train(test, config, *words, count=1, code=0, tells=(), **more):
-    """Trains with the fused update, unless words say otherwise: `auto` goes by times, and bits are compared."""
+    """Trains with the fused update, unless words say otherwise: `auto` goes by times, and bits are
+    compared."""
     gpus(test, count, **more)
     return test.run(
         "train", config, "run.device=cuda", "optimizer.implementation=fused", *words

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Runs with `run.device=cuda` on the emulated GPU (tests/emulation/gpu): everything of a GPU run but the GPU.
+"""Runs with `run.device=cuda` on the emulated GPU (tests/emulation/gpu): everything of a GPU run
+but the GPU.
 
-The emulation ends a run that uses memory of another stream without waiting, and refuses to record what makes the host wait;
-so a run that comes through says more than its figures.
+The emulation ends a run that uses memory of another stream without waiting, and refuses to record
+what makes the host wait; so a run that comes through says more than its figures.
 """
 
 import json
@@ -33,7 +34,10 @@ def one_graph(test, config, cpu):
     assert weights_differ(run, again) == 0
     other = folder_of(train(test, config, "run.seed=18"))
     assert losses(other) != losses(run)
-    return f"{report['replays']} replays, no host read between two; weights equal eager ones; CPU's losses to 1e-4"
+    return (
+        f"{report['replays']} replays, no host read between two; weights equal eager ones; CPU's "
+        f"losses to 1e-4"
+    )
 
 
 def precisions(test, config, cpu):
@@ -71,7 +75,10 @@ def overflow(test, config):
     assert 0 < states[-1]["updates"] <= 12 - len(skipped), states[-1]
     floor = ("precision.loss_scale={initial: 2147483648, smallest: 1073741824, most_skips: 3}",)
     train(test, config, words[0], *floor, "train.steps=40", code=OUT_OF_SCALE, tells=["loss scale"])
-    return f"{len(skipped)} steps skipped, {states[-1]['updates']} updates; at the floor exit {OUT_OF_SCALE}"
+    return (
+        f"{len(skipped)} steps skipped, {states[-1]['updates']} updates; at the floor exit "
+        f"{OUT_OF_SCALE}"
+    )
 
 
 def ranks(test, config, cpu):
@@ -117,8 +124,12 @@ def same_tensors(one, two, names=tiny_run.FILES):
 
 
 def shares(test, config):
-    """Ranks that each hold a share of the optimizer's state write the checkpoints of one that holds all."""
-    model = "task.model={kind: sudoku_net, channels: 32, hidden: 64, blocks: 12, iterations: 2, loss_depths: [2]}"  # four blocks
+    """Ranks that each hold a share of the optimizer's state write the checkpoints of one that holds
+    all."""
+    model = (
+        "task.model={kind: sudoku_net, channels: 32, hidden: 64, blocks: 12, iterations: 2, "
+        "loss_depths: [2]}"
+    )  # four blocks
     words = (
         model,
         "train.steps=8",
@@ -172,7 +183,10 @@ def shares(test, config):
         tells=["gradients travel by host"],
     )
     close(losses(summed), losses(folder_of(shared)), 1e-4)
-    return "tree: every tensor of the whole run, bf16_weights and a resume too; reduce-scatter: its losses"
+    return (
+        "tree: every tensor of the whole run, bf16_weights and a resume too; reduce-scatter: its "
+        "losses"
+    )
 
 
 def choice(test, config):
@@ -258,7 +272,8 @@ def resumes(test, config):
 
 
 def faults(test, config):
-    """A rank that is killed: the others learn of it from NCCL, all start again. One that is stopped: found by the deadline."""
+    """A rank that is killed: the others learn of it from NCCL, all start again. One that is
+    stopped: found by the deadline."""
     words = (
         *TWO,
         tiny_run.CONSTANT,

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Drawing, scoring and measuring pictures on the emulated GPU: the CPU's pictures and scores, one graph, no waiting in between."""
+"""Drawing, scoring and measuring pictures on the emulated GPU: the CPU's pictures and scores, one
+graph, no waiting in between."""
 
 import json
 import pathlib
@@ -80,8 +81,12 @@ def scores_as_the_cpu(test):
 
 
 def scores_while_training(test, config):
-    """A run's own scores; the statistics it keeps are those that the CPU would keep, under the same name."""
-    fid = f"evaluate=[{{kind: fid, images: 8, batch: 8, sampler: {{kind: ddim, steps: 3}}, inception: {test.work}/w.safetensors, features: 64}}]"
+    """A run's own scores; the statistics it keeps are those that the CPU would keep, under the same
+    name."""
+    fid = (
+        f"evaluate=[{{kind: fid, images: 8, batch: 8, sampler: {{kind: ddim, steps: 3}}, "
+        f"inception: {test.work}/w.safetensors, features: 64}}]"
+    )
     run = pathlib.Path(
         emulated.folder_of(
             emulated.train(test, config, *NO_DROPOUT, fid, LOCKSTEP_CACHE=str(test.work / "cache"))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Every task with `run.device=cuda` on the emulated GPU (tests/emulation/gpu): recorded, without a host read between replays,
-with the CPU's losses. emulated_gpu_test.py has what all tasks share."""
+"""Every task with `run.device=cuda` on the emulated GPU (tests/emulation/gpu): recorded, without a
+host read between replays, with the CPU's losses. emulated_gpu_test.py has what all tasks share."""
 
 import emulated_gpu
 import harness
@@ -9,14 +9,16 @@ import tiny_run
 PICTURES = """\
 run: {{name: pictures, folder: {work}/runs, seed: 3}}
 launch: {{ranks_per_node: 1, threads_per_rank: 1, max_restarts: 0}}
-data: {{kind: images, train: [{work}/shapes/train-*.h5], validation: [{work}/shapes/validation.h5], threads: 1}}
+data: {{kind: images, train: [{work}/shapes/train-*.h5], validation: [{work}/shapes/validation.h5],
+    threads: 1}}
 task:
   kind: image_diffusion
   image_size: 8
   model: {{kind: {kind}, dim: 8, dim_mults: [1, 2], {model}}}
   diffusion: {{timesteps: 100, {diffusion}}}
 optimizer: {{kind: adam, lr: 1.0e-3, beta2: 0.99}}
-train: {{steps: {steps}, global_batch: 2, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1, warmup: false}}}}
+train: {{steps: {steps}, global_batch: 2, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1,
+    warmup: false}}}}
 precision: {{compute: {compute}}}
 checkpoint: {{every_steps: {steps}, keep_best: ""}}
 evaluate: {evaluate}
@@ -87,7 +89,10 @@ def everything(test):
     config = pictures(
         test,
         "all",
-        diffusion="objective: pred_v, offset_noise_strength: 0.1, min_snr_loss_weight: true, immiscible: true",
+        diffusion=(
+            "objective: pred_v, offset_noise_strength: 0.1, min_snr_loss_weight: true, immiscible: "
+            "true"
+        ),
     )
     run = both(
         test, config, 1e-4, "ddp.slots=1"
@@ -102,7 +107,10 @@ def everything(test):
         emulated_gpu.train(test, config, "+task.model.memory_format=channels_first", "ddp.slots=1")
     )
     emulated_gpu.close(emulated_gpu.losses(run), emulated_gpu.losses(first), 1e-4)
-    return "masks, self-conditioning, offset and paired noise, weights by signal: the CPU's losses to 1e-4"
+    return (
+        "masks, self-conditioning, offset and paired noise, weights by signal: the CPU's losses to "
+        "1e-4"
+    )
 
 
 def classes(test):
@@ -168,7 +176,10 @@ def seed(test):
             *TWO,
             count=2,
         )
-    return "padded states, GroupNorm's kernel, an embedding: fp32 and bf16, two ranks, which pad to one length"
+    return (
+        "padded states, GroupNorm's kernel, an embedding: fp32 and bf16, two ranks, which pad to "
+        "one length"
+    )
 
 
 def embedding(test):

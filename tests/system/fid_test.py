@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`lockstep fid` and the converters of pictures as a person runs them, and inputs that do not fit."""
+"""`lockstep fid` and the converters of pictures as a person runs them, and inputs that do not
+fit."""
 
 import json
 import math

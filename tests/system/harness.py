@@ -34,12 +34,14 @@ class Result:
 
     def text(self):
         return (
-            f"command: {' '.join(map(str, self.words))}\nexit code {self.code} after {self.seconds:.1f} s\n"
+            f"command: {' '.join(map(str, self.words))}\n"
+            f"exit code {self.code} after {self.seconds:.1f} s\n"
             f"--- stdout ---\n{self.out[-3000:]}\n--- stderr ---\n{self.err[-6000:]}"
         )
 
     def expect(self, code, *words, out=()):
-        """Fails unless the exit code is `code`, stderr holds all `words` and stdout all of `out`."""
+        """Fails unless the exit code is `code`, stderr holds all `words` and stdout all of
+        `out`."""
         assert self.code == code, f"exit code {self.code} instead of {code}\n{self.text()}"
         for word in words:
             assert word in self.err, f"stderr does not say {word!r}\n{self.text()}"
@@ -155,7 +157,8 @@ class Test:
             if name in os.environ:
                 self.environment[name] = os.environ[name]
         print(
-            f"{self.name}: seed {self.seed}, {'full' if self.options.full else 'short'}, {self.lockstep}",
+            f"{self.name}: seed {self.seed}, {'full' if self.options.full else 'short'}, "
+            f"{self.lockstep}",
             flush=True,
         )
 
@@ -166,7 +169,8 @@ class Test:
         return self.start(*words).wait(limit)
 
     def case(self, name, body, *arguments):
-        """Runs body(*arguments); what it returns says what was compared. The other cases run anyway."""
+        """Runs body(*arguments); what it returns says what was compared. The other cases run
+        anyway."""
         if self.options.only not in name:
             return
         start = time.monotonic()

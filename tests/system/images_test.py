@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Pictures: the promise of equal bits on any number of ranks and after a kill, equal sample files, and the commands."""
+"""Pictures: the promise of equal bits on any number of ranks and after a kill, equal sample files,
+and the commands."""
 
 import json
 import signal
@@ -14,20 +15,24 @@ CONFIG = """\
 run: {{name: pictures, folder: {work}/runs, seed: 3, cpu_isa: native}}
 launch: {{ranks_per_node: 1, threads_per_rank: 1, with: auto, max_restarts: 0}}
 ddp: {{slots: 8, timeout_seconds: 60}}
-data: {{kind: images, train: [{work}/shapes/train-*.h5], validation: [{work}/shapes/validation.h5], threads: 1}}
+data: {{kind: images, train: [{work}/shapes/train-*.h5], validation: [{work}/shapes/validation.h5],
+    threads: 1}}
 task:
   kind: image_diffusion
   image_size: 8
-  model: {{kind: unet, dim: 8, dim_mults: [1, 2], attn_heads: 2, attn_dim_head: 8, dropout: 0.1, self_condition: true}}
+  model: {{kind: unet, dim: 8, dim_mults: [1, 2], attn_heads: 2, attn_dim_head: 8, dropout: 0.1,
+      self_condition: true}}
   diffusion: {{timesteps: 100, offset_noise_strength: 0.1, immiscible: true}}
 optimizer: {{kind: adam, lr: 1.0e-3, beta2: 0.99}}
-train: {{steps: 8, global_batch: 16, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1, warmup: false}}}}
+train: {{steps: 8, global_batch: 16, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1,
+    warmup: false}}}}
 checkpoint: {{every_steps: 4, keep: 100, keep_best: fid}}
 evaluate:
   - {{kind: validation_loss, every_steps: 4, samples: 10, batch: 4}}
   - {{kind: grid, every_steps: 4, images: 9, batch: 4, sampler: {{kind: ddim, steps: 4, eta: 0.5}}}}
   - {{kind: nearest, every_steps: 4, images: 10, batch: 4, sampler: {{kind: ddim, steps: 3}}}}
-  - {{kind: fid, every_steps: 4, images: 20, batch: 8, sampler: {{kind: ddim, steps: 3}}, inception: {work}/w.safetensors, features: 64}}
+  - {{kind: fid, every_steps: 4, images: 20, batch: 8, sampler: {{kind: ddim, steps: 3}},
+      inception: {work}/w.safetensors, features: 64}}
 sampler: {{kind: ddim, steps: 3}}
 log: {{every_steps: 1}}
 """
@@ -114,7 +119,10 @@ def scores_of_fid(test, config, run):
     assert json.loads(result.last_line())["fid"] == fid, result.text()
     best = json.loads((tiny_run.checkpoints(run)[-1] / "state.json").read_text())
     assert abs(best["best_score"] - min(score for _, score, *_ in fid_scores(run))) < 1e-12, best
-    return f"fid {fid:.6f} while training, from the checkpoint and from files; statistics kept; best checkpoint by fid"
+    return (
+        f"fid {fid:.6f} while training, from the checkpoint and from files; statistics kept; best "
+        f"checkpoint by fid"
+    )
 
 
 def fid_errors(test, config):
@@ -143,11 +151,15 @@ def fid_errors(test, config):
         "train", config, "train.steps=1", "evaluate.3.images=2", *tiny_run.launch_words(1), limit=60
     ).expect(0)
     assert few.err.count("has 2 pictures for 64 features") == 1, few.text()
-    return "missing and wrong weights, one picture, another number: before training; few pictures are said once"
+    return (
+        "missing and wrong weights, one picture, another number: before training; few pictures are "
+        "said once"
+    )
 
 
 def between_pictures(test, run, pair, out):
-    """--interpolate with PNG files: as their tensors, resized if need be; several mixes in one call."""
+    """--interpolate with PNG files: as their tensors, resized if need be; several mixes in one
+    call."""
     single = test.work / "single"
     one, two = single / "000000.png", single / "000001.png"
     words = ["--time", "6", "--output", out]

@@ -28,7 +28,8 @@ def wait_for_moment(test, running, folder, steps):
     target = tiny_run.newest_step(folder) + test.random.randint(1, max(2, steps // 4))
     while running.alive() and not processes.ranks(folder):
         time.sleep(0.01)
-    # Lines past the checkpoint are taken back when the ranks start, so the target may lie beyond the end.
+    # Lines past the checkpoint are taken back when the ranks start, so the target may lie beyond
+    # the end.
     if not tiny_run.wait_for_step(running, folder, min(target, steps - 1)):
         return None
     time.sleep(test.random.uniform(0.0, 0.03))
@@ -59,8 +60,9 @@ def strike(test, running, folder, victim):
 
 
 def check_after_kill(test, running, folder, who):
-    """What a killed run owes us: an exit code that says so, and no process. Returns the exit code and the seconds
-    until all were gone. Code 0: the run ended at that very moment, and the kill missed it."""
+    """What a killed run owes us: an exit code that says so, and no process. Returns the exit code
+    and the seconds until all were gone. Code 0: the run ended at that very moment, and the kill
+    missed it."""
     start = time.monotonic()
     result = running.wait(60)
     if result.code != 0 and who in ("launcher", "everything"):
@@ -110,7 +112,8 @@ def one_run(test, config, steps, number, kills, victims, records, words):
             }
         )
         print(
-            f"      kill {len(records)}: {who} of {ranks} ranks at step {step}, gone after {seconds:.1f} s, "
+            f"      kill {len(records)}: {who} of {ranks} ranks at step {step}, gone after "
+            f"{seconds:.1f} s, "
             f"resumed on {next_ranks}",
             flush=True,
         )
@@ -137,19 +140,23 @@ def killed_runs(test, config, steps, reference, kills, records, words=()):
         for record in records[-hits:] if hits else []:
             record["equal"] = True
         assert number <= 3 * kills, "the runs end before they can be killed"
-    return f"{done} kills over {number} runs, after each: {note}, each of {steps} steps once, nothing left"
+    return (
+        f"{done} kills over {number} runs, after each: {note}, each of {steps} steps once, nothing "
+        f"left"
+    )
 
 
 def killed_shares(test, config, steps, kills):
-    """The same with ddp.shard_optimizer: each resume cuts the optimizer's state for its own number of ranks."""
+    """The same with ddp.shard_optimizer: each resume cuts the optimizer's state for its own number
+    of ranks."""
     words = [*lockstep_test.FOUR_BLOCKS, *lockstep_test.SHARDED, f"train.steps={steps}"]
     reference = tiny_run.train(test, config, "undisturbed-shares", *words)
     return killed_runs(test, config, steps, reference, kills, [], words)
 
 
 def at_once(test, config, steps, reference):
-    """A resume right after a kill of the launcher alone meets ranks that still live: it must wait or
-    refuse (exit 8), never write beside them."""
+    """A resume right after a kill of the launcher alone meets ranks that still live: it must wait
+    or refuse (exit 8), never write beside them."""
     folder = test.work / "runs" / "at-once"
     running = test.start("train", config, "--run-folder", folder, *tiny_run.launch_words(2))
     tiny_run.wait_for_step(running, folder, 3)

@@ -2,7 +2,8 @@
 """The promise: the same bits in every tensor of the checkpoint, whatever the number of ranks.
 
 A group of runs has one config; only what must not matter differs (ranks, slot threads, loader
-threads, bucket size, overlap, asynchronous checkpoints). Each is compared with the group's run on one rank.
+threads, bucket size, overlap, asynchronous checkpoints). Each is compared with the group's run on
+one rank.
 """
 
 import json
@@ -20,7 +21,8 @@ GROUPS = {
     "two micro-batches": ["train.global_batch=32", "train.micro_batch=2"],
     "reference kernels": ["task.model.implementation=reference"],
     "seed objective": [
-        "task={kind: sudoku, objective: seed, k_max: 3, sequence: {order: fresh}, model: {kind: seed_conv, "
+        "task={kind: sudoku, objective: seed, k_max: 3, sequence: {order: fresh}, model: {kind: "
+        "seed_conv, "
         "hidden_dim: 8, num_layers: 1, num_groups: 4, embedding_dim: 4}}",
         "evaluate=[{kind: seed_validation, every_steps: 25, samples: 10, batch: 3}]",
     ],
@@ -38,7 +40,8 @@ GROUPS = {
 }
 # Four blocks of the arena, the last one short: ddp.shard_optimizer has something to share out.
 FOUR_BLOCKS = [
-    "task.model={kind: sudoku_net, channels: 32, hidden: 64, blocks: 12, iterations: 2, loss_depths: [2]}",
+    "task.model={kind: sudoku_net, channels: 32, hidden: 64, blocks: 12, iterations: 2, "
+    "loss_depths: [2]}",
     "train.steps=20",
     "checkpoint.every_steps=10",
     "evaluate=[{kind: validation_loss, every_steps: 10, samples: 10, batch: 3}]",
@@ -117,14 +120,16 @@ def allreduce(test, config, reference):
     )
     assert len(a) == len(b), f"{len(a)} and {len(b)} losses"
     worst = max(abs(x - y) / abs(x) for x, y in zip(a, b))
-    # One float32 rounding of a sum is 6e-8 relative; ten steps of AdamW (which divides by the root of
-    # the second moment) amplify it, 1e-3 is far below the change from other samples (about 1e-1).
+    # One float32 rounding of a sum is 6e-8 relative; ten steps of AdamW (which divides by the root
+    # of the second moment) amplify it, 1e-3 is far below the change from other samples (about
+    # 1e-1).
     assert abs(a[0] - b[0]) / a[0] < 1e-5 and worst < 1e-3, f"losses {a} and {b}"
     return f"{len(a)} losses, largest relative difference {worst:.1e}"
 
 
 def whole_and_shares(one, two):
-    """A run with ddp.shard_optimizer has other identity (its config hash), and else the same checkpoints."""
+    """A run with ddp.shard_optimizer has other identity (its config hash), and else the same
+    checkpoints."""
     a, b = (tiny_run.checkpoints(folder) for folder in (one, two))
     assert [path.name for path in a] == [path.name for path in b], f"checkpoints {a} and {b}"
     for x, y in zip(a, b):
@@ -150,8 +155,8 @@ def plan_of_shares(test, config):
 
 
 def sharded(test, config):
-    """ddp.shard_optimizer on real ranks: every checkpoint of every number of ranks has the bits of the run that
-    does not shard; metrics too, so the norm of the gradients is that of all blocks."""
+    """ddp.shard_optimizer on real ranks: every checkpoint of every number of ranks has the bits of
+    the run that does not shard; metrics too, so the norm of the gradients is that of all blocks."""
     cells = (
         [(ranks, threads) for ranks in (1, 2, 3, 4) for threads in (1, 2)] + [(8, 1)]
         if test.options.full
@@ -202,7 +207,8 @@ def sharded(test, config):
 
 
 def sharded_masters(test, config):
-    """Low-precision weights beside sharded optimizers: the float32 masters come together before they are rounded."""
+    """Low-precision weights beside sharded optimizers: the float32 masters come together before
+    they are rounded."""
     words = [
         *FOUR_BLOCKS,
         "precision={compute: fp16_weights, loss_scale: {growth_steps: 2}}",
@@ -256,7 +262,7 @@ def main():
         if not runs or test.options.only not in f"{group}":
             continue
 
-        def first():
+        def first(group=group):
             reference[group] = run(test, config, group, 1, 1, [])
             return "the reference"
 

@@ -43,7 +43,8 @@ def _is_zombie(pid):
 
 
 def find(folder):
-    """Living processes that have `folder` in their command line or environment, without this one."""
+    """Living processes that have `folder` in their command line or environment, without this
+    one."""
     wanted, found = os.fsencode(str(folder)), []
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or int(entry) == os.getpid():
@@ -86,7 +87,8 @@ def kill_all(folder):
 
 
 def wait_until_gone(folder, seconds):
-    """Waits for the end of all processes of `folder`; returns how long that took, fails if it does not come."""
+    """Waits for the end of all processes of `folder`; returns how long that took, fails if it does
+    not come."""
     start = time.monotonic()
     while left := find(folder):
         if time.monotonic() - start > seconds:
@@ -143,7 +145,8 @@ def check_nothing_left(run_folder, work_folder, scratch_before=None, seconds=10.
 
 
 def check_no_scratch(before):
-    """No launcher's temporary folder that nobody uses; those of other launchers come and go meanwhile."""
+    """No launcher's temporary folder that nobody uses; those of other launchers come and go
+    meanwhile."""
     end = time.monotonic() + 3
     while left := [
         path

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Ranks without MPI: torchrun's, local processes, two nodes. The same bits as under mpirun, and every fault.
+"""Ranks without MPI: torchrun's, local processes, two nodes. The same bits as under mpirun, and
+every fault.
 
-torchrun comes from an importable Python torch (LOCKSTEP_TORCHRUN names its command otherwise); without
-one those cases are skipped and counted, and env_ranks.py, which sets the same variables, runs anyway.
+torchrun comes from an importable Python torch (LOCKSTEP_TORCHRUN names its command otherwise);
+without one those cases are skipped and counted, and env_ranks.py, which sets the same variables,
+runs anyway.
 """
 
 import json
@@ -168,7 +170,8 @@ def node_rank_killed(test, config, steps, reference):
 
 
 def killed(test, config, steps, reference):
-    """launch.with: local: a killed rank is named, and the run goes on from the newest checkpoint."""
+    """launch.with: local: a killed rank is named, and the run goes on from the newest
+    checkpoint."""
     folder = test.work / "runs" / "local-killed"
     scratch = processes.scratch_folders()
     running = test.start(
@@ -237,7 +240,8 @@ def launcher_killed(test, config):
 
 
 def env_stopped(test, config, steps, reference, starter, *words):
-    """SIGTERM to a launcher of torchrun's kind, which passes it on: all ranks save, and say so with 75."""
+    """SIGTERM to a launcher of torchrun's kind, which passes it on: all ranks save, and say so with
+    75."""
     folder = test.work / "runs" / f"env-stopped-{next(test.numbers)}"
     running = harness.Running(
         test, [*starter(), test.lockstep, "train", config, "--run-folder", folder, *words]
@@ -258,7 +262,8 @@ def env_stopped(test, config, steps, reference, starter, *words):
 
 
 def env_killed(test, config, steps, reference, starter):
-    """A rank dies under a launcher that starts all again (--max-restarts): the second attempt resumes."""
+    """A rank dies under a launcher that starts all again (--max-restarts): the second attempt
+    resumes."""
     running = harness.Running(
         test, [*starter(), test.lockstep, "train", config, f"run.folder={test.work}/runs/restarted"]
     )

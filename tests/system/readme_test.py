@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What the README promises exists, and every command helps. Times are printed, they decide nothing."""
+"""What the README promises exists, and every command helps. Times are printed, they decide
+nothing."""
 
 import re
 import shlex
@@ -40,7 +41,10 @@ def help_time(test):
         start = time.perf_counter()
         subprocess.run([test.lockstep, "--help"], stdout=subprocess.DEVNULL, check=True)
         times.append(1000 * (time.perf_counter() - start))
-    return f"median {statistics.median(times):.1f} ms, fastest {min(times):.1f} ms of {len(times)} (aim: under 30 ms)"
+    return (
+        f"median {statistics.median(times):.1f} ms, fastest {min(times):.1f} ms of {len(times)} "
+        f"(aim: under 30 ms)"
+    )
 
 
 def shell_lines(text):

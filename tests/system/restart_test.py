@@ -95,7 +95,8 @@ def no_restarts(test, config, ranks):
 
 
 def stopped_rank(test, config, steps, reference, ranks):
-    """SIGSTOP: the process lives and answers nothing. Its peers wait in a collective, and mpirun never notices."""
+    """SIGSTOP: the process lives and answers nothing. Its peers wait in a collective, and mpirun
+    never notices."""
     timeout = 4
     scratch = processes.scratch_folders()
     folder, running = start(
@@ -113,9 +114,13 @@ def stopped_rank(test, config, steps, reference, ranks):
         f"rank {rank} gave no sign of life" in result.err
         or f"rank {rank} did not arrive" in result.err
     ), result.text()
-    # The ranks' own deadline, then the launcher's slack of at least a second; a loaded machine doubles it.
+    # The ranks' own deadline, then the launcher's slack of at least a second; a loaded machine
+    # doubles it.
     assert seconds < 2 * (timeout + 3), f"noticed after {seconds:.1f} s"
-    return f"rank {rank} of {ranks} named after {seconds:.1f} s (timeout {timeout} s), restarted: {note}"
+    return (
+        f"rank {rank} of {ranks} named after {seconds:.1f} s (timeout {timeout} s), restarted: "
+        f"{note}"
+    )
 
 
 def numbers_broke(test, config):

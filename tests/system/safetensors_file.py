@@ -36,12 +36,12 @@ class Tensor:
 
     def values(self):
         return struct.unpack(
-            "<%d%s" % (len(self.data) // BYTES[self.dtype], FORMATS[self.dtype]), self.data
+            f"<{len(self.data) // BYTES[self.dtype]}{FORMATS[self.dtype]}", self.data
         )
 
 
 def tensor(dtype, shape, values):
-    return Tensor(dtype, shape, struct.pack("<%d%s" % (len(values), FORMATS[dtype]), *values))
+    return Tensor(dtype, shape, struct.pack(f"<{len(values)}{FORMATS[dtype]}", *values))
 
 
 def read(path):

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The Sudoku seed as a person who comes from its notebook uses it, with what does not fit, on a CPU.
+"""The Sudoku seed as a person who comes from its notebook uses it, with what does not fit, on a
+CPU.
 
 Every message is looked at; a sweep with points that cannot run marks them and runs the others.
 """
@@ -14,7 +15,8 @@ CONFIG = """\
 run: {{name: seed, folder: {work}/runs, seed: 17}}
 launch: {{ranks_per_node: 1, threads_per_rank: 1, max_restarts: 0}}
 data: {{kind: grids, train: [{data}/train-*.h5], validation: [{data}/validation.h5]}}
-task: {{kind: sudoku, objective: seed, k_max: 3, model: {{kind: seed_conv, hidden_dim: 4, num_layers: 1, num_groups: 2, embedding_dim: 4}}}}
+task: {{kind: sudoku, objective: seed, k_max: 3, model: {{kind: seed_conv, hidden_dim: 4,
+    num_layers: 1, num_groups: 2, embedding_dim: 4}}}}
 optimizer: {{kind: adamw, lr: 1.0e-3, weight_decay: 1.0e-4}}
 train: {{steps: 8, global_batch: 8, clip_norm: 1.0}}
 checkpoint: {{every_steps: 4, keep: 2}}
@@ -67,18 +69,21 @@ def run_of(test, config, name, *words):
 
 
 def switches(test, config):
-    """compile, AMP and fused asked for as in configs/sudoku/seed-*.yaml: said once, then trained."""
+    """compile, AMP and fused asked for as in configs/sudoku/seed-*.yaml: said once, then
+    trained."""
     words = ("step.graph=auto", "precision.compute=fp16", "optimizer.implementation=auto")
     plain = run_of(test, config, "plain", *words).expect(
         0,
         "step.graph: auto: a CPU has no CUDA graphs; continuing",
-        "precision.compute: fp16: CPUs compute fp16 in fp32 and convert; continuing, right but slower",
+        "precision.compute: fp16: CPUs compute fp16 in fp32 and convert; continuing, right but "
+        "slower",
         "optimizer adamw: fused (",
     )
     assert plain.err.count("a CPU has no CUDA graphs") == 1, plain.text()
-    seed = run_of(test, config, "style", "log.style=seed", *words).expect(
+    run_of(test, config, "style", "log.style=seed", *words).expect(
         0,
-        "⚠️  Could not compile model: step.graph needs CUDA graphs, and this run computes on a CPU\n"
+        "⚠️  Could not compile model: step.graph needs CUDA graphs, and this run computes on a "
+        "CPU\n"
         "   Continuing without compilation\n",
         "Using mixed precision: True\n",
         "Dataset size: 64, Batch size: 8, Batches per epoch: 8\n",
@@ -106,7 +111,8 @@ def gpu_features(test, config):
 
 
 def embeddings(test, config):
-    """A width that does not fit, nothing there, a damaged checkpoint: before anything is started."""
+    """A width that does not fit, nothing there, a damaged checkpoint: before anything is
+    started."""
     wide = test.work / "wide.safetensors"
     st.write(wide, digit_vectors(6))
     key = "task.model.embedding="
@@ -143,7 +149,8 @@ def embeddings(test, config):
 
 
 def sweep(test):
-    """Points that this machine or their files do not allow are marked with their own message; the others run."""
+    """Points that this machine or their files do not allow are marked with their own message; the
+    others run."""
     path = test.work / "some.yaml"
     path.write_text(SWEEP.format(work=test.work))
     result = test.run("sweep", path, limit=60).expect(

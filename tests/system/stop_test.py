@@ -102,7 +102,10 @@ def interrupted_twice(test, config, steps, reference, ranks):
     processes.check_nothing_left(
         folder, test.work, scratch
     ) if result.code == STOPPED else processes.wait_until_gone(test.work, 5)
-    return f"{result.code} after {seconds:.2f} s; {resume_and_compare(test, folder, steps, reference, scratch)}"
+    return (
+        f"{result.code} after {seconds:.2f} s; "
+        f"{resume_and_compare(test, folder, steps, reference, scratch)}"
+    )
 
 
 class SmallDisk:
@@ -132,8 +135,8 @@ class SmallDisk:
 
 
 def full_disk(test, config, steps, reference):
-    """No room for a checkpoint: the run goes on, the older checkpoint is intact, the message says why,
-    and with room again the run can be resumed."""
+    """No room for a checkpoint: the run goes on, the older checkpoint is intact, the message says
+    why, and with room again the run can be resumed."""
     if os.geteuid() != 0:
         raise harness.Skip("mounting a small file system needs root")
     disk = SmallDisk(test.work / "disk", 8192)
@@ -161,7 +164,10 @@ def full_disk(test, config, steps, reference):
         (disk.path / "filler").unlink()
         test.run("resume", folder, *tiny_run.launch_words(3)).expect(0)
         tiny_run.check_steps_once(folder, steps)
-        return f"went on to step {steps}, exit 3, old checkpoint intact, resumed: {tiny_run.compare_runs(reference, folder)}"
+        return (
+            f"went on to step {steps}, exit 3, old checkpoint intact, resumed: "
+            f"{tiny_run.compare_runs(reference, folder)}"
+        )
     finally:
         disk.close()
 
@@ -194,7 +200,8 @@ def main():
     for i, (number, ranks, moment) in enumerate(cells):
         when = moment if moment == "start" else test.random.randint(1, steps - 10)
         test.case(
-            f"{i + 1}. {signal.Signals(number).name} to {ranks} ranks at {'the start' if when == 'start' else f'step {when}'}",
+            f"{i + 1}. {signal.Signals(number).name} to {ranks} ranks at "
+            f"{'the start' if when == 'start' else f'step {when}'}",
             stopped_by,
             test,
             config,

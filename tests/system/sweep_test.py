@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`lockstep sweep`: four points of which one fails, killed and stopped at random moments and gone on with.
+"""`lockstep sweep`: four points of which one fails, killed and stopped at random moments and gone
+on with.
 
 The results must be those of a sweep that nobody disturbed: the same checkpoints byte for byte, the
 same scores, the same ranks. Its table is sorted, its CSV and JSON can be read by Python.
@@ -45,7 +46,8 @@ def results(folder):
 
 
 def facts(folder):
-    """What must not depend on kills: rank, state, values and scores of each point, and its curves."""
+    """What must not depend on kills: rank, state, values and scores of each point, and its
+    curves."""
     out = {}
     for point in results(folder)["points"]:
         curves = point["curves"]
@@ -131,7 +133,8 @@ def compare_with_whole(test, folder):
 
 
 def killed(test, victims):
-    """kill -9 of the sweep alone or of everything, three times, at random moments; then to the end."""
+    """kill -9 of the sweep alone or of everything, three times, at random moments; then to the
+    end."""
     path, folder = write_sweep(test, f"killed-{victims}")
     for _ in range(3):
         running = test.start("sweep", path)
@@ -175,7 +178,8 @@ def stopped(test, number):
 
 
 def wrong_points(test):
-    """What the config forbids is said before anything starts, with the place in the sweep's file."""
+    """What the config forbids is said before anything starts, with the place in the sweep's
+    file."""
     text = SWEEP.replace("1.0e30", "1.0e-3, train.global_bach: 7").replace(
         "list:", "wrong_points: stop\nlist:"
     )
@@ -209,7 +213,8 @@ def wrong_points(test):
 
 
 def seed_style(test):
-    """log.style: seed in a whole run; the formats themselves are tested byte for byte in tests/train."""
+    """log.style: seed in a whole run; the formats themselves are tested byte for byte in
+    tests/train."""
     folder = test.work / "runs/style"
     result = test.run(
         "train", test.work / "tiny.yaml", "--run-folder", folder, "log.style=seed"
@@ -223,9 +228,9 @@ def seed_style(test):
     )
     lines = [line for line in result.err.splitlines() if line.startswith("Epoch ")]
     loss = [line["loss"] for line in tiny_run.metrics(folder) if line.get("kind", "step") == "step"]
-    assert (
-        lines[0]
-        == f"Epoch    1/3 | Loss: {sum(loss[:16]) / 16:.4f} | Acc: nan | LR: {lr_after(folder, 16):.6f}"
+    assert lines[0] == (
+        f"Epoch    1/3 | Loss: {sum(loss[:16]) / 16:.4f} | Acc: nan | LR: "
+        f"{lr_after(folder, 16):.6f}"
     ), lines[0]
     assert len(lines) == 3, lines
     sweep = test.run(
@@ -238,7 +243,8 @@ def seed_style(test):
     ).expect(0)
     line = next(line for line in sweep.err.splitlines() if line.startswith("  Step"))
     assert line.startswith(
-        f"  Step      5/10 | Train Loss: {tiny_run.metrics(test.work / 'runs/style2')[5]['loss']:.4f} "
+        f"  Step      5/10 | Train Loss: "
+        f"{tiny_run.metrics(test.work / 'runs/style2')[5]['loss']:.4f} "
         "| Train Acc: nan | Val Loss: "
     ), line
     return "3 epochs"

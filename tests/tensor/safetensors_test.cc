@@ -179,9 +179,9 @@ TEST_F(Safetensors, ThatAreNoFilesAreDataErrors) {
 }
 
 TEST_F(Safetensors, AcceptHoleFreeFilesInAnyHeaderOrder) {
-  const auto path = craft(
-      R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]},"a":{"data_offsets":[0,1],"shape":[],"dtype":"I8"}}   )",
-      3);
+  const auto path = craft(R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]},)"
+                          R"("a":{"data_offsets":[0,1],"shape":[],"dtype":"I8"}}   )",
+                          3);
   const SafetensorsFile file(path);
   EXPECT_EQ(file.tensors()[0].name, "a");
   EXPECT_EQ(SafetensorsFile(craft("{}", 0)).tensors().size(), 0u);
@@ -227,9 +227,9 @@ INSTANTIATE_TEST_SUITE_P(
         BrokenHeader{R"({"a":{}})", 0, "lacks dtype, shape or data_offsets"},
         BrokenHeader{R"({"a":{"dtype":"U8","shape":[1]}})", 1,
                      "lacks dtype, shape or data_offsets"},
-        BrokenHeader{
-            R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
-            1, "tensor 'a' is listed twice"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+                     R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                     1, "tensor 'a' is listed twice"},
         BrokenHeader{R"({"a":{"dtype":"U8","dtype":"I8","shape":[1],"data_offsets":[0,1]}})", 1,
                      "has the key 'dtype' twice"},
         BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})", 1,
@@ -257,9 +257,9 @@ INSTANTIATE_TEST_SUITE_P(
             "overflows 64 bits"},
         BrokenHeader{R"({"a":{"dtype":"F32","shape":[4611686018427387905],"data_offsets":[0,4]}})",
                      4, "overflows 64 bits"},
-        BrokenHeader{
-            R"({"a":{"dtype":"F32","shape":[0,4611686018427387904,4611686018427387904],"data_offsets":[0,0]}})",
-            0, "overflows 64 bits"},
+        BrokenHeader{R"({"a":{"dtype":"F32","shape":[0,4611686018427387904,4611686018427387904],)"
+                     R"("data_offsets":[0,0]}})",
+                     0, "overflows 64 bits"},
         BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}})", 1,
                      "has 1 data_offsets, not 2"},
         BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}})", 1,
@@ -270,20 +270,20 @@ INSTANTIATE_TEST_SUITE_P(
                      "behind its end"},
         BrokenHeader{R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", 1,
                      "ends at 2, but the file has 1 bytes"},
-        BrokenHeader{
-            R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[18446744073709551615,18446744073709551615]}})",
-            1, "ends at 18446744073709551615"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],)"
+                     R"("data_offsets":[18446744073709551615,18446744073709551615]}})",
+                     1, "ends at 18446744073709551615"},
         BrokenHeader{R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4,
                      "needs 8 bytes, its offsets give 4"},
-        BrokenHeader{
-            R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
-            3, "inside the tensor before it"},
-        BrokenHeader{
-            R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
-            2, "inside the tensor before it"},
-        BrokenHeader{
-            R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
-            3, "1 bytes before tensor 'b'"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
+                     R"("b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+                     3, "inside the tensor before it"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
+                     R"("b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
+                     2, "inside the tensor before it"},
+        BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+                     R"("b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
+                     3, "1 bytes before tensor 'b'"},
         BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 2,
                      "1 bytes before tensor 'a'"},
         BrokenHeader{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 2,

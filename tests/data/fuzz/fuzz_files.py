@@ -1,4 +1,5 @@
-"""Writes the pictures of a golden safetensors file (file.NAME) to a folder and runs the fuzz program on them.
+"""Writes the pictures of a golden safetensors file (file.NAME) to a folder and runs the fuzz
+program on them.
 
 fuzz_files.py PROGRAM GOLDEN COUNT
 """

@@ -1,9 +1,10 @@
 """Pictures as files and as Pillow decodes and resizes them, for tests/data/decode_image_test.cc.
 
-    python make_images.py images.safetensors      # Pillow 12.0.0, torchvision 0.26.0, numpy 2, safetensors 0.8
+    # Pillow 12.0.0, torchvision 0.26.0, numpy 2, safetensors 0.8
+    python make_images.py images.safetensors
 
-Names: file.NAME u8 [bytes], pixels.NAME u8 [H, W, 3] as Image.convert("RGB") gives them; resize.FILTER.WxH
-of resize.source; fit.shorter_side of resize.source.
+Names: file.NAME u8 [bytes], pixels.NAME u8 [H, W, 3] as Image.convert("RGB") gives them;
+resize.FILTER.WxH of resize.source; fit.shorter_side of resize.source.
 """
 
 import io

@@ -1,16 +1,19 @@
-"""FID, features and resized inputs as pytorch-fid and clean-fid give them, for tests/eval and tests/models.
+"""FID, features and resized inputs as pytorch-fid and clean-fid give them, for tests/eval and
+tests/models.
 
     python make_fid.py fid.safetensors
-    # torch 2.11.0, torchvision 0.26.0, pytorch-fid 0.3.0, scipy 1.17.0, Pillow 12.0.0, numpy 2, mpmath 1.3
+    # torch 2.11.0, torchvision 0.26.0, pytorch-fid 0.3.0, scipy 1.17.0, Pillow 12.0.0, numpy 2,
+    # mpmath 1.3
 
-The weights are a formula (weights() here, tests/harness/inception_weights.h there), so that no file of 90 MB
-is needed. Pictures are files of tests/data/golden/images.safetensors.
+The weights are a formula (weights() here, tests/harness/inception_weights.h there), so that no file
+of 90 MB is needed. Pictures are files of tests/data/golden/images.safetensors.
 """
 
 import pathlib
 import sys
 import tempfile
 
+import mpmath
 import numpy as np
 import torch
 from PIL import Image
@@ -35,7 +38,8 @@ def hashed(seed, count):
 
 
 def fill(module):
-    """Numbers by formula, in the order of pytorch-fid's state dict without counters and classifier."""
+    """Numbers by formula, in the order of pytorch-fid's state dict without counters and
+    classifier."""
     state = module.state_dict()
     number = 0
     for name, value in state.items():
@@ -116,11 +120,9 @@ resized = np.stack(
 )
 tensors["input.clean"] = ((np.clip(resized, 0, 255) - 128) / 128)[:, ::23, ::23].astype(np.float32)
 
-# Fréchet distances of plain features. Full rank by scipy, few samples by the nuclear norm of the centred
-# features: tr √(Σ₁Σ₂) = ‖A₁ A₂ᵀ‖_* / √((n₁−1)(n₂−1)), in 60 digits.
-import mpmath
 
-
+# Fréchet distances of plain features. Full rank by scipy, few samples by the nuclear norm of the
+# centred features: tr √(Σ₁Σ₂) = ‖A₁ A₂ᵀ‖_* / √((n₁−1)(n₂−1)), in 60 digits.
 def distance_exact(a, b):
     mpmath.mp.dps = 60
 
@@ -134,7 +136,10 @@ def distance_exact(a, b):
 
     ca, ma = centred(a)
     cb, mb = centred(b)
-    trace = lambda c: mpmath.fsum(v * v for v in c) / (c.rows - 1)
+
+    def trace(c):
+        return mpmath.fsum(v * v for v in c) / (c.rows - 1)
+
     root = mpmath.fsum(mpmath.svd_r(ca * cb.T, compute_uv=False)) / mpmath.sqrt(
         (ca.rows - 1) * (cb.rows - 1)
     )
@@ -152,6 +157,14 @@ def sample(n, d, shift):
     ).astype(np.float32)
 
 
+def kernel(p, q):
+    return (p.astype(np.float64) @ q.astype(np.float64).T / p.shape[1] + 1) ** 3
+
+
+def off_diagonal(k):
+    return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
+
+
 for name, n_a, n_b, d in (("full", 90, 120, 24), ("few", 9, 14, 24), ("mixed", 9, 120, 24)):
     a, b = sample(n_a, d, 0.0), sample(n_b, d, 0.3)
     tensors[f"{name}.a"], tensors[f"{name}.b"] = a, b
@@ -164,10 +177,8 @@ for name, n_a, n_b, d in (("full", 90, 120, 24), ("few", 9, 14, 24), ("mixed", 9
         float(fid_score.calculate_frechet_distance(*stats[0], *stats[1]))
     )
     # KID: the unbiased estimator, written out.
-    kernel = lambda p, q: (p.astype(np.float64) @ q.astype(np.float64).T / d + 1) ** 3
     kaa, kbb, kab = kernel(a, a), kernel(b, b), kernel(a, b)
-    off = lambda k: (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
-    tensors[f"{name}.kid"] = np.array(off(kaa) + off(kbb) - 2 * kab.mean())
+    tensors[f"{name}.kid"] = np.array(off_diagonal(kaa) + off_diagonal(kbb) - 2 * kab.mean())
     print(name, tensors[f"{name}.exact"], tensors[f"{name}.pytorch_fid"], tensors[f"{name}.kid"])
 print(
     tensors["fid.64"],

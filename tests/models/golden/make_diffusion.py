@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Schedules and samplers of denoising-diffusion-pytorch and diffusers, on a network that is a formula.
+"""Schedules and samplers of denoising-diffusion-pytorch and diffusers, on a network that is a
+formula.
 
-    pip install torch==2.11.0 denoising-diffusion-pytorch==2.3.4 diffusers==0.42.1 safetensors==0.8.0
+    pip install torch==2.11.0 denoising-diffusion-pytorch==2.3.4 diffusers==0.42.1
+        safetensors==0.8.0
     python3 make_diffusion.py FOLDER
 
-Writes schedules.safetensors (the 13 buffers), and lucidrains.safetensors and diffusers.safetensors (all
-states of each sampler, start first, with the noise that went in). The "network" is out = 0.6 x + 0.3 sin(2 x + t / T) in float32.
+Writes schedules.safetensors (the 13 buffers), and lucidrains.safetensors and diffusers.safetensors
+(all states of each sampler, start first, with the noise that went in). The "network" is out = 0.6 x
++ 0.3 sin(2 x + t / T) in float32.
 """
 
 import sys

@@ -4,8 +4,8 @@
     pip install torch==2.11.0 safetensors==0.8.0 numpy==2.4.6
     python3 make_sudoku_net.py sudoku_net.safetensors
 
-Writes weights, boards, logits after the last iteration, the training loss (mean over depths 2 and 4)
-and its gradients. Shares no code and no layout with models: a site is looked up by index lists.
+Writes weights, boards, logits after the last iteration, the training loss (mean over depths 2 and
+4) and its gradients. Shares no code and no layout with models: a site is looked up by index lists.
 """
 
 import sys

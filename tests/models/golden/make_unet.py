@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""UNets of denoising-diffusion-pytorch on small inputs: predictions, and two numbers of each gradient.
+"""UNets of denoising-diffusion-pytorch on small inputs: predictions, and two numbers of each
+gradient.
 
     pip install torch==2.11.0 denoising-diffusion-pytorch==2.3.4 safetensors==0.8.0 numpy==2.4.6
     python3 make_unet.py unet.safetensors
 
 Weights come from a hash of (tensor's place in the state dict, element), which the test computes as
-well, so only inputs and results are stored. A gradient (of the mean of squares of the prediction) is
-stored as [place of the tensor, its norm, its product with the same hash].
+well, so only inputs and results are stored. A gradient (of the mean of squares of the prediction)
+is stored as [place of the tensor, its norm, its product with the same hash].
 """
 
 import sys

@@ -74,7 +74,10 @@ def ema_trajectory(beta, update_every, updates, shown):
 
 def main():
     generator = torch.Generator().manual_seed(1)
-    draw = lambda: {name: torch.randn(shape, generator=generator) for name, shape in SHAPES.items()}
+
+    def draw():
+        return {name: torch.randn(shape, generator=generator) for name, shape in SHAPES.items()}
+
     parameters, gradients = draw(), [draw() for _ in range(STEPS)]
     golden = {
         "torch": torch.__version__.split("+")[0],

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Losses of denoising-diffusion-pytorch on a network that is a formula, and their gradient by its output.
+"""Losses of denoising-diffusion-pytorch on a network that is a formula, and their gradient by its
+output.
 
     pip install torch==2.11.0 denoising-diffusion-pytorch==2.3.4 scipy==1.17.0 safetensors==0.8.0
     python3 make_image_losses.py image_losses.safetensors
 
-The "network" is out = 0.6 x + 0.3 sin(2 x + t / T) in float32, with cos(x) behind it where the variance is
-learned. Also a least-cost pairing by SciPy.
+The "network" is out = 0.6 x + 0.3 sin(2 x + t / T) in float32, with cos(x) behind it where the
+variance is learned. Also a least-cost pairing by SciPy.
 """
 
 import sys

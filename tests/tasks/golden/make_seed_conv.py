@@ -5,10 +5,10 @@
     python3 make_seed_conv.py FOLDER
 
 Writes seed_conv.safetensors (digits as x/4.5 - 1) and seed_embedding.safetensors (digits through an
-embedding): weights, inputs, logits, loss, its gradients, and the weights after five steps of AdamW on
-that loss. Computed in double from float32 weights. The loss is the loop over K steps of whole forwards,
-with masks; Lockstep runs one batch of the active states. Also prints the parameter counts of the
-configurations that the seed's logs name.
+embedding): weights, inputs, logits, loss, its gradients, and the weights after five steps of AdamW
+on that loss. Computed in double from float32 weights. The loss is the loop over K steps of whole
+forwards, with masks; Lockstep runs one batch of the active states. Also prints the parameter counts
+of the configurations that the seed's logs name.
 
 Legend: B sequences, C hidden_dim, E embedding_dim.
 """

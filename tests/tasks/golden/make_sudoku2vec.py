@@ -4,9 +4,9 @@
     pip install torch==2.11.0 safetensors==0.8.0 numpy==2.4.6
     python3 make_sudoku2vec.py FOLDER
 
-Writes sudoku2vec.safetensors (one head) and sudoku2vec_heads.safetensors (three): weights, grids, masked
-cells, cosines, loss, gradients. All 81 outputs of the attention are computed and one is taken; Lockstep
-computes that one alone.
+Writes sudoku2vec.safetensors (one head) and sudoku2vec_heads.safetensors (three): weights, grids,
+masked cells, cosines, loss, gradients. All 81 outputs of the attention are computed and one is
+taken; Lockstep computes that one alone.
 """
 
 import math
