@@ -140,7 +140,8 @@ def main():
     out = {
         "bench": "memory_steps",
         "facts": {
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}, {' '.join(platform.libc_ver())}",
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}, "
+            f"{' '.join(platform.libc_ver())}",
             "date": time.strftime("%Y-%m-%d"),
             "steps": options.steps,
             "times": f"{options.turns} turns of {options.turn_steps} steps",

@@ -71,7 +71,8 @@ const std::vector<std::string> kFourBlocks = {
     "loss_depths: [4]}",
     "ddp.bucket_megabytes=1"};
 
-// state.json ends with the config, which sharding is a part of (design rule 16), and names its hash.
+// state.json ends with the config, which sharding is a part of (design rule 16), and names its
+// hash.
 std::string without_identity(std::string checkpoint) {
   const size_t begin = checkpoint.find("\"config_hash\"");
   checkpoint.erase(begin, checkpoint.find('\n', begin) - begin);

@@ -9,9 +9,10 @@
 namespace lockstep {
 namespace {
 
-const std::vector<std::string> kNotIdentity = {
-    "run.folder",  "launch",           "log", "data.threads", "checkpoint", "ddp.bucket_megabytes",
-    "ddp.overlap", "ddp.timeout_seconds"};
+const std::vector<std::string> kNotIdentity = {"run.folder",  "launch",
+                                               "log",         "data.threads",
+                                               "checkpoint",  "ddp.bucket_megabytes",
+                                               "ddp.overlap", "ddp.timeout_seconds"};
 
 // "/a/b/c" of a JSON pointer as "a.b.c".
 std::string dotted(std::string path) {

@@ -17,8 +17,8 @@ namespace lockstep {
 std::string identity_json(RunConfig& config);
 std::string config_hash(RunConfig& config);
 
-// Where the identity `after` differs from `before` so that a run of `before` must not go on with it:
-// "a.b.c: OLD -> NEW" each. Empty: it may. Both are texts of identity_json.
+// Where the identity `after` differs from `before` so that a run of `before` must not go on with
+// it: "a.b.c: OLD -> NEW" each. Empty: it may. Both are texts of identity_json.
 std::vector<std::string> differences_of_identity(const std::string& before,
                                                  const std::string& after);
 
