@@ -44,8 +44,8 @@ TEST_P(SudokuGolden, LossAndGradientsAgree) {
   const at::Tensor loss = net_->loss_sum(golden("cells"), golden("targets"));
   EXPECT_NEAR(loss.item<double>(), golden("loss").item<double>(), 1e-5);
   const std::vector<at::Tensor> gradients = testing::gradients_of(loss, net_->parameters());
-  // The gradient of head.bias is a sum of 81 terms that nearly cancel: float32 knows it to 1e-7 of the
-  // terms, not of the sum, and each CPU rounds them in another order.
+  // The gradient of head.bias is a sum of 81 terms that nearly cancel: float32 knows it to 1e-7 of
+  // the terms, not of the sum, and each CPU rounds them in another order.
   double largest = 0;
   for (const NamedTensor& entry : net_->parameters())
     largest = std::max(largest, golden("gradient." + entry.name).norm().item<double>());

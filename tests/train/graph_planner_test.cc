@@ -10,9 +10,7 @@
 namespace lockstep {
 namespace {
 
-GraphMode wanted(GraphUse mode, const std::string& obstacle = "") {
-  return {mode, obstacle};
-}
+GraphMode wanted(GraphUse mode, const std::string& obstacle = "") { return {mode, obstacle}; }
 
 void warm_up(GraphPlanner& planner, const std::string& shape) {
   for (int64_t i = 0; i < GraphPlanner::kWarmUp; ++i) {
