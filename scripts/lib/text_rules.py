@@ -7,6 +7,7 @@ COLUMNS = 100
 # What may be wider: a path, and what its wide lines must match.
 WIDE = [
     (r".*\.md", r"\s*\||!\["),  # tables, pictures
+    (r"tests/\w+/\w+\.py", r"\s*(- )?(\w+: )?\{\{"),  # configs; errors in them are found by line
     (r"launcher/command_help\.cc", r"[^/]"),  # help texts, as a terminal shows them
     (r".*", r"\W*\S*https?://\S+\W*"),  # an address alone on its line
 ]
