@@ -3,9 +3,12 @@
 #include <cstring>
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/log.h"
+#include "core/user_path.h"
 #include "data/datasets.h"
 #include "data/images/decode_image.h"
 #include "data/images/image_files.h"
@@ -15,7 +18,18 @@ namespace {
 
 class FolderImages final : public ImageSource {
  public:
-  explicit FolderImages(const std::string& path) : files_(find_image_files(path)) {}
+  // A score over a part of the pictures is another score: what looks like a picture and cannot be
+  // read is an error, unless the caller asked to leave it out.
+  FolderImages(const std::string& path, bool skip_unread) : files_(find_image_files(path)) {
+    if (files_.left_out.empty()) return;
+    if (files_.left_out.pictures() > 0 && !skip_unread)
+      throw DataError(
+          fmt::format("{} pictures below the folder are read and these are not: {}",
+                      files_.paths.size(), files_.left_out.text(/*pictures_only=*/true)),
+          "convert them to PNG or take them away; `lockstep fid --skip-unread` scores the others",
+          {path});
+    log_warning(fmt::format("left out of {}: {}", path, files_.left_out.text()));
+  }
   int64_t size() const override { return static_cast<int64_t>(files_.paths.size()); }
 
   at::Tensor read(int64_t index) const override {
@@ -77,15 +91,19 @@ class DatasetImages final : public ImageSource {
 
 }  // namespace
 
-std::unique_ptr<ImageSource> open_image_source(const std::string& path) {
+std::unique_ptr<ImageSource> open_image_source(const std::string& given, bool skip_unread) {
+  const char* help =
+      "give a folder of pictures, a dataset of kind `images`, or a pattern of its shards";
+  const std::string path = user_path(given);
   std::error_code code;
-  if (!fs::exists(path, code) && path.find_first_of("*?[") == std::string::npos)
-    throw DataError(
-        "there is no such folder or file",
-        "give a folder of pictures, a dataset of kind `images`, or a pattern of its shards",
-        {path});
-  if (fs::is_directory(path, code) && !fs::exists(fs::path(path) / "dataset.json", code))
-    return std::make_unique<FolderImages>(path);
+  const fs::file_status status = fs::status(path, code);
+  if (!fs::exists(status) && path.find_first_of("*?[") == std::string::npos)
+    throw DataError("there is no such folder or file", help, {path});
+  if (fs::exists(status) && !fs::is_directory(status) && !fs::is_regular_file(status))
+    throw DataError("this is a pipe or a device, and pictures are read more than once", help,
+                    {path});
+  if (fs::is_directory(status) && !fs::exists(fs::path(path) / "dataset.json", code))
+    return std::make_unique<FolderImages>(path, skip_unread);
   return std::make_unique<DatasetImages>(open_dataset("images", {path}));
 }
 

@@ -22,10 +22,11 @@ class ImageSource {
   virtual std::string content_hash() const = 0;
 };
 
-// `path` is a folder of PNG and JPEG files (recursive, in the order of their paths; as stored,
-// without regard to EXIF, like pytorch-fid), or a dataset of kind `images`: its folder, a shard or
-// a pattern of shards. Throws DataError.
-std::unique_ptr<ImageSource> open_image_source(const std::string& path);
+// `path` is a folder of PNG and JPEG files, or a dataset of kind `images`: its folder, a shard or a
+// pattern of shards. A folder is read recursively in the order of its paths, pictures as stored,
+// without regard to EXIF, like pytorch-fid. Pictures of other formats and links that lead nowhere
+// are a DataError, or a warning with `skip_unread`; other files are a warning. Throws DataError.
+std::unique_ptr<ImageSource> open_image_source(const std::string& path, bool skip_unread = false);
 
 // Pictures of `dataset`, which outlives the source. Throws DataError if it has no `images`.
 std::unique_ptr<ImageSource> images_of(const Dataset& dataset);

@@ -208,7 +208,8 @@ Examples
   lockstep fid photos.safetensors generated --inception W.safetensors
 
 A and B: a folder of PNG and JPEG files (recursive), pictures in HDF5 (folder, shard or pattern, in quotes), or a
-.safetensors file with `features` [N, D], or `mu`, `sigma` and maybe `n`. Under mpirun all ranks share the work.
+.safetensors file with `features` [N, D], or `mu`, `sigma` and maybe `n`, or pytorch-fid's .npz with `mu` and `sigma`.
+Under mpirun all ranks share the work.
 
 Flags
   --inception W         FID's Inception weights: scripts/convert inception makes the file
@@ -217,6 +218,7 @@ Flags
   --threads N           on this machine (default: all cores)
   --device D            where Inception computes: auto (a GPU if there is one), cpu or cuda
   --tf32                on GPUs, products in TF32: faster, scores differ in the fourth digit
+  --skip-unread         score a folder without its pictures of other formats and its dead links (else exit 4)
   --json                {"fid", "kid", "n_a", "n_b", "device"} as the last line; --times: feature_seconds, score_seconds
 )";
 

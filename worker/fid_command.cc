@@ -34,6 +34,7 @@ struct FidRequest {
   std::string resize = "pytorch";
   int64_t threads = 1;
   bool tf32 = false;
+  bool skip_unread = false;  // pictures of other formats and dead links are left out
 };
 
 // Where a score was made, and in which time.
@@ -81,7 +82,7 @@ class Scorer {
   FeatureStatistics statistics(const std::string& path) {
     if (is_statistics(path))
       return communicator_.rank() == 0 ? load_statistics(path, record_) : FeatureStatistics{};
-    std::shared_ptr<const ImageSource> source = open_image_source(path);
+    std::shared_ptr<const ImageSource> source = open_image_source(path, request_.skip_unread);
     if (source->size() < 2)
       throw DataError(
           fmt::format("there {} {} picture{}", source->size() == 1 ? "is" : "are", source->size(),
@@ -173,6 +174,7 @@ int fid_command(const Words& words) {
                                     {"--save", true},
                                     {"--device", true},
                                     {"--tf32"},
+                                    {"--skip-unread"},
                                     {"--times"},
                                     {"--json"}});
   arguments.no_overrides();
@@ -200,6 +202,7 @@ int fid_command(const Words& words) {
     request.threads =
         1;  // a GPU's cores work on one batch at a time; pictures are read on all of the host's
   request.tf32 = arguments.has("--tf32");
+  request.skip_unread = arguments.has("--skip-unread");
 
   Scorer scorer(request, *communicator, *device);
   scorer.prepare(paths);

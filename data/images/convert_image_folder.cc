@@ -42,10 +42,11 @@ std::vector<std::string> class_names(const ImageFiles& files, const std::string&
 Converted convert_image_folder(const fs::path& input, const fs::path& folder,
                                const ConvertPicturesOptions& options, bool show_progress) {
   const ImageFiles files = find_image_files(input);
-  if (!files.others.empty())
-    log_warning(
-        fmt::format("{} files of other formats ('{}' …) are left out: convert them to PNG first",
-                    files.others.size(), files.others[0]));
+  if (!files.left_out.empty())
+    log_warning(fmt::format("left out of {}: {}{}", input.string(), files.left_out.text(),
+                            files.left_out.pictures() > 0
+                                ? "; PNG and JPEG are read: convert other pictures first"
+                                : ""));
   const std::vector<std::string> classes = class_names(files, options.labels);
   PictureConverter converter(folder, "lockstep data convert image-folder", options,
                              !classes.empty());

@@ -31,6 +31,7 @@ std::string known_as(std::span<const uint8_t> bytes) {
 class TiffReader {
  public:
   TiffReader(std::span<const uint8_t> bytes, bool little) : bytes_(bytes), little_(little) {}
+  uint32_t u8(size_t at) const { return number(at, 1); }
   uint32_t u16(size_t at) const { return number(at, 2); }
   uint32_t u32(size_t at) const { return number(at, 4); }
 
@@ -58,8 +59,13 @@ int exif_orientation(std::span<const uint8_t> tiff) {
   for (uint32_t i = 0; i < entries; ++i) {
     const size_t entry = directory + 2 + size_t{12} * i;
     if (reader.u16(entry) != 0x0112) continue;
-    const uint32_t value = reader.u16(entry + 8);
-    return reader.u16(entry + 2) == 3 && value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+    // The standard's type is SHORT (3); some cameras and programs write BYTE (1) or LONG (4).
+    const uint32_t type = reader.u16(entry + 2);
+    const uint32_t value = type == 1   ? reader.u8(entry + 8)
+                           : type == 3 ? reader.u16(entry + 8)
+                           : type == 4 ? reader.u32(entry + 8)
+                                       : 1;
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
   }
   return 1;
 }

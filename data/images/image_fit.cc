@@ -8,13 +8,6 @@
 namespace lockstep {
 namespace {
 
-Pixels cut_out(const Pixels& image, int64_t left, int64_t top, int64_t width, int64_t height) {
-  Pixels out(width, height, image.channels);
-  for (int64_t y = 0; y < height; ++y)
-    std::copy_n(image.at(left, top + y), width * image.channels, out.at(0, y));
-  return out;
-}
-
 // Half of `extra` as Python's round() gives it, as torchvision's CenterCrop does.
 int64_t half(int64_t extra) {
   return static_cast<int64_t>(std::nearbyint(static_cast<double>(extra) / 2));
@@ -25,8 +18,9 @@ Pixels shorter_side(const Pixels& image, int64_t size, Filter filter) {
                 longer = std::max(image.width, image.height);
   const int64_t other = size * longer / shorter;
   const bool wide = image.width >= image.height;
-  const Pixels resized = resample(image, wide ? other : size, wide ? size : other, filter);
-  return cut_out(resized, half(resized.width - size), half(resized.height - size), size, size);
+  const int64_t width = wide ? other : size, height = wide ? size : other;
+  return resample(image, Window{width, height, half(width - size), half(height - size), size, size},
+                  filter);
 }
 
 Pixels in_box(const Pixels& image, int64_t size, Filter filter) {

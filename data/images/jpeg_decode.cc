@@ -30,18 +30,28 @@ struct JpegErrors {
   std::longjmp(errors->jump, 1);
 }
 
-// libjpeg carries on after damage and fills the rest with grey. Here such a warning ends decoding,
-// save those of odd but whole files.
+// libjpeg carries on after damage and fills the rest with grey. A warning that means lost pixels
+// therefore ends decoding. All other warnings are about whole pictures: an unknown JFIF version,
+// unusual scan parameters, a bad colour profile, extra bytes between segments.
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;  // traces
   switch (info->err->msg_code) {
-    case JWRN_EXTRANEOUS_DATA:
-    case JWRN_ADOBE_XFORM:
-    case JWRN_BOGUS_PROGRESSION:
-    case JWRN_TOO_MUCH_DATA:
-      return;
-    default:
+    case JWRN_ARITH_BAD_CODE:
+    case JWRN_HIT_MARKER:
+    case JWRN_HUFF_BAD_CODE:
+    case JWRN_MUST_RESYNC:
       give_up(info);
+    case JWRN_JPEG_EOF: {
+      // Without its end mark a file is whole if one scan holds every component and no earlier
+      // warning said that its data ended too early. Another scan could be missing otherwise.
+      const auto* cinfo = reinterpret_cast<j_decompress_ptr>(info);
+      const bool one_scan = !cinfo->progressive_mode && cinfo->input_scan_number == 1 &&
+                            cinfo->comps_in_scan == cinfo->num_components;
+      if (!one_scan) give_up(info);
+      return;
+    }
+    default:
+      return;
   }
 }
 
@@ -87,6 +97,11 @@ class JpegDecoder {
     if (!read_header()) fail();
     const int64_t width = info_.image_width, height = info_.image_height;
     check_image_size(width, height);
+    // A Huffman code has at least one bit, and one code starts each block of 64 pixels. Chroma may
+    // be sixteen times coarser, so a byte holds far below 2048 pixels.
+    if (!info_.arith_code && width * height / 2048 > static_cast<int64_t>(bytes_.size()))
+      throw DataError("the JPEG file is too short for its size of " + std::to_string(width) +
+                      " x " + std::to_string(height) + " pixels");
     const int64_t stored = info_.out_color_components;
     DecodedImage out{Pixels(width, height, stored == 4 ? 3 : stored), orientation()};
     if (stored == 4) row_.resize(static_cast<size_t>(width * 4));

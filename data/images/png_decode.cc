@@ -1,6 +1,10 @@
+#include <algorithm>
+#include <cctype>
 #include <csetjmp>
 #include <cstring>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <png.h>
 
@@ -33,6 +37,29 @@ void on_read(png_structp png, png_bytep out, size_t count) {
   state->position += count;
 }
 
+// The bytes of a "raw profile": a line with its type, a line with the number of bytes, then
+// hexadecimal digits in lines. What is not like that gives no bytes.
+std::vector<uint8_t> raw_profile(std::string_view text) {
+  const auto skip_space = [&] {
+    const size_t next = text.find_first_not_of(" \n\r\t");
+    text.remove_prefix(next == std::string_view::npos ? text.size() : next);
+  };
+  for (int words = 0; words < 2; ++words) {
+    skip_space();
+    text.remove_prefix(std::min(text.find_first_of(" \n\r\t"), text.size()));
+  }
+  std::vector<uint8_t> bytes;
+  int high = -1;
+  for (const char c : text) {
+    if (std::isspace(static_cast<unsigned char>(c))) continue;
+    if (!std::isxdigit(static_cast<unsigned char>(c))) return {};
+    const int digit = c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+    if (high >= 0) bytes.push_back(static_cast<uint8_t>(high << 4 | digit));
+    high = high >= 0 ? -1 : digit;
+  }
+  return bytes;
+}
+
 // libpng reports errors by a jump: everything with a destructor lives in this object, outside of
 // the functions that are jumped out of.
 class PngDecoder {
@@ -54,10 +81,15 @@ class PngDecoder {
   DecodedImage decode() {
     if (!read_header()) fail();
     check_image_size(width_, height_);
-    DecodedImage out{Pixels(width_, height_, channels_), orientation()};
+    // Deflate packs at most 1032 to 1, so a short file cannot make the program take much memory.
+    if (width_ * height_ / 1100 > int64_t{8} * static_cast<int64_t>(state_.bytes.size()))
+      throw DataError("the PNG file is too short for its size of " + std::to_string(width_) +
+                      " x " + std::to_string(height_) + " pixels");
+    DecodedImage out{Pixels(width_, height_, channels_)};
     rows_.resize(static_cast<size_t>(height_));
     for (int64_t y = 0; y < height_; ++y) rows_[static_cast<size_t>(y)] = out.pixels.at(0, y);
     if (!read_rows()) fail();
+    out.orientation = orientation();  // EXIF data may stand behind the pixels
     return out;
   }
 
@@ -84,6 +116,7 @@ class PngDecoder {
     return true;
   }
 
+  // From an eXIf chunk, else from the text chunk in which ImageMagick and older programs keep EXIF.
   int orientation() {
 #ifdef PNG_eXIf_SUPPORTED
     png_bytep exif = nullptr;
@@ -91,6 +124,20 @@ class PngDecoder {
     if (png_get_eXIf_1(png_, info_, &size, &exif) != 0 && exif != nullptr)
       return exif_orientation({exif, size});
 #endif
+    png_textp texts = nullptr;
+    const int count = png_get_text(png_, info_, &texts, nullptr);
+    for (int i = 0; i < count; ++i) {
+      const std::string_view key(texts[i].key);
+      if ((key != "Raw profile type exif" && key != "Raw profile type APP1") ||
+          texts[i].text == nullptr)
+        continue;
+      const std::vector<uint8_t> profile = raw_profile(texts[i].text);
+      const size_t head =
+          profile.size() > 6 && std::memcmp(profile.data(), "Exif\0", 6) == 0 ? 6 : 0;
+      if (const int found = exif_orientation({profile.data() + head, profile.size() - head});
+          found > 1)
+        return found;
+    }
     return 1;
   }
 

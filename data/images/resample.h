@@ -23,4 +23,17 @@ Filter filter_of(const std::string& name);
 // that what does not show does not bleed. Any thread.
 Pixels resample(const Pixels& image, int64_t width, int64_t height, Filter filter);
 
+// A part of a resized picture: of `width` × `height` pixels the rectangle of `columns` × `rows`
+// whose corner is (left, top).
+struct Window {
+  int64_t width = 0, height = 0;
+  int64_t left = 0, top = 0;
+  int64_t columns = 0, rows = 0;
+};
+
+// That part alone, with the same bytes as if the whole had been resized and cut. Memory follows the
+// window and the input: cutting the centre out of a very thin picture costs no more than the
+// centre. The window lies inside the resized picture. Any thread.
+Pixels resample(const Pixels& image, const Window& window, Filter filter);
+
 }  // namespace lockstep

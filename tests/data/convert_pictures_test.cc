@@ -1,4 +1,5 @@
 #include <fstream>
+#include <functional>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -102,6 +103,40 @@ TEST(ConvertImageFolder, RefusesPicturesOfSeveralSizesWithoutASize) {
   EXPECT_NE(message.find("size=64"), std::string::npos) << message;
 }
 
+// What the program says while `work` runs.
+std::string words_of(const std::function<void()>& work) {
+  testing::internal::CaptureStderr();
+  work();
+  return testing::internal::GetCapturedStderr();
+}
+
+void expect_words(const std::string& text, std::initializer_list<const char*> words) {
+  for (const char* word : words)
+    EXPECT_NE(text.find(word), std::string::npos) << word << "\nin\n" << text;
+}
+
+TEST(ConvertImageFolder, FollowsLinksAndCountsWhateverItDoesNotUse) {
+  MadeFolder folder;
+  make_pictures(folder / "elsewhere");
+  write(folder / "in/own/a.png", picture("png_rgb"));
+  write(folder / "in/own/b.JFIF", picture("jpeg_420"));
+  write(folder / "in/own/c.webp", "RIFF");
+  write(folder / "in/own/notes.txt", "hello");
+  fs::create_directory_symlink(folder / "elsewhere/dog", folder / "in/dog");
+  fs::create_symlink(folder / "elsewhere/cat/x.jpg", folder / "in/own/linked.jpg");
+  fs::create_symlink(folder / "nowhere.png", folder / "in/own/dangling.png");
+  fs::create_directory_symlink(folder / "in", folder / "in/own/up");
+  Converted converted;
+  const std::string said = words_of(
+      [&] { converted = convert_image_folder(folder / "in", folder / "out", small(), false); });
+  EXPECT_EQ(converted.images, 5);
+  EXPECT_EQ(converted.classes, 2);
+  expect_words(said, {"1 file(s) of format .webp ('own/c.webp')",
+                      "1 link(s) that lead nowhere ('own/dangling.png')",
+                      "1 link(s) back to a folder above ('own/up')",
+                      "1 file(s) named .txt ('own/notes.txt')"});
+}
+
 std::string tar_header(const std::string& name, size_t size, char type = '0') {
   std::string block(512, '\0');
   block.replace(0, name.size(), name);
@@ -146,6 +181,77 @@ TEST(ConvertWebdataset, ReadsSamplesOfSeveralArchivesWithPaxNames) {
       convert_webdataset((folder / "in/s-{00..01}.tar").string(), folder / "out", small(), false);
   EXPECT_EQ(converted.images, 3);
   EXPECT_EQ(labels_of(read_all(folder / "out")), (std::vector<int64_t>{4, 0, 7}));
+}
+
+std::string tar_link(const std::string& name, const std::string& target, char type) {
+  std::string block = tar_header(name, 0, type);
+  block.replace(157, target.size(), target);
+  block.replace(148, 8, "        ");
+  unsigned sum = 0;
+  for (const unsigned char c : block) sum += c;
+  char number[13];
+  std::snprintf(number, sizeof number, "%06o", sum);
+  block.replace(148, 7, number, 7);
+  return block;
+}
+
+Batch converted_tar(const MadeFolder& folder, const std::string& tar, std::string* said = nullptr) {
+  write(folder / "in.tar", tar);
+  fs::remove_all(folder / "out");
+  const std::string words = words_of(
+      [&] { convert_webdataset((folder / "in.tar").string(), folder / "out", small(), false); });
+  if (said != nullptr) *said = words;
+  return read_all(folder / "out");
+}
+
+TEST(ConvertWebdataset, UsesLinksLateLabelsAndArchivesBehindTheFirst) {
+  MadeFolder folder;
+  const std::string end(1024, '\0');
+  const std::string a = tar_member("d/a.png", picture("png_rgb")), la = tar_member("d/a.cls", "3"),
+                    b = tar_member("d/b.png", picture("png_gray")), lb = tar_member("d/b.cls", "1");
+  const Batch plain = converted_tar(folder, a + la + b + lb + end);
+  EXPECT_EQ(labels_of(plain), (std::vector<int64_t>{3, 1}));
+  // Labels behind all pictures.
+  EXPECT_EQ(labels_of(converted_tar(folder, a + b + la + lb + end)), (std::vector<int64_t>{3, 1}));
+  // A hard link to the first picture, and symbolic links to a picture and a label that come later.
+  const Batch linked = converted_tar(
+      folder, a + la + tar_link("d/x.png", "d/a.png", '1') + tar_member("d/x.cls", "5") +
+                  tar_link("e/y.png", "../d/b.png", '2') + tar_link("e/y.cls", "../d/b.cls", '2') +
+                  b + lb + end);
+  EXPECT_EQ(labels_of(linked), (std::vector<int64_t>{3, 5, 1, 1}));
+  EXPECT_TRUE(linked.array("images")[1].equal(linked.array("images")[0]));
+  EXPECT_TRUE(linked.array("images")[2].equal(plain.array("images")[1]));
+  // `cat one.tar two.tar`, with the same names in both.
+  EXPECT_EQ(labels_of(converted_tar(folder, a + la + end + a + tar_member("d/a.cls", "2") + end)),
+            (std::vector<int64_t>{3, 2}));
+}
+
+TEST(ConvertWebdataset, CountsMembersThatItDoesNotUse) {
+  MadeFolder folder;
+  std::string said;
+  converted_tar(folder,
+                tar_member("a.png", picture("png_rgb")) + tar_member("a.json", "{}") +
+                    tar_member("b.webp", "x") + tar_link("c.png", "/gone.png", '2') +
+                    tar_member("fifo", "", '6'),
+                &said);
+  expect_words(said, {"1 member(s) named .json ('a.json')", "1 member(s) named .webp ('b.webp')",
+                      "a link to '/gone.png', which the archive does not hold",
+                      "neither a file nor a link"});
+}
+
+TEST(ConvertWebdataset, CutsNamesAtTheirFirstDot) {
+  MadeFolder folder;
+  // n.7/a.left.jpg is field `left.jpg` of sample `n.7/a`.
+  const Batch batch = converted_tar(
+      folder, tar_member("n.7/a.left.png", picture("png_rgb")) + tar_member("n.7/a.cls", "4") +
+                  tar_member("b.png", picture("png_gray")) +
+                  tar_member("b.mask.png", picture("png_rgb")) + tar_member("b.cls", "0"));
+  EXPECT_EQ(labels_of(batch), (std::vector<int64_t>{4, 0}));
+  write(folder / "two.tar",
+        tar_member("c.1.png", picture("png_rgb")) + tar_member("c.2.png", picture("png_rgb")));
+  const std::string message = data_error(
+      [&] { convert_webdataset((folder / "two.tar").string(), folder / "no", small(), false); });
+  expect_words(message, {"'c.1.png' and 'c.2.png'", "first dot"});
 }
 
 TEST(ConvertWebdataset, RefusesDamagedArchives) {

@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include "core/errors.h"
 #include "data/images/decode_image.h"
@@ -11,6 +12,7 @@
 #include "data/images/resample.h"
 #include "tensor/safetensors.h"
 #include "tests/data/made_folder.h"
+#include "tests/data/memory_bound.h"
 
 namespace lockstep {
 namespace {
@@ -79,6 +81,157 @@ TEST(DecodeImage, NamesTheFormatItDoesNotRead) {
   EXPECT_NE(message("GIF89a............").find("GIF, not PNG or JPEG"), std::string::npos);
   EXPECT_NE(message("hello").find("neither PNG nor JPEG"), std::string::npos);
   EXPECT_NE(message("").find("empty"), std::string::npos);
+}
+
+// A JPEG file of golden/make_images.py whose bytes can be changed.
+std::vector<uint8_t> jpeg_file(const char* name) {
+  const at::Tensor file = golden().load(name);
+  const auto bytes = bytes_of(file);
+  return {bytes.begin(), bytes.end()};
+}
+
+// Where the marker FF `code` stands.
+size_t marker(const std::vector<uint8_t>& file, uint8_t code) {
+  for (size_t i = 2; i + 1 < file.size(); ++i)
+    if (file[i] == 0xff && file[i + 1] == code) return i;
+  ADD_FAILURE() << "no marker";
+  return 0;
+}
+
+TEST(DecodeImage, TakesWholeJpegFilesThatLibjpegOnlyWarnsAbout) {
+  const std::vector<uint8_t> whole = jpeg_file("file.jpeg_420");
+  const Pixels expected = decode_image(whole).pixels;
+  std::vector<uint8_t> version = whole, scan = whole, no_end = whole, extra = whole;
+  version[marker(whole, 0xe0) + 9] = 2;  // JFIF 2.01
+  const size_t sos = marker(whole, 0xda);
+  scan[sos + 2 + (whole[sos + 2] << 8 | whole[sos + 3]) - 2] = 0;  // Se 0, not 63
+  no_end.resize(no_end.size() - 2);
+  extra.insert(extra.begin() + static_cast<std::ptrdiff_t>(marker(whole, 0xdb)), {1, 2, 3});
+  for (const auto& file : {version, scan, no_end, extra})
+    EXPECT_EQ(distance(decode_image(file).pixels, expected), 0);
+}
+
+TEST(DecodeImage, RefusesAJpegWithoutAScanOrWithDamagedData) {
+  std::vector<uint8_t> file = jpeg_file("file.jpeg_progressive");
+  size_t last = 0;
+  for (size_t i = 0; i + 1 < file.size(); ++i)
+    if (file[i] == 0xff && file[i + 1] == 0xda) last = i;
+  file.resize(last);  // all of its last scan
+  EXPECT_THROW(decode_image(file), DataError);
+  std::vector<uint8_t> damaged = jpeg_file("file.jpeg_420");
+  const size_t data = marker(damaged, 0xda) + 14;
+  damaged[data + 20] = 0xff;
+  damaged[data + 21] = 0xd9;  // an end mark within the data
+  EXPECT_THROW(decode_image(damaged), DataError);
+}
+
+std::string number32(size_t value) {
+  std::string text;
+  for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(value >> shift & 255);
+  return text;
+}
+
+std::string png_chunk(const std::string& type, const std::string& body) {
+  const std::string content = type + body;
+  const auto crc =
+      crc32(0, reinterpret_cast<const Bytef*>(content.data()), static_cast<uInt>(content.size()));
+  return number32(body.size()) + content + number32(crc);
+}
+
+// A grey picture of 2 × 1 pixels with `before` and `behind` its pixels.
+std::string small_png(const std::string& before, const std::string& behind) {
+  const std::string row("\0\x10\x20", 3);
+  std::string packed(64, '\0');
+  uLongf size = packed.size();
+  compress(reinterpret_cast<Bytef*>(packed.data()), &size,
+           reinterpret_cast<const Bytef*>(row.data()), row.size());
+  packed.resize(size);
+  return "\x89PNG\r\n\x1a\n" +
+         png_chunk("IHDR", number32(2) + number32(1) + std::string("\x08\0\0\0\0", 5)) + before +
+         png_chunk("IDAT", packed) + behind + png_chunk("IEND", "");
+}
+
+// EXIF data with orientation 6 as a value of `type`: 1 BYTE, 3 SHORT, 4 LONG.
+std::string exif(char type) {
+  const std::string value = type == 4   ? std::string("\0\0\0\x06", 4)
+                            : type == 3 ? std::string("\0\x06\0\0", 4)
+                                        : std::string("\x06\0\0\0", 4);
+  return std::string("MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0", 13) + type +
+         std::string("\0\0\0\x01", 4) + value + std::string(4, '\0');
+}
+
+std::string raw_profile_of(const std::string& bytes) {
+  std::string hex;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    if (i % 36 == 0) hex += '\n';
+    hex += kDigits[static_cast<uint8_t>(bytes[i]) >> 4];
+    hex += kDigits[static_cast<uint8_t>(bytes[i]) & 15];
+  }
+  return "\nexif\n      " + std::to_string(bytes.size()) + hex + "\n";
+}
+
+TEST(DecodeImage, FindsTheOrientationOfAPngWhereverItStands) {
+  const std::string profile = raw_profile_of(std::string("Exif\0\0", 6) + exif(3));
+  const std::string files[] = {
+      small_png(png_chunk("eXIf", exif(3)), ""),
+      small_png("", png_chunk("eXIf", exif(3))),
+      small_png("", png_chunk("eXIf", exif(4))),
+      small_png("", png_chunk("eXIf", exif(1))),
+      small_png(png_chunk("tEXt", std::string("Raw profile type exif\0", 22) + profile), ""),
+      small_png("", png_chunk("tEXt", std::string("Raw profile type APP1\0", 22) + profile))};
+  for (const std::string& file : files)
+    EXPECT_EQ(
+        decode_image({reinterpret_cast<const uint8_t*>(file.data()), file.size()}).orientation, 6);
+  for (const std::string& text :
+       {std::string("nothing"), std::string("\nexif\n 4\nzz"), std::string()}) {
+    const std::string file =
+        small_png(png_chunk("tEXt", std::string("Raw profile type exif\0", 22) + text), "");
+    EXPECT_EQ(
+        decode_image({reinterpret_cast<const uint8_t*>(file.data()), file.size()}).orientation, 1);
+  }
+}
+
+TEST(DecodeImage, TakesNoMemoryForSizesThatAShortFileOnlyClaims) {
+  std::string file = small_png("", "");
+  file.replace(16, 8, number32(11000) + number32(11000));
+  const std::string header = file.substr(12, 17);
+  file.replace(29, 4, number32(crc32(0, reinterpret_cast<const Bytef*>(header.data()), 17)));
+  EXPECT_EQ(
+      status_within(
+          64, [&] { decode_image({reinterpret_cast<const uint8_t*>(file.data()), file.size()}); }),
+      2);
+}
+
+TEST(ImageFit, TakesMemoryForWhatIsShownOfThinPictures) {
+  Pixels thin(1, 60000, 3), wide(60000, 1, 3);
+  for (int64_t i = 0; i < 60000; ++i) *thin.at(0, i) = *wide.at(i, 0) = static_cast<uint8_t>(i);
+  ImageFitOptions options;
+  options.size = 256;
+  options.resize = "shorter_side";
+  EXPECT_EQ(status_within(64,
+                          [&] {
+                            fit_image(thin, 1, options);
+                            fit_image(wide, 1, options);
+                          }),
+            0);
+  options.resize = "stretch";
+  options.size = 2048;  // 6 MB; all narrow rows together would be 370 MB
+  EXPECT_EQ(status_within(100, [&] { fit_image(thin, 1, options); }), 0);
+}
+
+TEST(Resample, GivesAWindowAsIfTheWholeHadBeenCut) {
+  const Pixels source = pixels_of("resize.source");
+  for (const Filter filter :
+       {Filter::kNearest, Filter::kBox, Filter::kBilinear, Filter::kBicubic, Filter::kLanczos})
+    for (const auto [width, height] :
+         {std::pair<int64_t, int64_t>{9, 40}, {50, 7}, {source.width, 8}}) {
+      const Pixels whole = resample(source, width, height, filter);
+      const Pixels part = resample(source, Window{width, height, 2, 3, 5, 4}, filter);
+      for (int64_t y = 0; y < 4; ++y)
+        for (int64_t x = 0; x < 5; ++x)
+          for (int64_t c = 0; c < 3; ++c) ASSERT_EQ(part.at(x, y)[c], whole.at(x + 2, y + 3)[c]);
+    }
 }
 
 TEST(Resample, GivesThePixelsThatPillowGives) {

@@ -149,6 +149,38 @@ def ranks(test, a, b, weights):
     return f"the same line on 1, 2 and 4 ranks: {lines.pop().strip()}"
 
 
+def unread(test, a, weights):
+    """Pictures that are not read change a score: exit 4, unless a flag leaves them out and counts them."""
+    folder = test.work / "mixed"
+    shutil.copytree(a, folder / "own")
+    (folder / "linked").symlink_to(a)
+    (folder / "notes.txt").write_text("no picture")
+
+    def fid(*words):
+        return test.run(
+            "fid", folder, a, "--inception", weights, "--features", "64", "--json", *words
+        )
+
+    result = fid()
+    assert score(result)["n_a"] == 6, result.text()
+    result.expect(0, "1 file(s) named .txt ('notes.txt')")
+    (folder / "own/x.webp").write_bytes(b"RIFF....WEBP")
+    (folder / "gone.png").symlink_to(test.work / "nowhere.png")
+    refused(
+        fid(),
+        DATA,
+        "1 file(s) of format .webp",
+        "1 link(s) that lead nowhere ('gone.png')",
+        "--skip-unread",
+    )
+    result = fid("--skip-unread")
+    assert score(result)["n_a"] == 6, result.text()
+    result.expect(0, "1 file(s) of format .webp ('own/x.webp')")
+    words = ("--inception", weights, "--features", "64")
+    refused(test.run("fid", "/dev/stdin", a, *words), DATA, "pipe or a device")
+    return "linked folder used, .webp and a dead link refused, then counted"
+
+
 def bad_inputs(test, a, b, weights):
     def fid(*words):
         return test.run("fid", *words)
@@ -322,6 +354,7 @@ def main():
     test.case("statistics and features", statistics, test)
     test.case("pictures", pictures, test, a, b, weights)
     test.case("ranks", ranks, test, a, b, weights)
+    test.case("pictures that are not read", unread, test, a, weights)
     bad_inputs(test, a, b, weights)
     test.case("conversions", conversions, test, b)
     test.finish()
