@@ -12,16 +12,13 @@
 #include "core/errors.h"
 
 namespace lockstep {
-namespace {
-
-struct Result {
-  Batch batch;
-  std::exception_ptr error;
-};
-
-}  // namespace
 
 struct Loader::State {
+  struct Result {
+    Batch batch;
+    std::exception_ptr error;
+  };
+
   const Dataset& dataset;
   const Order order;
   const Indices indices;
