@@ -41,7 +41,7 @@ class RandomFeatures : public Evaluation {
  public:
   RandomFeatures(int64_t images, int64_t features)
       : images_(images), features_(features), pool_(kid_pool(images)) {}
-  std::vector<std::string> score_names() const override { return {}; }
+  std::vector<ScoreInfo> declared_scores() const override { return {}; }
   int64_t num_chunks() const override { return (images_ + kFeatureChunk - 1) / kFeatureChunk; }
   EvaluationChunk chunk(Model&, int64_t index) const override {
     const int64_t first = index * kFeatureChunk, count = std::min(kFeatureChunk, images_ - first);

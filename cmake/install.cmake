@@ -24,7 +24,7 @@ install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # For plug-ins (docs/plugins.md): find_package(lockstep) and target_link_libraries(mine
 # lockstep::lockstep).
 set(_package ${CMAKE_INSTALL_LIBDIR}/cmake/lockstep)
-foreach(folder core tensor report data ddp kernels optim models eval tasks interop train)
+foreach(folder core tensor report data packing ddp kernels optim models eval tasks interop train)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep
     FILES_MATCHING PATTERN "*.h")
 endforeach()

@@ -106,13 +106,6 @@ const CudaDriver& cuda_driver() {
   return driver;
 }
 
-int local_rank(const char* (*lookup)(const char*)) {
-  for (const char* name : {"LOCKSTEP_LOCAL_RANK", "LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK",
-                           "MPI_LOCALRANKID", "SLURM_LOCALID"})
-    if (const char* text = lookup(name)) return std::max(0, std::atoi(text));
-  return 0;
-}
-
 int device_of_rank(int local_rank, const CudaDriver& driver, bool share) {
   const int count = static_cast<int>(driver.devices.size());
   if (count == 0) throw EnvironmentError(driver.problem, driver.help);

@@ -27,10 +27,6 @@ struct CudaDriver {
 // Opens libcuda.so.1 once per process. LOCKSTEP_CUDA=0 in the environment hides the devices.
 const CudaDriver& cuda_driver();
 
-// The rank's number within its machine: what our launcher, torchrun, Open MPI, MPICH or Slurm put
-// into the environment, else 0. `lookup` gives a variable's value or nullptr.
-int local_rank(const char* (*lookup)(const char*));
-
 // Which visible device the rank computes on: the local_rank-th. Throws EnvironmentError if there
 // are fewer devices than ranks; LOCKSTEP_SHARE_GPU=1 (tests) lets ranks share the devices in turn.
 int device_of_rank(int local_rank, const CudaDriver& driver, bool share);

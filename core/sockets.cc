@@ -116,11 +116,6 @@ std::string Address::text() const {
          std::to_string(port());
 }
 
-bool Address::is_loopback() const {
-  const std::string name = host();
-  return name.starts_with("127.") || name == "::1";
-}
-
 Address resolve(const std::string& host, int port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;

@@ -39,7 +39,6 @@ struct Address {
   int port() const;
   Address with_port(int port) const;
   std::string text() const;  // "10.0.0.7:29500", "[::1]:29500"
-  bool is_loopback() const;
 };
 
 // The first address of a name or number, IPv4 before IPv6, so that all nodes choose alike. Throws

@@ -37,6 +37,5 @@ void install_stop_handlers(bool ignore_interrupt) {
 }
 
 bool stop_requested() { return stop.load(); }
-void request_stop() { stop.store(true); }
 
 }  // namespace lockstep

@@ -9,6 +9,5 @@ namespace lockstep {
 // `ignore_interrupt` (the supervisor alone reacts to Ctrl-C).
 void install_stop_handlers(bool ignore_interrupt);
 bool stop_requested();
-void request_stop();  // for tests and internal reasons
 
 }  // namespace lockstep

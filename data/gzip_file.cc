@@ -1,6 +1,7 @@
 #include "data/gzip_file.h"
 
 #include <memory>
+#include <vector>
 
 #include <zlib.h>
 
@@ -18,6 +19,7 @@ std::string read_maybe_gzip(const fs::path& path, size_t limit) {
   const std::unique_ptr<z_stream, void (*)(z_stream*)> end(&stream,
                                                            [](z_stream* s) { ::inflateEnd(s); });
   std::string content;
+  std::vector<char> unpacked(1 << 20);
   size_t taken = 0;
   int state = Z_OK;
   while (state != Z_STREAM_END) {
@@ -27,12 +29,10 @@ std::string read_maybe_gzip(const fs::path& path, size_t limit) {
       stream.avail_in = static_cast<uInt>(piece);
       taken += piece;
     }
-    const size_t before = content.size();
-    content.resize(before + (1 << 20));
-    stream.next_out = reinterpret_cast<Bytef*>(content.data() + before);
-    stream.avail_out = 1 << 20;
+    stream.next_out = reinterpret_cast<Bytef*>(unpacked.data());
+    stream.avail_out = static_cast<uInt>(unpacked.size());
     state = ::inflate(&stream, Z_NO_FLUSH);
-    content.resize(content.size() - stream.avail_out);
+    content.append(unpacked.data(), unpacked.size() - stream.avail_out);
     if (state != Z_OK && state != Z_STREAM_END)
       throw DataError("the gzip file is damaged or cut short", "copy it again", {path.string()});
     if (content.size() > limit)

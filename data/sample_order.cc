@@ -6,8 +6,8 @@
 
 namespace lockstep {
 
-SampleOrder::SampleOrder(int64_t samples, uint64_t seed)
-    : samples_(samples), key_(Stream(seed, Purpose::kOrder).key()), half_bits_(1) {
+SampleOrder::SampleOrder(int64_t samples, uint64_t seed, Purpose purpose)
+    : samples_(samples), key_(Stream(seed, purpose).key()), half_bits_(1) {
   if (samples < 1)
     throw DataError("the dataset holds no samples", "make or convert some: lockstep data --help");
   // 2·31 bits hold 2^62 samples; 2·32 hold every int64_t.

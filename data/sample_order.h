@@ -32,8 +32,9 @@ namespace lockstep {
 
 class SampleOrder {
  public:
-  // `samples` ≥ 1. Throws DataError if 0.
-  SampleOrder(int64_t samples, uint64_t seed);
+  // `samples` ≥ 1. Throws DataError if 0. Another purpose gives another order by the same rule
+  // (its number in place of the 1 above).
+  SampleOrder(int64_t samples, uint64_t seed, Purpose purpose = Purpose::kOrder);
   int64_t samples() const { return samples_; }
   int64_t epoch(int64_t index) const { return index / samples_; }
   // Sample id at global index g = step·B + j, with step counted from 0. O(1); any thread.

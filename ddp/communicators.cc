@@ -38,17 +38,12 @@ Table<Communicator, const CommunicatorSetup&> communicators() {
 
 namespace {
 
-bool started_by_mpi(const EnvironmentLookup& environment) {
-  const auto is_set = [&](const char* name) { return environment(name) != nullptr; };
-  return is_set("OMPI_COMM_WORLD_RANK") || is_set("PMI_RANK") ||
-         (is_set("SLURM_STEP_ID") && is_set("PMIX_RANK"));
-}
-
 // Our own launcher's ranks count as what they are even where variables of another one are left
 // over.
 std::string follow_environment(const EnvironmentLookup& environment) {
-  const bool ours = environment("LOCKSTEP_RANK") != nullptr;
-  if (!ours && started_by_mpi(environment)) return "mpi";
+  const RankEnvironment rank = read_rank_environment(environment);
+  const bool ours = rank.starter == RankStarter::kLockstep;
+  if (rank.by_mpi()) return "mpi";
   if (ours && !has_job_place(environment)) return "single";
   if (has_job_place(environment)) return read_job_place(environment).size > 1 ? "tcp" : "single";
   const char* world = environment("WORLD_SIZE");

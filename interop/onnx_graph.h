@@ -13,7 +13,7 @@
 #include <variant>
 #include <vector>
 
-#include "interop/protobuf.h"
+#include "core/protobuf.h"
 #include "tensor/named.h"
 
 namespace lockstep {
@@ -57,7 +57,6 @@ class OnnxGraph {
   void enter(const std::string& prefix) { prefix_ = prefix; }
 
   size_t num_nodes() const { return num_nodes_; }
-  size_t num_tensors() const { return tensors_.size(); }
   // Writes the file, and FILE.data if need be; each appears whole or not at all. Throws
   // EnvironmentError.
   void write(const std::filesystem::path& path, const OnnxFileOptions& options) const;

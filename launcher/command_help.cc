@@ -232,11 +232,16 @@ The page holds everything: curves, scores, pictures, config, machine. It needs n
 It also writes TensorBoard's file beside it: tensorboard --logdir RUN
 )";
 
-const char* const kRuns = R"(lockstep runs [FOLDER] [--json]
+const char* const kRuns = R"(lockstep runs [FOLDER] [flags]
 
 Examples
   lockstep runs                    all runs below runs/
-  lockstep runs /data/runs --json  one line of JSON a run
+  lockstep runs --sort validation_loss    the best first
+  lockstep runs elsewhere --json   one line of JSON a run, with numbers
+
+Flags
+  --sort COLUMN         date, step, loss, time, size (largest or newest first, losses smallest) or a score
+  --json                run, state, dry_run, step, steps, loss, scores, started, seconds, bytes
 
 State: running, done, stopped (go on with resume), failed, or dead (killed with its launcher).
 )";
@@ -251,6 +256,7 @@ Flags
   --rank R              that rank's log
   --attempt N           of an earlier attempt (default: the last)
   --lines N             the last N lines only
+  --follow, -f          goes on with new lines until the run ends
 )";
 
 const char* const kData = R"(lockstep data make|convert|inspect|verify|show ...
@@ -322,6 +328,23 @@ Examples
 
 Runs an optimizer on parameters (param.NAME) and gradients (grad.K.NAME) from a safetensors file. With run.device=cuda
 by the update that a GPU's steps run.
+)";
+
+const char* const kPack = R"(lockstep pack --lengths FILE --capacity T [flags]
+
+Examples
+  lockstep pack --lengths lengths.txt --capacity 2048
+  lockstep pack --lengths lengths.npy --capacity 8192 --algorithm first_fit --json
+  lockstep pack --lengths lengths.npy --capacity 8192 --max-documents 64 --output plan.safetensors
+
+Which documents share a row of T tokens. FILE has one whole number a line, or is a one-dimensional .npy array.
+
+Flags
+  --algorithm A         best_fit_decreasing (the default), first_fit, next_fit or none (one document a row)
+  --max-documents D     of a row (default: as many as fit)
+  --output FILE         the plan, as safetensors: order (document numbers, pack after pack) and offsets (packs + 1)
+  --threads N           default: all cores
+  --json                packs, fill, lower_bound, seconds (planning alone) as one line
 )";
 
 const char* const kEnv = R"(lockstep env [--json]

@@ -22,6 +22,7 @@ extern const char* const kConfig;
 extern const char* const kForward;
 extern const char* const kExport;
 extern const char* const kOptimize;
+extern const char* const kPack;
 extern const char* const kEnv;
 
 }  // namespace lockstep::help

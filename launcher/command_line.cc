@@ -341,6 +341,7 @@ RunsFlags read_runs_flags(const std::vector<std::string>& arguments) {
   RunsFlags flags;
   CLI::App app;
   app.add_option("folder", flags.folder);
+  app.add_option("--sort", flags.sort);
   app.add_flag("--json", flags.json);
   parse(app, "runs", arguments);
   return flags;
@@ -353,6 +354,7 @@ LogsFlags read_logs_flags(const std::vector<std::string>& arguments) {
   app.add_option("--rank", flags.rank)->check(CLI::NonNegativeNumber);
   app.add_option("--attempt", flags.attempt)->check(CLI::NonNegativeNumber);
   app.add_option("--lines", flags.lines)->check(CLI::PositiveNumber);
+  app.add_flag("-f,--follow", flags.follow);
   parse(app, "logs", arguments);
   if (flags.run.empty()) throw ConfigError("logs needs a run folder", "`lockstep runs` lists them");
   return flags;

@@ -54,6 +54,7 @@ ReportFlags read_report_flags(const std::vector<std::string>& arguments);
 
 struct RunsFlags {
   std::string folder = "runs";
+  std::string sort;  // a column or a score; "" = by name
   bool json = false;
 };
 RunsFlags read_runs_flags(const std::vector<std::string>& arguments);
@@ -63,6 +64,7 @@ struct LogsFlags {
   std::optional<int64_t> rank;     // none: the rank that failed first, else rank 0
   std::optional<int64_t> attempt;  // none: the last one
   int64_t lines = 0;               // 0: all
+  bool follow = false;             // shows new lines until the run ends
 };
 LogsFlags read_logs_flags(const std::vector<std::string>& arguments);
 

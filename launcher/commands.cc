@@ -44,6 +44,7 @@ const std::vector<CommandEntry>& commands() {
       by_worker("export", "write what other programs read: safetensors, ONNX, diffusers' folders",
                 help::kExport),
       by_worker("optimize", "run an optimizer on tensors from a file", help::kOptimize),
+      by_worker("pack", "a packing plan of document lengths, with its fill", help::kPack),
       by_worker("env", "versions and machine, for a bug report", help::kEnv),
   };
   return list;

@@ -34,8 +34,9 @@ std::string scores(const RunFacts& facts) {
     out += "    " + name + std::string(width - columns(name) + 2, ' ') +
            std::string(columns(text) < 10 ? 10 - columns(text) : 0, ' ') + text;
     if (const auto target = targets.find(name); target != targets.end()) {
-      const bool met = lower_is_better(name) ? value <= target->second : value >= target->second;
-      out += fmt::format("   {} {} {}", met ? "✓" : "✗", lower_is_better(name) ? "≤" : "≥",
+      const bool smaller = facts.metrics.smaller_is_better.contains(name);
+      const bool met = smaller ? value <= target->second : value >= target->second;
+      out += fmt::format("   {} {} {}", met ? "✓" : "✗", smaller ? "≤" : "≥",
                          score_text(name, target->second));
     }
     out += "\n";

@@ -35,7 +35,8 @@ bool as_number(const Json& value, double& out) {
 void flatten(const Json& json, const std::string& prefix,
              std::vector<std::pair<std::string, double>>& out) {
   for (const auto& [key, value] : json.items()) {
-    if (prefix.empty() && (key == "kind" || key == "step" || key == "time" || key == "epoch"))
+    if (prefix.empty() &&
+        (key == "kind" || key == "step" || key == "time" || key == "epoch" || key == "seconds"))
       continue;
     double number = 0;
     if (value.is_object()) {
@@ -60,6 +61,10 @@ std::string read_line(const std::string& line, Metrics& metrics) {
   if (kind == "evaluation") {
     EvaluationLine out{step, number(json, "time"), {}};
     flatten(json, "", out.scores);
+    if (const auto smaller = json.find("smaller_is_better");
+        smaller != json.end() && smaller->is_array())
+      for (const Json& name : *smaller)
+        if (name.is_string()) metrics.smaller_is_better.insert(name.get<std::string>());
     // Several evaluations after one step are one row of scores.
     if (!metrics.evaluations.empty() && metrics.evaluations.back().step == step) {
       auto& scores = metrics.evaluations.back().scores;

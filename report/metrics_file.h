@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,7 @@ struct Metrics {
   std::vector<EvaluationLine> evaluations;
   std::vector<AttemptLine> attempts;
   std::vector<BadLine> bad;
+  std::set<std::string> smaller_is_better;  // scores, as their evaluations declare
 
   // Seconds of training, attempts added up; what lay between them does not count.
   double seconds() const;

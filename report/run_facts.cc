@@ -149,10 +149,6 @@ bool is_share(const std::string& name) {
          !contains(name, {"loss"});
 }
 
-bool lower_is_better(const std::string& name) {
-  return contains(name, {"loss", "nats", "fid", "kid", "bits", "perplexity", "error", "nearest"});
-}
-
 std::string score_text(const std::string& name, double value) {
   if (!is_share(name) || !(value >= 0 && value <= 1)) return score_text(value);
   return fmt::format("{:.{}f} %", 100 * value, value > 0.99 && value < 1 ? 2 : 1);

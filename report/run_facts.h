@@ -50,7 +50,6 @@ std::string fact(const Facts& facts, const std::string& name);
 // A score as the page and the terminal show it: shares in percent ("solve_rate" 0.998 → "99.8 %").
 std::string score_text(const std::string& name, double value);
 bool is_share(const std::string& name);
-bool lower_is_better(const std::string& name);
 
 // "2 h 05 min", "3 min 12 s", "0.8 s".
 std::string duration_text(double seconds);

@@ -134,7 +134,7 @@ int best_row(const Metrics& metrics, const std::string& name) {
     if (!std::isfinite(value)) continue;
     const double other =
         best < 0 ? value : score(metrics.evaluations[static_cast<size_t>(best)], name);
-    if (best < 0 || (lower_is_better(name) ? value < other : value > other))
+    if (best < 0 || (metrics.smaller_is_better.contains(name) ? value < other : value > other))
       best = static_cast<int>(i);
   }
   return metrics.evaluations.size() > 1 ? best : -1;
@@ -147,11 +147,12 @@ std::string scores_table(const RunFacts& facts, const std::vector<std::string>& 
   for (const std::string& name : names) {
     head += "<th>" + escape_html(name) + "</th>";
     const auto target = targets.find(name);
-    target_row += "<td>" +
-                  (target == targets.end()
-                       ? ""
-                       : (lower_is_better(name) ? "≤ " : "≥ ") + score_text(name, target->second)) +
-                  "</td>";
+    target_row +=
+        "<td>" +
+        (target == targets.end() ? ""
+                                 : (facts.metrics.smaller_is_better.contains(name) ? "≤ " : "≥ ") +
+                                       score_text(name, target->second)) +
+        "</td>";
   }
   head += "</tr>";
   if (!targets.empty()) head += target_row + "</tr>";
@@ -163,7 +164,8 @@ std::string scores_table(const RunFacts& facts, const std::vector<std::string>& 
       const double value = score(evaluations[i], name);
       const auto target = targets.find(name);
       const bool met = target != targets.end() &&
-                       (lower_is_better(name) ? value <= target->second : value >= target->second);
+                       (facts.metrics.smaller_is_better.contains(name) ? value <= target->second
+                                                                       : value >= target->second);
       const bool best = best_row(facts.metrics, name) == static_cast<int>(i);
       row += fmt::format("<td class='{}{}'>{}</td>", met ? "met " : "", best ? "best" : "",
                          score_text(name, value));

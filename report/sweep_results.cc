@@ -32,7 +32,7 @@ void read_scores(SweepRow& row) {
   for (const std::string& name : score_names({&row.metrics})) {
     SweepScore one;
     for (const EvaluationLine& line : row.metrics.evaluations)
-      add(one, line.step, score(line, name), lower_is_better(name));
+      add(one, line.step, score(line, name), row.metrics.smaller_is_better.contains(name));
     row.scores.emplace_back(name, one);
   }
   row.seconds = row.metrics.seconds();
@@ -43,6 +43,14 @@ double best_of(const SweepRow& row, const std::string& name) {
   return one == nullptr ? kNoScore : one->best;
 }
 
+// A run's own loss, and what an evaluation of any point declares.
+bool smaller_is_better(const SweepResults& results, const std::string& score) {
+  return score == "train_loss" ||
+         std::any_of(results.rows.begin(), results.rows.end(), [&](const SweepRow& row) {
+           return row.metrics.smaller_is_better.contains(score);
+         });
+}
+
 bool is_better(double a, double b, bool smaller) {
   if (std::isnan(a) || std::isnan(b)) return !std::isnan(a) && std::isnan(b);
   return smaller ? a < b : a > b;
@@ -51,7 +59,7 @@ bool is_better(double a, double b, bool smaller) {
 void rank(SweepResults& results) {
   if (results.rank_by.empty()) return;
   const std::string& by = results.rank_by.front();
-  const bool smaller = lower_is_better(by);
+  const bool smaller = smaller_is_better(results, by);
   std::stable_sort(results.rows.begin(), results.rows.end(),
                    [&](const SweepRow& a, const SweepRow& b) {
                      return is_better(best_of(a, by), best_of(b, by), smaller);
@@ -202,7 +210,7 @@ const SweepRow* winner(const SweepResults& results, const std::string& score) {
   for (const SweepRow& row : results.rows)
     if (!std::isnan(best_of(row, score)) &&
         (best == nullptr ||
-         is_better(best_of(row, score), best_of(*best, score), lower_is_better(score))))
+         is_better(best_of(row, score), best_of(*best, score), smaller_is_better(results, score))))
       best = &row;
   return best;
 }

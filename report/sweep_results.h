@@ -56,7 +56,7 @@ struct SweepResults {
 // The winner of a score: the row with its best value, nullptr if no row has it.
 const SweepRow* winner(const SweepResults& results, const std::string& score);
 
-// Reads metrics, ranks. A score whose name speaks of losses is better when smaller. Without
+// Reads metrics, ranks. Evaluations declare which scores are better when smaller. Without
 // `rank_by`: validation_loss (else the first score there is) and the accuracy, if there is one.
 SweepResults read_sweep_results(const std::string& name, const std::vector<std::string>& rank_by,
                                 const std::vector<std::string>& keys,

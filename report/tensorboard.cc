@@ -1,4 +1,4 @@
-// TensorBoard's event file, written with our own encoder: the format is small and stable.
+// TensorBoard's event file, written with core/protobuf.h: the format is small and stable.
 //
 // A record is u64 length, u32 masked CRC-32C of those 8 bytes, data, u32 masked CRC-32C of data
 // (little-endian; mask(c) = rotr(c, 15) + 0xa282ead8). The data is a protocol buffer `Event`:
@@ -11,11 +11,13 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/protobuf.h"
 #include "report/report.h"
 #include "report/run_facts.h"
 
@@ -48,39 +50,25 @@ std::string little_endian(T value) {
   return bytes;
 }
 
-std::string varint(uint64_t value) {
-  std::string out;
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  return out + static_cast<char>(value);
-}
-
-// Fields of the wire format: number·8 + kind, then the value.
-std::string varint_field(int number, uint64_t value) {
-  return varint(static_cast<uint64_t>(number) << 3) + varint(value);
-}
-std::string double_field(int number, double value) {
-  return varint(static_cast<uint64_t>(number) << 3 | 1) + little_endian(value);
-}
-std::string float_field(int number, float value) {
-  return varint(static_cast<uint64_t>(number) << 3 | 5) + little_endian(value);
-}
-std::string bytes_field(int number, const std::string& bytes) {
-  return varint(static_cast<uint64_t>(number) << 3 | 2) + varint(bytes.size()) + bytes;
-}
-
 std::string record(const std::string& data) {
   const std::string length = little_endian(static_cast<uint64_t>(data.size()));
   return length + little_endian(masked(crc32c(length))) + data +
          little_endian(masked(crc32c(data)));
 }
 
-std::string event(double time, int64_t step, const std::string& summary) {
-  return record(double_field(1, time) + varint_field(2, static_cast<uint64_t>(step)) +
-                bytes_field(5, summary));
+std::string event(double time, int64_t step, const ProtoMessage& summary) {
+  ProtoMessage event;
+  event.real64(1, time);
+  event.integer(2, step);
+  event.message(5, summary);
+  return record(event.text());
 }
 
-std::string scalar(const std::string& tag, double value) {
-  return bytes_field(1, bytes_field(1, tag) + float_field(2, static_cast<float>(value)));
+void add_scalar(ProtoMessage& summary, const std::string& tag, double value) {
+  ProtoMessage entry;
+  entry.bytes(1, tag);
+  entry.real(2, static_cast<float>(value));
+  summary.message(1, entry);
 }
 
 std::string tag_of(const std::string& name) {
@@ -99,14 +87,13 @@ std::string tag_of(const std::string& name) {
   return found == tags.end() ? name : found->second;
 }
 
-std::string step_summary(const StepLine& line) {
-  std::string summary;
-  for (const auto& [name, value] : line.values) {
+ProtoMessage step_summary(const StepLine& line) {
+  ProtoMessage summary;
+  for (const auto& [name, value] : line.values)
     if (std::isfinite(value))
-      summary += scalar(tag_of(name), name == "memory_bytes" ? value / (1 << 30) : value);
-  }
+      add_scalar(summary, tag_of(name), name == "memory_bytes" ? value / (1 << 30) : value);
   const double share = 100 * line.value("data_wait_seconds") / line.value("step_seconds");
-  if (std::isfinite(share)) summary += scalar("time_metrics/data_loading(%)", share);
+  if (std::isfinite(share)) add_scalar(summary, "time_metrics/data_loading(%)", share);
   return summary;
 }
 
@@ -116,20 +103,24 @@ uint32_t big_endian(const std::string& bytes, size_t at) {
   return value;
 }
 
-// "" if the file is no PNG. Width and height stand at fixed places of its first chunk.
-std::string picture_summary(const Picture& picture) {
+// Nothing if the file is no PNG. Width and height stand at fixed places of its first chunk.
+std::optional<ProtoMessage> picture_summary(const Picture& picture) {
   std::string png;
   try {
     png = read_file(picture.path, size_t{8} << 20);
   } catch (const Error&) {
-    return "";
+    return std::nullopt;
   }
-  if (png.size() < 26 || png.rfind("\x89PNG\r\n\x1a\n", 0) != 0) return "";
-  const int colours = png[25] == 0 ? 1 : png[25] == 4 ? 2 : png[25] == 6 ? 4 : 3;
-  const std::string image = varint_field(1, big_endian(png, 20)) +
-                            varint_field(2, big_endian(png, 16)) +
-                            varint_field(3, static_cast<uint64_t>(colours)) + bytes_field(4, png);
-  return bytes_field(1, bytes_field(1, "samples") + bytes_field(4, image));
+  if (png.size() < 26 || png.rfind("\x89PNG\r\n\x1a\n", 0) != 0) return std::nullopt;
+  ProtoMessage image, entry, summary;
+  image.integer(1, big_endian(png, 20));
+  image.integer(2, big_endian(png, 16));
+  image.integer(3, png[25] == 0 ? 1 : png[25] == 4 ? 2 : png[25] == 6 ? 4 : 3);
+  image.bytes(4, png);
+  entry.bytes(1, "samples");
+  entry.message(4, image);
+  summary.message(1, entry);
+  return summary;
 }
 
 // Time of the logged step at or before `step`.
@@ -162,22 +153,24 @@ void write_tensorboard(const RunFolder& run) {
   if (metrics.steps.empty() && metrics.evaluations.empty()) return;
   const double start =
       metrics.steps.empty() ? metrics.evaluations.front().time : metrics.steps.front().time;
-  std::string content = record(double_field(1, start) + bytes_field(3, "brain.Event:2"));
+  ProtoMessage first;
+  first.real64(1, start);
+  first.bytes(3, "brain.Event:2");
+  std::string content = record(first.text());
   for (const StepLine& line : metrics.steps)
     content += event(line.time, line.step, step_summary(line));
   for (const EvaluationLine& line : metrics.evaluations) {
-    std::string summary;
-    for (const auto& [name, value] : line.scores) {
+    ProtoMessage summary;
+    for (const auto& [name, value] : line.scores)
       if (std::isfinite(value))
-        summary += scalar(
-            (name == "validation_loss" ? "validation_metrics/loss" : "validation_metrics/" + name),
-            value);
-    }
+        add_scalar(summary, "validation_metrics/" + (name == "validation_loss" ? "loss" : name),
+                   value);
     content += event(line.time, line.step, summary);
   }
   for (const Picture& picture : facts.pictures) {
-    const std::string summary = picture.step >= 0 ? picture_summary(picture) : "";
-    if (!summary.empty()) content += event(time_of(metrics, picture.step), picture.step, summary);
+    if (picture.step < 0) continue;
+    if (const auto summary = picture_summary(picture))
+      content += event(time_of(metrics, picture.step), picture.step, *summary);
   }
   // One file for the whole run: a second one would show every step twice.
   const std::string name =

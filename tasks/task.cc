@@ -1,10 +1,23 @@
 #include "tasks/task.h"
 
+#include <algorithm>
+
 #include <ATen/ATen.h>
 
 #include "core/errors.h"
 
 namespace lockstep {
+
+std::vector<ScoreInfo> declare(const Scores& scores, const std::vector<std::string>& smaller) {
+  std::vector<ScoreInfo> out;
+  for (const auto& [name, value] : scores) {
+    const std::string group = name.substr(0, name.find('.'));
+    const bool small = std::find(smaller.begin(), smaller.end(), name) != smaller.end() ||
+                       std::find(smaller.begin(), smaller.end(), group) != smaller.end();
+    out.push_back({name, small});
+  }
+  return out;
+}
 
 Loss Task::loss(Model& model, const Batch& batch, const StepContext& context) const {
   const LossInputs inputs = loss_inputs(batch, context);

@@ -4,15 +4,15 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "core/config/fields.h"
 #include "data/dataset.h"
 #include "models/model.h"
+#include "tasks/evaluation.h"
+#include "tasks/sample_request.h"
 
 namespace lockstep {
 
@@ -49,115 +49,6 @@ struct LossTensors {
   at::Tensor correct;  // scalar; undefined: this task counts no predictions
 };
 
-// Names and values: "validation_loss", "solve_rate.easy" …
-using Scores = std::map<std::string, double>;
-inline std::vector<std::string> names_of(const Scores& scores) {
-  std::vector<std::string> names;
-  for (const auto& [name, value] : scores) names.push_back(name);
-  return names;
-}
-
-// One piece of an evaluation, computed by whichever rank owns it; merged in order of chunks.
-struct EvaluationChunk {
-  std::vector<double> sums;  // added up by Tree over chunks, in double, as chunks are done
-  std::vector<at::Tensor>
-      tensors;  // few and small: what pictures are drawn from (gathered on rank 0's host)
-  // In place of sums, of a chunk that a device computed: f64 [n] there, added up there. All chunks
-  // of a rank or none.
-  at::Tensor device_sums;
-};
-
-// An evaluation that can be shared out over ranks: chunk i is a pure function of (weights, i).
-// Made per evaluation run by Task::evaluation; runs under no-grad on one replica per thread.
-class Evaluation {
- public:
-  virtual ~Evaluation() = default;
-  // The names that scores() will give, known before anything is computed: checkpoint.keep_best is
-  // checked against them. Empty for an evaluation that only draws.
-  virtual std::vector<std::string> score_names() const = 0;
-  virtual int64_t num_chunks() const = 0;
-  // Before the first chunk: where the models lie, so that what else computes can be brought there.
-  // One thread.
-  virtual void compute_on(at::Device device) {}
-  // Any thread. A chunk that takes seconds calls piece_done() now and then, pieces() times in all.
-  virtual EvaluationChunk chunk(Model& model, int64_t index) const = 0;
-  virtual int64_t pieces() const { return 0; }
-  // On rank 0, with the sums of all chunks. May take long: no other rank waits with a deadline.
-  virtual Scores scores(const std::vector<double>& sums) const = 0;
-  // The same with the tensors of all chunks, in chunk order (their sums are merged and gone).
-  virtual Scores scores(const std::vector<double>& sums,
-                        const std::vector<EvaluationChunk>& chunks) const {
-    return scores(sums);
-  }
-  // Draws samples/step-N.png if this evaluation has something to show; false otherwise.
-  virtual bool draw(const std::vector<EvaluationChunk>& chunks, const std::string& png_path) const {
-    return false;
-  }
-
-  // What the scores depend on besides the weights, stored beside them: names and values.
-  virtual std::map<std::string, std::string> record() const { return {}; }
-  // What people should know before they believe the scores; said once, before training.
-  virtual std::vector<std::string> notes() const { return {}; }
-
-  // What must be computed first, on all ranks as well, unless rank 0 has it from an earlier
-  // evaluation: statistics of reference pictures. Null: nothing.
-  virtual Evaluation* reference() { return nullptr; }
-  // Rank 0: looks for what is kept; true if nothing is left to do. May read large files.
-  virtual bool find_reference() { return false; }
-  // Rank 0: what reference() gave.
-  virtual void take_reference(const std::vector<double>& sums,
-                              const std::vector<EvaluationChunk>& chunks) {}
-
-  // `heard` is called by piece_done(), from any thread; it may throw to give up the chunk.
-  void on_piece(std::function<void()> heard) { heard_ = std::move(heard); }
-
- protected:
-  void piece_done() const {
-    if (heard_) heard_();
-  }
-
- private:
-  std::function<void()> heard_;
-};
-
-// What evaluations are made from, besides the model. Outlives them.
-struct EvaluationData {
-  EvaluationData(const Dataset* validation, std::function<const Dataset&()> train = {})
-      : validation(validation), train(std::move(train)) {}
-  const Dataset* validation;  // data.validation; null if the config names none
-  std::function<const Dataset&()>
-      train;  // data.train, opened when it is asked for; empty if there is none
-};
-
-// A flag of `lockstep sample` that a task understands, beside the common ones of SampleRequest.
-struct SampleFlag {
-  std::string name;  // with dashes
-  bool has_value = false;
-};
-
-// What `lockstep sample RUN …` asks for.
-struct SampleRequest {
-  std::string output;  // --output: a file or folder; "" = none
-  int64_t count = 8;   // --count: samples to draw
-  uint64_t seed = 17;
-  Choice sampler;  // the config's `sampler` section
-  // How the pictures of data.train were made: `recipe` of its dataset.json, "" if it is not there.
-  // May be empty.
-  std::function<std::string()> recipe;
-  std::map<std::string, std::string> flags;        // of Task::sample_flags(), as given
-  std::function<void(const std::string&)> result;  // called with each line for stdout, in order
-  // Runs work(model, i) for i in [0, n) on the command's threads, each with a replica of its own,
-  // gradients off and precision.compute in force; returns when all are done.
-  using Work = std::function<void(Model& model, int64_t i)>;
-  std::function<void(int64_t n, const Work& work)> for_each;
-
-  bool has(const std::string& flag) const { return flags.contains(flag); }
-  // The flag's value, or "".
-  std::string value(const std::string& flag) const {
-    return has(flag) ? flags.at(flag) : std::string();
-  }
-};
-
 class Task {
  public:
   virtual ~Task() = default;
@@ -181,25 +72,26 @@ class Task {
   // Nominal count of a micro-batch of `rows` rows (a plan constant, design rule 6).
   virtual double nominal_count(int64_t rows) const = 0;
   // The evaluation that an entry of the `evaluate` list asks for. Throws ConfigError if the kind
-  // needs data that the config does not name, and what the files that its options name give rise
-  // to.
+  // needs data that the config does not name, and any Error that its options' files cause.
   virtual std::unique_ptr<Evaluation> evaluation(const Choice& options, const EvaluationData& data,
                                                  const StepContext& context) const = 0;
   // `lockstep forward`: named inputs → named outputs (design.md 5), in evaluation mode. "loss" is
   // among the outputs if the inputs define one; gradients are the caller's business.
   virtual NamedTensors forward(Model& model, const NamedTensors& inputs) const = 0;
-  // `lockstep export schedule`: the constants of this task's diffusion, by upstream's names. Throws
-  // ConfigError if it has none.
-  virtual NamedTensors schedule_tables() const {
-    throw ConfigError("task.kind names a task without a diffusion schedule",
-                      "set task.kind=image_diffusion");
-  }
   // The flags of `lockstep sample` that sample() understands.
   virtual std::vector<SampleFlag> sample_flags() const { return {}; }
   // `lockstep sample`: draws from the model, or completes what the user gave. `model` is one of
   // those that request.for_each hands out. Throws DataError for an input that does not fit,
   // ConfigError for a request this task does not know.
   virtual void sample(Model& model, const SampleRequest& request) const = 0;
+};
+
+// A task with a diffusion schedule, besides Task: what `lockstep export schedule` writes.
+class DiffusionTask {
+ public:
+  virtual ~DiffusionTask() = default;
+  // The constants of the schedule, by upstream's names.
+  virtual NamedTensors schedule_tables() const = 0;
 };
 
 }  // namespace lockstep

@@ -114,12 +114,6 @@ __device__ inline float warp_sum(float x) {
   for (int step = kWarp / 2; step > 0; step /= 2) x += __shfl_xor_sync(kAllLanes, x, step);
   return x;
 }
-__device__ inline float warp_max(float x) {
-#pragma unroll
-  for (int step = kWarp / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(kAllLanes, x, step));
-  return x;
-}
-
 __device__ inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 }  // namespace lockstep::cuda

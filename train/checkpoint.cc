@@ -213,10 +213,4 @@ void CheckpointWriter::remove_old(const TrainState& state) {
   }
 }
 
-bool smaller_is_better(const std::string& score) {
-  for (const char* word : {"loss", "fid", "kid", "bits", "nats"})
-    if (score.find(word) != std::string::npos) return true;
-  return false;
-}
-
 }  // namespace lockstep

@@ -70,7 +70,4 @@ class CheckpointWriter {
   std::future<void> in_flight_;
 };
 
-// True if a smaller value of this score is better (losses, FID, KID, bits).
-bool smaller_is_better(const std::string& score);
-
 }  // namespace lockstep

@@ -79,7 +79,10 @@ class Recorder {
 
   void evaluation(const EvaluationOutcome& outcome, double seconds) {
     if (!metrics_) return;
-    metrics_->evaluation(session_.state().step, outcome.scores, seconds, outcome.record);
+    std::vector<std::string> smaller;
+    for (const ScoreInfo& score : outcome.declared)
+      if (score.smaller_is_better) smaller.push_back(score.name);
+    metrics_->evaluation(session_.state().step, outcome.scores, seconds, outcome.record, smaller);
     show(lines_->evaluation(session_.state().step, outcome.scores));
   }
 
@@ -130,11 +133,11 @@ class Recorder {
 };
 
 // Notes a new best of checkpoint.keep_best; true if this step's checkpoint is to be kept.
-bool is_new_best(Session& session, const Scores& scores) {
+bool is_new_best(const EvaluationPlan& evaluations, Session& session, const Scores& scores) {
   const auto found = scores.find(session.config().checkpoint.keep_best);
   if (found == scores.end()) return false;
   std::optional<double>& best = session.state().best_score;
-  const bool smaller = smaller_is_better(found->first);
+  const bool smaller = evaluations.smaller_is_better(found->first);
   if (best && !(smaller ? found->second < *best : found->second > *best)) return false;
   best = found->second;
   session.state().best_step = session.state().step;
@@ -169,7 +172,7 @@ Evaluated evaluate(const EvaluationPlan& evaluations,
     done.stopped = outcome.given_up;
     if (done.stopped) break;
     recorder.evaluation(outcome, seconds_since(start));
-    done.new_best |= is_new_best(session, outcome.scores);
+    done.new_best |= is_new_best(evaluations, session, outcome.scores);
   }
   if (!entries.empty()) done.new_best = of_first_rank(session, done.new_best);
   return done;
@@ -188,7 +191,7 @@ Evaluated catch_up(const EvaluationPlan& evaluations, Session& session, Recorder
                                           ? evaluations_written(session.place().folder, step)
                                           : std::vector<Scores>{};
   bool new_best = false;
-  for (const Scores& scores : written) new_best |= is_new_best(session, scores);
+  for (const Scores& scores : written) new_best |= is_new_best(evaluations, session, scores);
   auto count = static_cast<int64_t>(written.size());
   session.communicator().broadcast(&count, sizeof count, 0, "evaluations written so far");
   std::vector<ScheduledEvaluation> owed = evaluations.due(step, /*stopping=*/false);

@@ -152,11 +152,13 @@ void MetricsFile::step(const StepResult& m) {
 }
 
 void MetricsFile::evaluation(int64_t step, const std::map<std::string, double>& scores,
-                             double seconds, const std::map<std::string, std::string>& record) {
+                             double seconds, const std::map<std::string, std::string>& record,
+                             const std::vector<std::string>& smaller_is_better) {
   nlohmann::ordered_json json = {
       {"kind", "evaluation"}, {"step", step}, {"time", wall_seconds()}, {"seconds", seconds}};
   for (const auto& [name, value] : scores) json[name] = number(value);
   if (!record.empty()) json["record"] = record;
+  if (!smaller_is_better.empty()) json["smaller_is_better"] = smaller_is_better;
   line(json.dump());
 }
 

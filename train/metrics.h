@@ -28,9 +28,11 @@ class MetricsFile {
 
   void attempt(int number, int64_t step, int64_t ranks, int64_t slots);
   void step(const StepResult& result);
-  // `record`: what the scores depend on besides the weights.
+  // `record`: what the scores depend on besides the weights. `smaller_is_better`: those scores of
+  // which it is true; reports rank by it.
   void evaluation(int64_t step, const std::map<std::string, double>& scores, double seconds,
-                  const std::map<std::string, std::string>& record = {});
+                  const std::map<std::string, std::string>& record = {},
+                  const std::vector<std::string>& smaller_is_better = {});
 
  private:
   void open();

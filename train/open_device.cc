@@ -8,6 +8,7 @@
 #include "core/cuda_driver.h"
 #include "core/errors.h"
 #include "core/log.h"
+#include "core/rank_environment.h"
 #include "models/models.h"
 #include "optim/cuda_parts.h"
 #include "tensor/cuda_plugin.h"
@@ -29,7 +30,7 @@ std::unique_ptr<Device> device_of_process(DeviceKind device, bool tf32) {
   if (device != DeviceKind::kCuda) return make_cpu_device();
   const CudaDriver& driver = cuda_driver();
   const char* share = std::getenv("LOCKSTEP_SHARE_GPU");
-  const int rank = local_rank([](const char* name) -> const char* { return std::getenv(name); });
+  const int rank = number_of(read_rank_environment().local_rank, 0);
   const int index = device_of_rank(rank, driver, share != nullptr && std::string(share) == "1");
   const std::string bound = bind_to_device_node(driver.devices[static_cast<size_t>(index)]);
   std::unique_ptr<Device> made = make_cuda_device(index);

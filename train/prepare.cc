@@ -97,8 +97,10 @@ Prepared finish(LoadedConfig loaded, const PrepareOptions& options, bool new_run
   if (new_run) prepared.plan.notes.insert(prepared.plan.notes.end(), notes.begin(), notes.end());
   resolve(config, prepared.plan);
   prepared.plan.config_hash = config_hash(config);
-  if (options.dry_run_steps)
+  if (options.dry_run_steps) {
     prepared.plan.steps = std::min(prepared.plan.steps, *options.dry_run_steps);
+    prepared.plan.dry_run = 1;
+  }
   prepared.config_yaml =
       print_yaml([&](FieldVisitor& v) { config.fields(v); }, &prepared.loaded.sources);
   return prepared;

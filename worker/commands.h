@@ -22,6 +22,7 @@ int fid_command(const Words& words);
 int forward_command(const Words& words);
 int export_command(const Words& words);
 int optimize_command(const Words& words);
+int pack_command(const Words& words);
 int env_command(const Words& words);
 
 }  // namespace lockstep

@@ -21,7 +21,12 @@ int export_schedule(const Arguments& arguments, const std::string& config) {
   const std::string output = arguments.required("--output", "export schedule");
   const LoadedConfig loaded = load_config(config, arguments.overrides());
   const NamedTensors tables = with_place_of_keys(loaded.sources, config, [&] {
-    return loaded.kinds->tasks.make(loaded.config->task)->schedule_tables();
+    const auto task = loaded.kinds->tasks.make(loaded.config->task);
+    const auto* diffusion = dynamic_cast<const DiffusionTask*>(task.get());
+    if (diffusion == nullptr)
+      throw ConfigError("task.kind names a task without a diffusion schedule",
+                        "set task.kind=image_diffusion");
+    return diffusion->schedule_tables();
   });
   write_atomic(output, [&](const fs::path& path) { save_safetensors(path, tables); });
   return 0;

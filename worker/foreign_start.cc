@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/log.h"
+#include "core/rank_environment.h"
 #include "ddp/tcp/job_place.h"
 #include "ddp/tcp/meeting.h"
 #include "report/report.h"
@@ -67,13 +68,9 @@ class Ticker {
 
 // As many nodes as the ranks are spread over, so that the plan counts this machine's cores right.
 std::vector<std::string> rank_overrides(const Communicator& communicator) {
-  int64_t per_node = communicator.size();
-  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_SIZE", "LOCAL_WORLD_SIZE"})
-    if (const char* text = variable(name)) {
-      const int64_t value = std::atoll(text);
-      if (value > 0 && communicator.size() % value == 0) per_node = value;
-      break;
-    }
+  const int local = number_of(read_rank_environment().local_size, 0);
+  const bool even = local > 0 && communicator.size() % local == 0;
+  const int64_t per_node = even ? local : communicator.size();
   return {"launch.nodes=" + std::to_string(communicator.size() / per_node),
           "launch.ranks_per_node=" + std::to_string(per_node)};
 }

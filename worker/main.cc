@@ -25,8 +25,9 @@ constexpr Command kCommands[] = {
     {"config", lockstep::config_command},   {"data", lockstep::data_command},
     {"sample", lockstep::sample_command},   {"evaluate", lockstep::evaluate_command},
     {"forward", lockstep::forward_command}, {"optimize", lockstep::optimize_command},
-    {"env", lockstep::env_command},         {"fid", lockstep::fid_command},
-    {"export", lockstep::export_command},   {"bench", lockstep::bench_command},
+    {"pack", lockstep::pack_command},       {"env", lockstep::env_command},
+    {"fid", lockstep::fid_command},         {"export", lockstep::export_command},
+    {"bench", lockstep::bench_command},
 };
 
 int run(const std::string& name, const lockstep::Words& words) {

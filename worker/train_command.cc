@@ -10,6 +10,7 @@
 
 #include "core/files.h"
 #include "core/log.h"
+#include "core/rank_environment.h"
 #include "core/stop_flag.h"
 #include "ddp/communicators.h"
 #include "ddp/slot_threads.h"
@@ -23,13 +24,6 @@
 
 namespace lockstep {
 namespace {
-
-// The rank that the launcher's environment names, for what goes wrong before ranks are connected.
-int rank_from_environment() {
-  for (const char* name : {"LOCKSTEP_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "RANK"})
-    if (const char* text = std::getenv(name)) return std::atoi(text);
-  return 0;
-}
 
 std::unique_ptr<Communicator> connect(const std::string& backend, double timeout_seconds) {
   CommunicatorSetup setup;
@@ -154,7 +148,7 @@ int train_command(const Words& words) {
                            plan.timeout_seconds);
     if (arguments.has("--tell-nodes")) tell_place(place, *communicator);
   } catch (const Error& error) {
-    write_error(place, rank_from_environment(), error, 0);
+    write_error(place, number_of(read_rank_environment().rank, 0), error, 0);
     throw;
   }
   const int rank = communicator->rank();

@@ -3,12 +3,14 @@
 #include <fnmatch.h>
 #include <glob.h>
 #include <set>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "core/errors.h"
 #include "core/files.h"
+#include "core/user_path.h"
 #include "data/shards/dtypes.h"
 
 namespace lockstep {
@@ -83,18 +85,33 @@ void add_folder(const fs::path& folder, const std::string& name_pattern, ShardLi
                     {(folder / name_pattern).string()});
 }
 
-void add_pattern(const std::string& pattern, ShardList& list) {
+// `name` as a pattern that matches itself alone.
+std::string as_pattern(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    if (std::string_view("*?[]\\").find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+// What exists under the name as it is written is meant by it, brackets and all: `set [1]`.
+void add_pattern(const std::string& given, ShardList& list) {
   std::error_code code;
-  const fs::path path(pattern);
-  if (!has_wildcard(path.filename().string()) && fs::is_directory(path, code))
-    return add_folder(path, "*", list);
+  const fs::path path(user_path(given));
+  if (fs::is_directory(path, code)) return add_folder(path, "*", list);
   const fs::path parent = path.parent_path();
-  const std::vector<std::string> folders = expand(parent.empty() ? "." : parent.string());
+  const std::string folder_name = parent.empty() ? "." : parent.string();
+  const std::vector<std::string> folders = fs::is_directory(folder_name, code)
+                                               ? std::vector<std::string>{folder_name}
+                                               : expand(folder_name);
+  const std::string name = path.filename().string();
+  const std::string name_pattern = fs::exists(path, code) ? as_pattern(name) : name;
   bool any = false;
   for (const std::string& folder : folders) {
     if (!fs::is_directory(folder, code)) continue;
     any = true;
-    add_folder(parent.empty() ? fs::path() : fs::path(folder), path.filename().string(), list);
+    add_folder(parent.empty() ? fs::path() : fs::path(folder), name_pattern, list);
   }
   if (!any)
     throw DataError(

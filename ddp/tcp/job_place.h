@@ -14,10 +14,9 @@
 #include <functional>
 #include <string>
 
-namespace lockstep {
+#include "core/rank_environment.h"
 
-// Looks up a variable; nullptr if unset.
-using EnvironmentLookup = std::function<const char*(const char*)>;
+namespace lockstep {
 
 struct JobPlace {
   int rank = 0, size = 1;

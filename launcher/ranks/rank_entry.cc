@@ -10,6 +10,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <optional>
+
+#include "core/rank_environment.h"
+
 namespace lockstep {
 namespace {
 
@@ -32,10 +36,9 @@ int exec_program(const std::vector<std::string>& words) {
 }  // namespace
 
 int rank_from_environment() {
-  for (const char* name : {"LOCKSTEP_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
-    if (const char* text = std::getenv(name)) return std::atoi(text);
-  }
-  return 0;
+  const RankEnvironment environment = read_rank_environment();
+  const char* task = std::getenv("SLURM_PROCID");  // srun without PMIx; this is a rank for certain
+  return number_of(environment.rank, task == nullptr ? 0 : std::atoi(task));
 }
 
 int run_as_rank(const std::vector<std::string>& words) {
@@ -58,30 +61,26 @@ int run_as_rank(const std::vector<std::string>& words) {
   return exec_program({words.begin() + 2, words.end()});
 }
 
-namespace {
-
-struct Translation {
-  const char* name;
-  std::vector<const char*> sources;
-};
-
-}  // namespace
-
 int run_as_torch_rank(const std::vector<std::string>& words) {
   if (words.empty()) return 2;
-  const Translation translations[] = {
-      {"RANK", {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"}},
-      {"WORLD_SIZE", {"OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"}},
-      {"LOCAL_RANK", {"OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID"}},
-      {"LOCAL_WORLD_SIZE", {"OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE"}},
-      {"GROUP_RANK", {"OMPI_COMM_WORLD_NODE_RANK", "SLURM_NODEID"}},
+  RankEnvironment from = read_rank_environment();
+  const auto or_variable = [](std::optional<std::string>& value, const char* name) {
+    const char* text = std::getenv(name);
+    if (!value && text != nullptr) value = text;
   };
-  for (const Translation& translation : translations)
-    for (const char* source : translation.sources)
-      if (const char* value = std::getenv(source)) {
-        setenv(translation.name, value, 1);
-        break;
-      }
+  or_variable(from.rank, "SLURM_PROCID");  // srun without PMIx
+  or_variable(from.size, "SLURM_NTASKS");
+  or_variable(from.local_rank, "SLURM_LOCALID");
+  or_variable(from.local_size, "SLURM_NTASKS_PER_NODE");
+  or_variable(from.node, "SLURM_NODEID");
+  const auto set = [](const char* name, const std::optional<std::string>& value) {
+    if (value) setenv(name, value->c_str(), 1);
+  };
+  set("RANK", from.rank);
+  set("WORLD_SIZE", from.size);
+  set("LOCAL_RANK", from.local_rank);
+  set("LOCAL_WORLD_SIZE", from.local_size);
+  set("GROUP_RANK", from.node);
   for (const char* name : {"RANK", "WORLD_SIZE"})
     if (const char* value = std::getenv(name))
       setenv((std::string("ROLE_") + name).c_str(), value, 1);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/errors.h"
+#include "core/rank_environment.h"
 
 extern char** environ;
 
@@ -109,9 +110,11 @@ Variables current_variables() {
 }
 
 bool is_rank(const Variables& variables) {
-  const auto has = [&](const char* name) { return variables.count(name) > 0; };
-  return has("OMPI_COMM_WORLD_RANK") || (has("SLURM_STEP_ID") && has("PMIX_RANK")) ||
-         (has("RANK") && has("WORLD_SIZE")) || has("LOCKSTEP_RANK");
+  return read_rank_environment([&](const char* name) -> const char* {
+           const auto found = variables.find(name);
+           return found == variables.end() ? nullptr : found->second.c_str();
+         })
+      .is_rank();
 }
 
 std::string find_mpirun(const Variables& variables) {

@@ -44,7 +44,7 @@ at::Tensor training_classes(const Batch& batch, const StepContext& context,
   return classes;
 }
 
-class ImageDiffusionTask : public Task {
+class ImageDiffusionTask : public Task, public DiffusionTask {
  public:
   explicit ImageDiffusionTask(const ImageDiffusionOptions& options)
       : images_(std::make_shared<const ImageDiffusion>(options)) {}

@@ -54,7 +54,7 @@ class ImageValidationLoss : public Evaluation {
     return result;
   }
 
-  std::vector<std::string> score_names() const override { return {"validation_loss"}; }
+  std::vector<ScoreInfo> declared_scores() const override { return {{"validation_loss", true}}; }
   Scores scores(const std::vector<double>& sums) const override {
     return {{"validation_loss", sums.at(0) / sums.at(1)}};
   }
@@ -84,7 +84,7 @@ class ImageGrid : public Evaluation {
   }
 
   int64_t pieces() const override { return drawer_.steps(); }
-  std::vector<std::string> score_names() const override { return {}; }
+  std::vector<ScoreInfo> declared_scores() const override { return {}; }
   Scores scores(const std::vector<double>&) const override { return {}; }
 
   bool draw(const std::vector<EvaluationChunk>& chunks,

@@ -73,7 +73,9 @@ class ImageFid : public Evaluation {
         pool_(kid_pool(options.images)),
         reference_features_(source_, inception_, resize_, num_reference_, options.tf32) {}
 
-  std::vector<std::string> score_names() const override { return {"fid", "kid", "kid_deviation"}; }
+  std::vector<ScoreInfo> declared_scores() const override {
+    return {{"fid", true}, {"kid", true}, {"kid_deviation", true}};
+  }
   int64_t num_chunks() const override { return (options_.images + batch_ - 1) / batch_; }
   int64_t pieces() const override { return drawer_.steps(); }
 

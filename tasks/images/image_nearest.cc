@@ -55,8 +55,9 @@ class ImageNearest : public Evaluation {
             {}};
   }
 
-  std::vector<std::string> score_names() const override {
-    return {"nearest", "nearest_held_out", "nearest_ratio"};
+  std::vector<ScoreInfo> declared_scores() const override {
+    // Far below 1 the ratio speaks of copies; above it, smaller is better.
+    return {{"nearest", true}, {"nearest_held_out", true}, {"nearest_ratio", true}};
   }
 
   Scores scores(const std::vector<double>& sums) const override {

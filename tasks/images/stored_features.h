@@ -31,7 +31,7 @@ class StoredFeatures : public Evaluation {
   // Of the first `images` pictures of `source`.
   StoredFeatures(std::shared_ptr<const ImageSource> source, std::shared_ptr<Inception> inception,
                  FidResize resize, int64_t images, bool tf32 = false);
-  std::vector<std::string> score_names() const override { return {}; }
+  std::vector<ScoreInfo> declared_scores() const override { return {}; }
   int64_t num_chunks() const override;
   void compute_on(at::Device device) override;
   EvaluationChunk chunk(Model& model, int64_t index) const override;

@@ -29,7 +29,9 @@ class SudokuSamples : public Evaluation {
   SudokuSamples(const SudokuSamplesOptions& options, uint64_t seed)
       : options_(options), seed_(seed) {}
 
-  std::vector<std::string> score_names() const override { return {"distinct", "validity"}; }
+  std::vector<ScoreInfo> declared_scores() const override {
+    return {{"distinct", false}, {"validity", false}};
+  }
   int64_t num_chunks() const override {
     return (options_.count + options_.batch - 1) / options_.batch;
   }

@@ -23,8 +23,9 @@ class SudokuSolve : public Evaluation {
         seed_(seed),
         items_(puzzles_by_level(data, options.levels, options.puzzles)) {}
 
-  std::vector<std::string> score_names() const override {
-    return names_of(scores(std::vector<double>(options_.levels.size() * kSums * 2)));
+  std::vector<ScoreInfo> declared_scores() const override {
+    return declare(scores(std::vector<double>(options_.levels.size() * kSums * 2)),
+                   {"passes", "passes_plain"});
   }
 
   int64_t num_chunks() const override {

@@ -20,7 +20,7 @@ class SudokuValidationLoss : public Evaluation {
         batch_(options.batch),
         samples_(std::min(options.samples, data.size())) {}
 
-  std::vector<std::string> score_names() const override { return {"validation_loss"}; }
+  std::vector<ScoreInfo> declared_scores() const override { return {{"validation_loss", true}}; }
   int64_t num_chunks() const override { return (samples_ + batch_ - 1) / batch_; }
 
   EvaluationChunk chunk(Model& model, int64_t index) const override {

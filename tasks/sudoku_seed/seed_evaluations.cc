@@ -13,6 +13,9 @@
 namespace lockstep {
 namespace {
 
+const std::vector<std::string> kSmallerIsBetter = {"validation_loss", "position_loss", "value_loss",
+                                                   "validation_floor"};
+
 class SeedValidation : public Evaluation {
  public:
   SeedValidation(const SeedValidationOptions& options, const SeedEvaluationInput& input)
@@ -23,8 +26,8 @@ class SeedValidation : public Evaluation {
         batch_(options.batch),
         samples_(std::min(options.samples, data_.size())) {}
 
-  std::vector<std::string> score_names() const override {
-    return names_of(scores(std::vector<double>(6)));
+  std::vector<ScoreInfo> declared_scores() const override {
+    return declare(scores(std::vector<double>(6)), kSmallerIsBetter);
   }
   int64_t num_chunks() const override { return (samples_ + batch_ - 1) / batch_; }
 
@@ -87,8 +90,8 @@ class SeedSolve : public Evaluation {
         seed_(seed),
         items_(puzzles_by_level(data, options.levels, options.puzzles)) {}
 
-  std::vector<std::string> score_names() const override {
-    return names_of(scores(std::vector<double>(options_.levels.size() * 2)));
+  std::vector<ScoreInfo> declared_scores() const override {
+    return declare(scores(std::vector<double>(options_.levels.size() * 2)));
   }
   int64_t num_chunks() const override {
     return (static_cast<int64_t>(items_.size()) + options_.batch - 1) / options_.batch;

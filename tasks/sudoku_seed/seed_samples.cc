@@ -18,7 +18,9 @@ class SeedSamples : public Evaluation {
  public:
   SeedSamples(const SeedSamplesOptions& options, uint64_t seed) : options_(options), seed_(seed) {}
 
-  std::vector<std::string> score_names() const override { return names_of(scores({0, 0, 0})); }
+  std::vector<ScoreInfo> declared_scores() const override {
+    return declare(scores({0, 0, 0}), {"masked_cells"});
+  }
   int64_t num_chunks() const override {
     return (options_.count + options_.batch - 1) / options_.batch;
   }

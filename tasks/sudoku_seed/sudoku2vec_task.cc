@@ -70,8 +70,8 @@ class Sudoku2VecValidation : public Evaluation {
         batch_(options.batch),
         samples_(std::min(options.samples, data_.size())) {}
 
-  std::vector<std::string> score_names() const override {
-    return {"validation_accuracy", "validation_loss"};
+  std::vector<ScoreInfo> declared_scores() const override {
+    return {{"validation_accuracy", false}, {"validation_loss", true}};
   }
   int64_t num_chunks() const override { return (samples_ + batch_ - 1) / batch_; }
 

@@ -41,18 +41,6 @@ TEST(CudaDriver, RefusesMoreRanksThanGpus) {
   EXPECT_THROW(device_of_rank(0, machine_with(0), true), EnvironmentError);
 }
 
-TEST(CudaDriver, FindsTheLocalRankThatALauncherGave) {
-  EXPECT_EQ(local_rank([](const char*) -> const char* { return nullptr; }), 0);
-  EXPECT_EQ(local_rank([](const char* name) -> const char* {
-              return std::string(name) == "LOCAL_RANK" ? "3" : nullptr;
-            }),
-            3);
-  EXPECT_EQ(local_rank([](const char* name) -> const char* {
-              return std::string(name) == "SLURM_LOCALID" ? "5" : nullptr;
-            }),
-            5);
-}
-
 TEST(CudaDriver, ReadsListsOfCores) {
   EXPECT_EQ(parse_core_list("0-3,8\n"), (std::vector<int>{0, 1, 2, 3, 8}));
   EXPECT_EQ(parse_core_list("\n"), std::vector<int>{});

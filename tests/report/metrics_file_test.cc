@@ -77,8 +77,16 @@ TEST(Texts, AreWhatPeopleRead) {
   EXPECT_EQ(score_text("validation_loss", 0.9984), "0.9984");
   EXPECT_EQ(score_text(2.5e-5), "2.5e-05");
   EXPECT_EQ(score_text(std::nan("")), "–");
-  EXPECT_TRUE(lower_is_better("nats_per_cell"));
-  EXPECT_FALSE(lower_is_better("validity"));
+}
+
+TEST(Metrics, SayWhichScoresAreBetterWhenSmaller) {
+  const Metrics metrics = parse_metrics(
+      R"({"kind":"evaluation","step":4,"nearest":0.2,"validity":1,"smaller_is_better":["nearest"]})"
+      "\n");
+  EXPECT_TRUE(metrics.smaller_is_better.contains("nearest"));
+  EXPECT_FALSE(metrics.smaller_is_better.contains("validity"));
+  ASSERT_EQ(metrics.evaluations.size(), 1u);
+  EXPECT_EQ(metrics.evaluations[0].scores.size(), 2u);
 }
 
 }  // namespace

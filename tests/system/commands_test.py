@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 
 import harness
@@ -249,6 +250,45 @@ def evaluate(test, run):
     return f"{len(numbers)} scores, those of the run's last line"
 
 
+def table_of_runs(test, run):
+    """`runs`: columns, sorting, numbers in JSON; a dry run is marked."""
+    text = test.run("runs", run.parent).expect(0).out
+    for column in ("run", "state", "step", "loss", "started", "trained", "size", "scores"):
+        assert column in text.splitlines()[0], text
+    assert any("(dry)" in line for line in text.splitlines()), text
+    out = test.run("runs", run.parent, "--json", "--sort", "validation_loss").expect(0).out
+    rows = [json.loads(line) for line in out.splitlines()]
+    scores = [row["scores"].get("validation_loss") for row in rows]
+    known = [score for score in scores if score is not None]
+    assert known and known == sorted(known) and scores[: len(known)] == known, scores
+    for row in rows:
+        assert row["bytes"] > 0 and "seconds" not in row["scores"], row
+    assert any(row["dry_run"] for row in rows) and not all(row["dry_run"] for row in rows)
+    test.run("runs", run.parent, "--sort", "beauty").expect(2, "beauty", "validation_loss")
+
+
+def followed_log(test, config):
+    """`logs -f` shows lines while a run trains and ends with it."""
+    folder = test.work / "runs" / "followed"
+    running = test.start(
+        "train",
+        config,
+        "--run-folder",
+        folder,
+        "train.steps=3000",
+        "evaluate=[]",
+        "checkpoint.keep_best=",
+        "checkpoint.every_steps=1000",
+        "schedule={kind: constant, warmup_steps: 3}",
+    )
+    assert tiny_run.wait_for_step(running, folder, 5), running.wait(1).text()
+    log = test.start("logs", folder, "-f")
+    running.signal(signal.SIGTERM)
+    running.wait(60).expect(75)
+    shown = log.wait(20).expect(0).out
+    assert "optimizer" in shown, shown
+
+
 def output_that_fails(test, config, run):
     """A full disk and a reader that left: exit code 3 in every kind of command, and not 0."""
     commands = [
@@ -299,6 +339,8 @@ def main():
     test.case("resume with more steps", longer, test, config)
     test.case("files of a run, report, runs, logs, env", after_the_run, test, run)
     test.case("evaluate", evaluate, test, run)
+    test.case("table of runs", table_of_runs, test, run)
+    test.case("logs -f", followed_log, test, config)
     test.case("output that cannot be written", output_that_fails, test, config, run)
     test.finish()
 

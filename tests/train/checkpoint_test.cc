@@ -145,12 +145,5 @@ TEST_F(Checkpoint, AFailureToWriteLeavesTheOldOneAndIsThrownByWait) {
     EXPECT_FALSE(entry.path().filename().string().starts_with(".")) << entry.path();
 }
 
-TEST(SmallerIsBetter, ForLossesAndDistancesOnly) {
-  EXPECT_TRUE(smaller_is_better("validation_loss"));
-  EXPECT_TRUE(smaller_is_better("fid"));
-  EXPECT_FALSE(smaller_is_better("solve_rate.hard"));
-  EXPECT_FALSE(smaller_is_better("validity"));
-}
-
 }  // namespace
 }  // namespace lockstep

@@ -26,7 +26,7 @@ class OneWeight : public Model {
 // Sums whose order of addition shows in the last bits.
 class Harmonic : public Evaluation {
  public:
-  std::vector<std::string> score_names() const override { return {"harmonic"}; }
+  std::vector<ScoreInfo> declared_scores() const override { return {{"harmonic", false}}; }
   int64_t num_chunks() const override { return 37; }
   EvaluationChunk chunk(Model& model, int64_t index) const override {
     const double w = dynamic_cast<OneWeight&>(model).w.item<double>();

@@ -61,7 +61,7 @@ std::vector<std::string> check_evaluations(const RunConfig& config, const Kinds&
     with_context(making(config, i), [&] {
       const auto evaluation =
           task->evaluation(config.evaluate[i], data, evaluation_context(config));
-      for (const std::string& name : evaluation->score_names()) known.push_back(name);
+      for (const ScoreInfo& score : evaluation->declared_scores()) known.push_back(score.name);
       for (const std::string& note : evaluation->notes()) notes.push_back(note);
     });
   const std::string& wanted = config.checkpoint.keep_best;
@@ -80,8 +80,9 @@ EvaluationPlan::EvaluationPlan(Session& session) : steps_(session.plan().steps) 
   std::string records;
   for (const Choice& choice : session.config().evaluate) {
     entries_.push_back({&choice, integer_option(choice, "every_steps", 0)});
-    for (const auto& [name, value] : make(choice, session)->record())
-      records += name + " " + value + ", ";
+    const auto evaluation = make(choice, session);
+    for (const auto& [name, value] : evaluation->record()) records += name + " " + value + ", ";
+    for (const ScoreInfo& score : evaluation->declared_scores()) declared_.push_back(score);
   }
   check_start(session.communicator(), {{"files of evaluations", records,
                                         "all ranks must see the same files, or copies of them"}});
@@ -92,6 +93,12 @@ std::unique_ptr<Evaluation> EvaluationPlan::make(const Choice& choice,
   const EvaluationData data(session.validation_data(),
                             [&session]() -> const Dataset& { return session.train_data(); });
   return session.task().evaluation(choice, data, evaluation_context(session.config()));
+}
+
+bool EvaluationPlan::smaller_is_better(const std::string& score) const {
+  return std::any_of(declared_.begin(), declared_.end(), [&](const ScoreInfo& info) {
+    return info.name == score && info.smaller_is_better;
+  });
 }
 
 std::vector<ScheduledEvaluation> EvaluationPlan::due(int64_t step, bool stopping) const {
@@ -121,7 +128,8 @@ EvaluationOutcome EvaluationPlan::run(const ScheduledEvaluation& entry, Session&
                               error.message()));  // a full disk does not end the training
     }
   }
-  return {result.given_up, std::move(result.scores), evaluation->record()};
+  return {result.given_up, std::move(result.scores), evaluation->record(),
+          evaluation->declared_scores()};
 }
 
 int64_t integer_option(const Choice& choice, const std::string& name, int64_t otherwise) {

@@ -21,6 +21,7 @@ struct EvaluationOutcome {
   bool given_up = false;                      // on all ranks
   Scores scores;                              // rank 0 only
   std::map<std::string, std::string> record;  // what the scores depend on besides the weights
+  std::vector<ScoreInfo> declared;
 };
 
 class EvaluationPlan {
@@ -33,6 +34,9 @@ class EvaluationPlan {
   // None after a stop before the end: the state is to be saved soon, and the resumed run owes them.
   std::vector<ScheduledEvaluation> due(int64_t step, bool stopping) const;
 
+  // Whether a smaller value of this score is better, as the evaluation that gives it declares.
+  bool smaller_is_better(const std::string& score) const;
+
   // Collective. Evaluates the averaged weights on all ranks; rank 0 gets the scores and draws
   // samples/step-N.png (further pictures of the same step: step-N-KIND.png).
   EvaluationOutcome run(const ScheduledEvaluation& entry, Session& session,
@@ -42,6 +46,7 @@ class EvaluationPlan {
   std::unique_ptr<Evaluation> make(const Choice& choice, const Session& session) const;
 
   std::vector<ScheduledEvaluation> entries_;
+  std::vector<ScoreInfo> declared_;
   int64_t steps_;
 };
 

@@ -167,6 +167,7 @@ void visit_plan(Plan& p, Visit visit) {
   visit("micro_batches_per_slot", p.micro_batches_per_slot);
   visit("reduce", p.reduce);
   visit("steps", p.steps);
+  visit("dry_run", p.dry_run);
   visit("epochs", p.epochs);
   visit("data_threads", p.data_threads);
   visit("train_samples", p.data.train_samples);

@@ -47,7 +47,8 @@ struct RunPlan {
   int64_t micro_batches_per_slot = 1;  // k
   Reduce reduce = Reduce::kTree;
   int64_t steps = 0;
-  double epochs = 0;  // steps · B / N
+  int64_t dry_run = 0;  // 1: --dry-run, so that lists can tell it from a run
+  double epochs = 0;    // steps · B / N
   int64_t data_threads = 1;
   DataFacts data;
   std::string update_implementation;  // what optimizer.implementation=auto has chosen on a GPU; "":

@@ -1,11 +1,11 @@
-#include "interop/protobuf.h"
+#include "core/protobuf.h"
 
 #include <cstring>
 
 namespace lockstep {
 namespace {
 
-enum WireType : uint64_t { kVarint = 0, kLength = 2, kFourBytes = 5 };
+enum WireType : uint64_t { kVarint = 0, kEightBytes = 1, kLength = 2, kFourBytes = 5 };
 
 uint64_t key(int field, WireType type) { return static_cast<uint64_t>(field) << 3 | type; }
 
@@ -26,6 +26,13 @@ void ProtoMessage::real(int field, float value) {
   char four[4];
   std::memcpy(four, &value, 4);  // little-endian machines only, as everywhere
   text_.append(four, 4);
+}
+
+void ProtoMessage::real64(int field, double value) {
+  varint(key(field, kEightBytes));
+  char eight[8];
+  std::memcpy(eight, &value, 8);
+  text_.append(eight, 8);
 }
 
 void ProtoMessage::bytes(int field, std::string_view value) {

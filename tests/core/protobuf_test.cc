@@ -1,5 +1,5 @@
 // The wire format against the examples of protobuf.dev/programming-guides/encoding.
-#include "interop/protobuf.h"
+#include "core/protobuf.h"
 
 #include <gtest/gtest.h>
 

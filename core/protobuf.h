@@ -1,4 +1,5 @@
-// The wire format of Protocol Buffers, as far as writing ONNX files needs it.
+// The wire format of Protocol Buffers, as far as writing ONNX files and
+// TensorBoard's events needs it.
 //
 // A message is a row of fields: a key (number · 8 + wire type) and a value, either a varint, four
 // bytes, or a length and bytes (protobuf.dev/programming-guides/encoding). Written here by hand
@@ -17,6 +18,7 @@ class ProtoMessage {
  public:
   void integer(int field, int64_t value);  // int32, int64, enum; negative ones take ten bytes
   void real(int field, float value);
+  void real64(int field, double value);
   void bytes(int field, std::string_view value);  // string, bytes
   void message(int field, const ProtoMessage& value) { bytes(field, value.text()); }
   // Key and length of a field whose `size` bytes the caller writes next.
