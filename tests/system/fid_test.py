@@ -150,7 +150,7 @@ def ranks(test, a, b, weights):
 
 
 def unread(test, a, weights):
-    """Pictures that are not read change a score: exit 4, unless a flag leaves them out and counts them."""
+    """Pictures that are not read change a score: exit 4, unless a flag leaves them out."""
     folder = test.work / "mixed"
     shutil.copytree(a, folder / "own")
     (folder / "linked").symlink_to(a)
