@@ -224,7 +224,7 @@ TEST(Resample, GivesAWindowAsIfTheWholeHadBeenCut) {
   const Pixels source = pixels_of("resize.source");
   for (const Filter filter :
        {Filter::kNearest, Filter::kBox, Filter::kBilinear, Filter::kBicubic, Filter::kLanczos})
-    for (const auto [width, height] :
+    for (const auto& [width, height] :
          {std::pair<int64_t, int64_t>{9, 40}, {50, 7}, {source.width, 8}}) {
       const Pixels whole = resample(source, width, height, filter);
       const Pixels part = resample(source, Window{width, height, 2, 3, 5, 4}, filter);

@@ -40,8 +40,8 @@ class SweepResultsTest : public testing::Test {
            ",\"accuracy\":0.25}\n";
   }
   static std::string evaluation(int number, double loss, double accuracy) {
-    return "{\"kind\":\"evaluation\",\"step\":" + std::to_string(number) +
-           ",\"validation_loss\":" + std::to_string(loss) +
+    return "{\"kind\":\"evaluation\",\"smaller_is_better\":[\"validation_loss\"],\"step\":" +
+           std::to_string(number) + ",\"validation_loss\":" + std::to_string(loss) +
            ",\"validation_accuracy\":" + std::to_string(accuracy) + "}\n";
   }
 
