@@ -33,12 +33,10 @@ task:
   kind: image_diffusion
   image_size: {size}
   model: {{kind: unet, dim: 8, dim_mults: [1, 2], attn_heads: 2, attn_dim_head: 8}}
-  diffusion: {{timesteps: {times}, objective: pred_v, beta_schedule: sigmoid,
-      min_snr_loss_weight: true}}
+  diffusion: {{timesteps: {times}, objective: pred_v, beta_schedule: sigmoid, min_snr_loss_weight: true}}
   augment_horizontal_flip: false
 optimizer: {{kind: adam, lr: 1.0e-3, beta1: 0.9, beta2: 0.99}}
-train: {{steps: {last}, global_batch: {pictures}, clip_norm: 1.0, ema: {{decay: 0.9,
-    every_steps: 1, warmup: false}}}}
+train: {{steps: {last}, global_batch: {pictures}, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1, warmup: false}}}}
 checkpoint: {{every_steps: 8, keep: 100}}
 log: {{every_steps: 1}}
 """

@@ -9,16 +9,14 @@ import tiny_run
 PICTURES = """\
 run: {{name: pictures, folder: {work}/runs, seed: 3}}
 launch: {{ranks_per_node: 1, threads_per_rank: 1, max_restarts: 0}}
-data: {{kind: images, train: [{work}/shapes/train-*.h5], validation: [{work}/shapes/validation.h5],
-    threads: 1}}
+data: {{kind: images, train: [{work}/shapes/train-*.h5], validation: [{work}/shapes/validation.h5], threads: 1}}
 task:
   kind: image_diffusion
   image_size: 8
   model: {{kind: {kind}, dim: 8, dim_mults: [1, 2], {model}}}
   diffusion: {{timesteps: 100, {diffusion}}}
 optimizer: {{kind: adam, lr: 1.0e-3, beta2: 0.99}}
-train: {{steps: {steps}, global_batch: 2, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1,
-    warmup: false}}}}
+train: {{steps: {steps}, global_batch: 2, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1, warmup: false}}}}
 precision: {{compute: {compute}}}
 checkpoint: {{every_steps: {steps}, keep_best: ""}}
 evaluate: {evaluate}

@@ -15,24 +15,20 @@ CONFIG = """\
 run: {{name: pictures, folder: {work}/runs, seed: 3, cpu_isa: native}}
 launch: {{ranks_per_node: 1, threads_per_rank: 1, with: auto, max_restarts: 0}}
 ddp: {{slots: 8, timeout_seconds: 60}}
-data: {{kind: images, train: [{work}/shapes/train-*.h5], validation: [{work}/shapes/validation.h5],
-    threads: 1}}
+data: {{kind: images, train: [{work}/shapes/train-*.h5], validation: [{work}/shapes/validation.h5], threads: 1}}
 task:
   kind: image_diffusion
   image_size: 8
-  model: {{kind: unet, dim: 8, dim_mults: [1, 2], attn_heads: 2, attn_dim_head: 8, dropout: 0.1,
-      self_condition: true}}
+  model: {{kind: unet, dim: 8, dim_mults: [1, 2], attn_heads: 2, attn_dim_head: 8, dropout: 0.1, self_condition: true}}
   diffusion: {{timesteps: 100, offset_noise_strength: 0.1, immiscible: true}}
 optimizer: {{kind: adam, lr: 1.0e-3, beta2: 0.99}}
-train: {{steps: 8, global_batch: 16, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1,
-    warmup: false}}}}
+train: {{steps: 8, global_batch: 16, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1, warmup: false}}}}
 checkpoint: {{every_steps: 4, keep: 100, keep_best: fid}}
 evaluate:
   - {{kind: validation_loss, every_steps: 4, samples: 10, batch: 4}}
   - {{kind: grid, every_steps: 4, images: 9, batch: 4, sampler: {{kind: ddim, steps: 4, eta: 0.5}}}}
   - {{kind: nearest, every_steps: 4, images: 10, batch: 4, sampler: {{kind: ddim, steps: 3}}}}
-  - {{kind: fid, every_steps: 4, images: 20, batch: 8, sampler: {{kind: ddim, steps: 3}},
-      inception: {work}/w.safetensors, features: 64}}
+  - {{kind: fid, every_steps: 4, images: 20, batch: 8, sampler: {{kind: ddim, steps: 3}}, inception: {work}/w.safetensors, features: 64}}
 sampler: {{kind: ddim, steps: 3}}
 log: {{every_steps: 1}}
 """

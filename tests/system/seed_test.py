@@ -15,8 +15,7 @@ CONFIG = """\
 run: {{name: seed, folder: {work}/runs, seed: 17}}
 launch: {{ranks_per_node: 1, threads_per_rank: 1, max_restarts: 0}}
 data: {{kind: grids, train: [{data}/train-*.h5], validation: [{data}/validation.h5]}}
-task: {{kind: sudoku, objective: seed, k_max: 3, model: {{kind: seed_conv, hidden_dim: 4,
-    num_layers: 1, num_groups: 2, embedding_dim: 4}}}}
+task: {{kind: sudoku, objective: seed, k_max: 3, model: {{kind: seed_conv, hidden_dim: 4, num_layers: 1, num_groups: 2, embedding_dim: 4}}}}
 optimizer: {{kind: adamw, lr: 1.0e-3, weight_decay: 1.0e-4}}
 train: {{steps: 8, global_batch: 8, clip_norm: 1.0}}
 checkpoint: {{every_steps: 4, keep: 2}}

@@ -13,12 +13,10 @@ launch: {{ranks_per_node: 1, threads_per_rank: 1, with: auto, max_restarts: 0}}
 ddp: {{slots: 8, reduce: auto, bucket_megabytes: 1, overlap: true, timeout_seconds: 60}}
 precision: {{compute: fp32}}
 data: {{kind: grids, train: [{data}/train-*.h5], validation: [{data}/validation.h5], threads: 1}}
-task: {{kind: sudoku, objective: masked, model: {{kind: sudoku_net, channels: 16, hidden: 8,
-    iterations: 2, loss_depths: [1, 2]}}}}
+task: {{kind: sudoku, objective: masked, model: {{kind: sudoku_net, channels: 16, hidden: 8, iterations: 2, loss_depths: [1, 2]}}}}
 optimizer: {{kind: adamw, lr: 3.0e-3, weight_decay: 0.01}}
 schedule: {{kind: cosine, warmup_steps: 3, final: 0.1}}
-train: {{steps: {steps}, global_batch: 16, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1,
-    warmup: false}}}}
+train: {{steps: {steps}, global_batch: 16, clip_norm: 1.0, ema: {{decay: 0.9, every_steps: 1, warmup: false}}}}
 checkpoint: {{every_steps: {every}, keep: 1000, keep_best: validation_loss, asynchronous: true}}
 evaluate: [{{kind: validation_loss, every_steps: {every}, samples: 10, batch: 3}}]
 log: {{every_steps: 1}}
