@@ -6,8 +6,7 @@ const char* const kExamples =
     R"(lockstep: trains models from YAML; the same weights on any number of ranks
 
 Examples
-  lockstep train configs/sudoku/quickstart.yaml              train, on the ranks the config names
-  lockstep train configs/sudoku/quickstart.yaml train.steps=200 optimizer.lr=1e-3
+  lockstep train configs/sudoku/quickstart.yaml train.steps=200   train, with a key of your own
   lockstep plan configs/sudoku/quickstart.yaml               what would happen, without doing it
   lockstep resume runs/sudoku_quickstart --ranks 1           go on with the newest run of that name
   lockstep sample runs/sudoku_quickstart --puzzle puzzle.txt
