@@ -84,11 +84,13 @@ struct ConvertSudokuOptions {
   }
 };
 
-// Converts a text file to shards of kind `grids`: with a header that names `puzzle` or `quizzes`
-// and maybe `solution` or `solutions` among its columns (others are left out), or plain lines of 81
-// characters. Blank is '.' or '0'. Windows line ends, a byte order mark and empty lines are fine.
-// Solutions that are absent are computed. Returns the number of puzzles. Throws DataError with the
-// first bad lines as file:line:column and their total; then nothing is written.
+// Converts a text file or pipe to shards of kind `grids`. It has plain lines of 81 characters, or a
+// header that names `puzzle`, `quizzes` or `question` among its columns, and maybe `solution` or
+// `answer` (data/sudoku/sudoku_rows.h); other columns are left out. Blank is '.' or '0'. Fields are
+// separated by commas, semicolons, tabs or bars; any line end, byte order marks, UTF-16, gzip and
+// empty lines are fine (data/text_rows.h). Solutions that are absent are computed. Returns the
+// number of puzzles. Throws DataError with the number of bad lines and one example of each kind of
+// fault as file:line:column; then nothing is written.
 int64_t convert_sudoku_csv(const std::filesystem::path& input, const std::filesystem::path& folder,
                            const ConvertSudokuOptions& options, bool show_progress);
 

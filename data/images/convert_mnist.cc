@@ -1,54 +1,79 @@
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include <fmt/format.h>
 
 #include "core/errors.h"
 #include "core/log.h"
 #include "core/progress.h"
-#include "data/gzip_file.h"
+#include "data/images/decode_image.h"
 #include "data/images/picture_converter.h"
+#include "data/gzip_input.h"
 
 namespace lockstep {
 namespace {
 
 // The idx format of MNIST (yann.lecun.com/exdb/mnist): magic {0, 0, 8 = u8, dimensions}, the sizes
-// as 32-bit big-endian numbers, the bytes.
-struct Idx {
-  std::vector<int64_t> sizes;
-  std::string content;
-  size_t begin = 0;
-  const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(content.data()) + begin; }
-};
-
-Idx read_idx(const fs::path& path, int dimensions) {
-  const auto refuse = [&](const std::string& fact) {
-    return DataError(fact, "idx files of MNIST and its relatives are read, also as .gz",
-                     {path.string()});
-  };
-  Idx idx;
-  idx.content = read_maybe_gzip(path);
-  idx.begin = 4 + 4 * static_cast<size_t>(dimensions);
-  const auto* head = reinterpret_cast<const uint8_t*>(idx.content.data());
-  if (idx.content.size() < 4) throw refuse("the file is too short for an idx header");
-  if (head[0] != 0 || head[1] != 0 || head[2] != 8 || head[3] != dimensions)
-    throw refuse(fmt::format("the file starts with {:02x}{:02x}{:02x}{:02x}, not with 000008{:02x}",
-                             head[0], head[1], head[2], head[3], dimensions));
-  if (idx.content.size() < idx.begin) throw refuse("the file is too short for an idx header");
-  uint64_t total = 1;
-  for (int d = 0; d < dimensions; ++d) {
-    const uint8_t* at = head + 4 + 4 * d;
-    const uint64_t size =
-        uint64_t{at[0]} << 24 | uint64_t{at[1]} << 16 | uint64_t{at[2]} << 8 | at[3];
-    if (size == 0 || size > idx.content.size() || total > idx.content.size() / size)
-      throw refuse("the header's sizes do not fit the file");
-    total *= size;
-    idx.sizes.push_back(static_cast<int64_t>(size));
+// as 32-bit big-endian numbers, the bytes. They are read one item after the other, so memory
+// follows an item and not what the header or a compressed file claims.
+class IdxReader {
+ public:
+  IdxReader(const fs::path& path, int dimensions) : path_(path.string()), file_(path) {
+    std::vector<uint8_t> head(4 + 4 * static_cast<size_t>(dimensions));
+    const size_t got = fill(head.data(), head.size());
+    if (got < 4) throw refuse("the file is too short for an idx header");
+    if (head[0] != 0 || head[1] != 0 || head[2] != 8 || head[3] != dimensions)
+      throw refuse(
+          fmt::format("the file starts with {:02x}{:02x}{:02x}{:02x}, not with 000008{:02x}",
+                      head[0], head[1], head[2], head[3], dimensions));
+    if (got < head.size()) throw refuse("the file is too short for an idx header");
+    for (size_t at = 4; at < head.size(); at += 4)
+      sizes_.push_back(int64_t{head[at]} << 24 | head[at + 1] << 16 | head[at + 2] << 8 |
+                       head[at + 3]);
+    if (std::find(sizes_.begin(), sizes_.end(), 0) != sizes_.end())
+      throw refuse("the header says that there is nothing");
+    if (dimensions == 3) check_image_size(sizes_[2], sizes_[1]);
   }
-  if (total != idx.content.size() - idx.begin)
-    throw refuse(fmt::format("the header announces {} bytes, the file has {}", total,
-                             idx.content.size() - idx.begin));
-  return idx;
-}
+
+  const std::vector<int64_t>& sizes() const { return sizes_; }
+
+  // The next `count` bytes.
+  void read(uint8_t* out, int64_t count) {
+    taken_ += static_cast<int64_t>(fill(out, static_cast<size_t>(count)));
+    wanted_ += count;
+    if (taken_ != wanted_)
+      throw refuse(fmt::format("the header announces {} bytes, the file has {}", total(), taken_));
+  }
+  // After the last item: nothing may follow.
+  void finish() {
+    uint8_t more;
+    if (fill(&more, 1) != 0)
+      throw refuse(fmt::format("the header announces {} bytes, the file has more", total()));
+  }
+
+ private:
+  DataError refuse(const std::string& fact) const {
+    return DataError(fact, "idx files of MNIST and its relatives are read, also as .gz", {path_});
+  }
+  int64_t total() const {
+    return std::accumulate(sizes_.begin(), sizes_.end(), int64_t{1}, std::multiplies<>());
+  }
+  size_t fill(uint8_t* out, size_t count) {
+    size_t filled = 0;
+    while (filled < count) {
+      const size_t got = file_.read(reinterpret_cast<char*>(out) + filled, count - filled);
+      if (got == 0) break;
+      filled += got;
+    }
+    return filled;
+  }
+
+  std::string path_;
+  GzipInput file_;
+  std::vector<int64_t> sizes_;
+  int64_t taken_ = 0, wanted_ = 0;
+};
 
 struct MnistPart {
   std::string prefix;
@@ -64,7 +89,7 @@ fs::path either(const fs::path& path) {
 
 std::vector<MnistPart> find_parts(const fs::path& input) {
   std::vector<MnistPart> parts;
-  if (fs::is_regular_file(input)) {
+  if (fs::exists(input) && !fs::is_directory(input)) {
     std::string name = input.filename().string();
     const size_t at = name.find("images-idx3");
     fs::path labels;
@@ -103,8 +128,8 @@ Converted convert_mnist(const fs::path& input, const fs::path& folder,
   Converted converted;
   int64_t classes = 0;
   for (const MnistPart& part : parts) {
-    const Idx images = read_idx(part.images, 3);
-    const ImageShape own{1, images.sizes[1], images.sizes[2]};
+    IdxReader images(part.images, 3);
+    const ImageShape own{1, images.sizes()[1], images.sizes()[2]};
     if (!writer) {
       shape = own;
       writer = std::make_unique<DatasetWriter>(
@@ -116,19 +141,25 @@ Converted convert_mnist(const fs::path& input, const fs::path& folder,
       throw DataError(fmt::format("pictures of {} x {}, the others have {} x {}", own.width,
                                   own.height, shape.width, shape.height),
                       "", {part.images.string()});
-    Idx labels;
-    if (labeled) labels = read_idx(part.labels, 1);
-    if (labeled && labels.sizes[0] != images.sizes[0])
-      throw DataError(fmt::format("{} labels for {} pictures", labels.sizes[0], images.sizes[0]),
-                      "", {part.labels.string()});
+    std::optional<IdxReader> labels;
+    if (labeled) labels.emplace(part.labels, 1);
+    if (labeled && labels->sizes()[0] != images.sizes()[0])
+      throw DataError(
+          fmt::format("{} labels for {} pictures", labels->sizes()[0], images.sizes()[0]), "",
+          {part.labels.string()});
     ImageShardWriter shards(*writer, shape, labeled, part.prefix, options.samples_per_shard);
-    Progress progress("convert " + part.prefix, images.sizes[0], "picture", show_progress);
-    for (int64_t i = 0; i < images.sizes[0]; ++i) {
-      const int64_t label = labeled ? labels.bytes()[i] : 0;
-      classes = std::max(classes, label + 1);
-      shards.add(images.bytes() + i * shape.bytes(), label);
+    Progress progress("convert " + part.prefix, images.sizes()[0], "picture", show_progress);
+    std::vector<uint8_t> picture(static_cast<size_t>(shape.bytes()));
+    for (int64_t i = 0; i < images.sizes()[0]; ++i) {
+      uint8_t label = 0;
+      if (labeled) labels->read(&label, 1);
+      images.read(picture.data(), shape.bytes());
+      classes = std::max<int64_t>(classes, label + 1);
+      shards.add(picture.data(), label);
       progress.update(i + 1);
     }
+    images.finish();
+    if (labeled) labels->finish();
     progress.finish();
     converted.images += shards.finish();
   }

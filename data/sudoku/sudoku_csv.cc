@@ -9,115 +9,66 @@
 #include "core/progress.h"
 #include "data/commands.h"
 #include "data/parallel_for.h"
+#include "data/sudoku/sudoku_rows.h"
 #include "data/sudoku/sudoku_shards.h"
 #include "data/sudoku/sudoku_solver.h"
-#include "data/text_rows.h"
 
 namespace lockstep {
 namespace {
 
 constexpr size_t kLinesAtOnce = 1 << 15;  // lines solved at a time
-constexpr size_t kShown = 5;              // bad lines listed in the error
-
-// Which fields hold what; no solution column: −1.
-struct Columns {
-  int puzzle = 0, solution = -1;
-  bool header = false;
-};
-
-// What is wrong with a line, thrown while it is parsed.
-struct BadLine {
-  int column;
-  std::string why;
-};
 
 struct SolvedLine {
   SudokuSample sample;
   std::optional<BadLine> bad;
 };
 
-bool is_cell(char c) { return c == '.' || (c >= '0' && c <= '9'); }
-
-bool looks_like_cells(const std::string& text) {
-  return text.size() >= 40 && std::all_of(text.begin(), text.end(), is_cell);
-}
-
-Columns read_header(const TextRow& row, const std::string& file) {
-  const std::vector<CsvField> fields = split_csv(row.text);
-  Columns columns;
-  if (looks_like_cells(fields[0].text)) {
-    if (fields.size() > 1) columns.solution = 1;
-    return columns;
-  }
-  columns.header = true;
-  columns.puzzle = -1;
-  std::vector<std::string> others;
-  for (size_t i = 0; i < fields.size(); ++i) {
-    std::string name = fields[i].text;
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
-    if (name == "puzzle" || name == "puzzles" || name == "quiz" || name == "quizzes")
-      columns.puzzle = static_cast<int>(i);
-    else if (name == "solution" || name == "solutions")
-      columns.solution = static_cast<int>(i);
-    else
-      others.push_back(fields[i].text);
-  }
-  if (columns.puzzle < 0)
+SudokuColumns columns_of(const TextRow& row, const std::string& file) {
+  const std::optional<SudokuColumns> columns = sudoku_columns(row);
+  if (!columns)
     throw DataError(
-        "the first line is neither 81 cells nor a header that names 'puzzle' or 'quizzes'",
+        "the first line is neither 81 cells nor a header that names 'puzzle', 'quizzes' or "
+        "'question'",
         "give lines of 81 characters, or a header such as `puzzle,solution`",
         {file, static_cast<int>(row.number), 1, row.text.substr(0, 200)});
-  if (!others.empty())
-    log_info(fmt::format("{}: columns left out: {}", file, fmt::join(others, ", ")));
-  return columns;
+  if (!columns->others.empty())
+    log_info(fmt::format("{}: columns left out: {}", file, fmt::join(columns->others, ", ")));
+  return *columns;
 }
 
-Grid parse_cells(const CsvField& field, const char* what, bool blanks) {
-  for (size_t i = 0; i < field.text.size(); ++i)
-    if (!is_cell(field.text[i]))
-      throw BadLine{field.column + static_cast<int>(i),
-                    fmt::format("a cell of the {} is neither 1-9 nor '.' or '0'", what)};
-  if (field.text.size() != 81)
-    throw BadLine{field.column,
-                  fmt::format("the {} has {} cells, not 81", what, field.text.size())};
-  Grid grid;
-  for (size_t i = 0; i < 81; ++i) {
-    grid[i] = field.text[i] == '.' ? 0 : static_cast<uint8_t>(field.text[i] - '0');
-    if (grid[i] == 0 && !blanks)
-      throw BadLine{field.column + static_cast<int>(i),
-                    fmt::format("the {} has a blank cell", what)};
-  }
-  return grid;
-}
+// A fault whose words say all, so that they are its kind too.
+BadLine fault(int column, const std::string& why) { return {column, why, why}; }
 
-SudokuSample parse_row(const TextRow& row, const Columns& columns, bool require_unique) {
+constexpr const char* kAmbiguous = "the puzzle has more than one solution";
+
+SudokuSample parse_row(const TextRow& row, const SudokuColumns& columns, bool require_unique) {
   if (row.text.size() > TextRows::kLongest)
-    throw BadLine{1, fmt::format("the line is longer than {} characters", TextRows::kLongest)};
-  const std::vector<CsvField> fields = split_csv(row.text);
+    throw fault(1, fmt::format("the line is longer than {} characters", TextRows::kLongest));
+  const std::vector<CsvField> fields = split_csv(row.text, columns.separator);
   const auto wanted = static_cast<size_t>(std::max(columns.puzzle, columns.solution)) + 1;
   if (fields.size() < wanted)
-    throw BadLine{1, fmt::format("the line has {} fields, not {}", fields.size(), wanted)};
+    throw BadLine{1, fmt::format("the line has {} fields, not {}", fields.size(), wanted),
+                  "fields of the line"};
   if (!columns.header && fields.size() > wanted)
-    throw BadLine{fields[wanted].column, "there is one field too many"};
+    throw fault(fields[wanted].column, "there is one field too many");
   const CsvField& puzzle = fields[static_cast<size_t>(columns.puzzle)];
   SudokuSample sample;
-  sample.puzzle = parse_cells(puzzle, "puzzle", true);
+  sample.puzzle = parse_sudoku_cells(puzzle, "puzzle", true);
   const bool given = columns.solution >= 0;
   Grid solved;
   const int solutions = given && !require_unique ? 1 : count_solutions(sample.puzzle, 2, &solved);
-  if (solutions == 0) throw BadLine{puzzle.column, "the puzzle has no solution"};
-  if (solutions > 1) throw BadLine{puzzle.column, "the puzzle has more than one solution"};
+  if (solutions == 0) throw fault(puzzle.column, "the puzzle has no solution");
+  if (solutions > 1) throw fault(puzzle.column, kAmbiguous);
   if (!given) {
     sample.solution = solved;
     return sample;
   }
   const CsvField& solution = fields[static_cast<size_t>(columns.solution)];
-  sample.solution = parse_cells(solution, "solution", false);
+  sample.solution = parse_sudoku_cells(solution, "solution", false);
   if (!is_solved_grid(sample.solution.data()))
-    throw BadLine{solution.column, "the solution breaks the rules of Sudoku"};
+    throw fault(solution.column, "the solution breaks the rules of Sudoku");
   if (!is_part_of(sample.puzzle.data(), sample.solution.data()))
-    throw BadLine{solution.column, "the solution changes a given"};
+    throw fault(solution.column, "the solution changes a given");
   return sample;
 }
 
@@ -138,7 +89,7 @@ class Converter {
     TextRow row;
     while (rows_.next(row)) {
       if (!columns_) {
-        columns_ = read_header(row, file_);
+        columns_ = columns_of(row, file_);
         if (columns_->header) continue;
       }
       block.push_back(std::move(row));
@@ -189,26 +140,47 @@ class Converter {
   void note(const TextRow& row, const BadLine& bad) {
     if (num_bad_++ == 0)
       first_ = {file_, static_cast<int>(row.number), bad.column, row.text.substr(0, 200)};
-    if (shown_.size() < kShown)
-      shown_.push_back(fmt::format("{}:{}:{}: {}", file_, row.number, bad.column, bad.why));
+    ambiguous_ |= bad.kind == kAmbiguous && columns_->solution >= 0;
+    for (Fault& known : faults_)
+      if (known.kind == bad.kind) {
+        ++known.lines;
+        return;
+      }
+    faults_.push_back(
+        {bad.kind, fmt::format("{}:{}:{}: {}", file_, row.number, bad.column, bad.why), 1});
   }
 
+  // One example of each kind of fault, in the order in which the kinds were met.
   [[noreturn]] void refuse() const {
-    std::string fact = fmt::format("{} bad line{}:\n  {}", num_bad_, num_bad_ == 1 ? "" : "s",
-                                   fmt::join(shown_, "\n  "));
-    if (num_bad_ > shown_.size()) fact += fmt::format("\n  and {} more", num_bad_ - shown_.size());
-    throw DataError(fact, "mend or remove these lines; nothing was written", first_);
+    std::string fact = fmt::format("{} bad line{}:", num_bad_, num_bad_ == 1 ? "" : "s");
+    for (const Fault& known : faults_) {
+      fact += "\n  " + known.example;
+      if (known.lines > 1)
+        fact += fmt::format(" (and {} more line{} of this kind)", known.lines - 1,
+                            known.lines == 2 ? "" : "s");
+    }
+    throw DataError(fact,
+                    ambiguous_ ? "mend or remove these lines; require_unique=false takes puzzles "
+                                 "with more than one solution; nothing was written"
+                               : "mend or remove these lines; nothing was written",
+                    first_);
   }
+
+  struct Fault {
+    std::string kind, example;
+    size_t lines;
+  };
 
   std::string file_;
   ConvertSudokuOptions options_;
   TextRows rows_;
   DatasetWriter writer_;
-  std::optional<Columns> columns_;
+  std::optional<SudokuColumns> columns_;
   std::vector<SudokuSample> pending_;
   int64_t total_ = 0, shards_ = 0;
   size_t num_bad_ = 0;
-  std::vector<std::string> shown_;
+  std::vector<Fault> faults_;
+  bool ambiguous_ = false;  // a puzzle with a given solution has more than one
   Place first_;
 };
 

@@ -11,6 +11,7 @@
 #include "data/images/image_commands.h"
 #include "tensor/safetensors.h"
 #include "tests/data/made_folder.h"
+#include "tests/data/memory_bound.h"
 
 namespace lockstep {
 namespace {
@@ -348,8 +349,23 @@ TEST(ConvertMnist, ReadsPlainAndZippedFilesAndRefusesWrongOnes) {
   EXPECT_NE(message(zipped.substr(0, zipped.size() - 9)).find("damaged or cut short"),
             std::string::npos);
   EXPECT_NE(message(idx({3}, "abc")).find("not with 00000803"), std::string::npos);
-  EXPECT_NE(message(idx({4, 2, 2}, pixels)).find("announces 16 bytes"), std::string::npos);
+  EXPECT_NE(message(idx({3, 3, 2}, pixels)).find("announces 18 bytes"), std::string::npos);
   EXPECT_NE(message(idx({2, 2, 2}, "abcdefgh")).find("3 labels for 2 pictures"), std::string::npos);
+}
+
+TEST(ConvertMnist, TakesNoMemoryForWhatASmallFileUnpacksTo) {
+  MadeFolder folder;
+  // The header of 200 pictures of 1000 x 1000, then far more zero bytes.
+  std::string head = idx({200, 0, 0}, "");
+  head.replace(8, 8, std::string("\0\0\x03\xe8\0\0\x03\xe8", 8));
+  std::string bomb = gzip(head);
+  const std::string zeros = gzip(std::string(size_t{64} << 20, '\0'));
+  for (int i = 0; i < 8; ++i) bomb += zeros;
+  write(folder / "in/train-images-idx3-ubyte.gz", bomb);
+  ConvertRecordsOptions options;
+  options.samples_per_shard = 10;
+  EXPECT_EQ(
+      status_within(128, [&] { convert_mnist(folder / "in", folder / "out", options, false); }), 2);
 }
 
 }  // namespace

@@ -1,11 +1,17 @@
+#include <sys/stat.h>
+#include <fstream>
+#include <thread>
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include "data/commands.h"
 #include "data/datasets.h"
 #include "data/sudoku/sudoku_grid.h"
 #include "data/text_rows.h"
 #include "tests/data/made_folder.h"
+#include "tests/data/memory_bound.h"
 
 namespace lockstep {
 namespace {
@@ -106,10 +112,110 @@ TEST(SudokuCsv, NamesEveryBadLineByPlaceAndWritesNothing) {
   for (const std::string part :
        {"8 bad lines", "in.csv:3:1: the puzzle has 80 cells", "in.csv:4:1: a cell of the puzzle",
         "in.csv:5:1: the line has 1 fields, not 2", "in.csv:6:163: the solution has a blank",
-        "in.csv:7:1: the puzzle has no solution", "and 3 more"})
+        "in.csv:7:1: the puzzle has no solution", "in.csv:8:83: the solution breaks the rules",
+        "in.csv:9:1: the puzzle has more than one solution", "in.csv:10:1: the line is longer"})
     EXPECT_NE(message.find(part), std::string::npos) << part << "\nin\n" << message;
   EXPECT_FALSE(fs::exists(folder / "out/dataset.json"));
   EXPECT_FALSE(fs::exists(folder / "out/.making"));
+}
+
+TEST(SudokuCsv, ShowsOneExampleOfEachKindOfFault) {
+  std::string text = "puzzle,solution\n";
+  for (int i = 0; i < 20; ++i) text += kPuzzle.substr(1) + "," + kSolution + "\n";
+  text += "x" + kPuzzle.substr(1) + "," + kSolution + "\n" + std::string(81, '.') + "," + kSolution;
+  MadeFolder folder;
+  write_file_atomic(folder / "in.csv", text);
+  const std::string message =
+      data_error([&] { convert_sudoku_csv(folder / "in.csv", folder / "out", {}, false); });
+  for (const std::string part :
+       {"22 bad lines",
+        "in.csv:2:1: the puzzle has 80 cells, not 81 (and 19 more lines of this kind)",
+        "in.csv:22:1: a cell of the puzzle", "in.csv:23:1: the puzzle has more than one solution",
+        "require_unique=false"})
+    EXPECT_NE(message.find(part), std::string::npos) << part << "\nin\n" << message;
+}
+
+std::string utf16(const std::string& text, bool little) {
+  std::string out = little ? "\xFF\xFE" : "\xFE\xFF";
+  for (const char c : text) out += little ? std::string{c, '\0'} : std::string{'\0', c};
+  return out;
+}
+
+std::string zipped(const std::string& content) {
+  z_stream stream{};
+  deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string out(content.size() + 200, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(content.data()));
+  stream.avail_in = static_cast<uInt>(content.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+TEST(SudokuCsv, ReadsOtherSeparatorsEncodingsLineEndsNamesAndGzip) {
+  const auto table = [](const std::string& separator, const std::string& end) {
+    return "puzzle" + separator + "solution" + end + kPuzzle + separator + kSolution + end +
+           kPuzzle + separator + kSolution + end;
+  };
+  const std::string plain = table(",", "\n");
+  const std::string extreme = "source,question,answer,rating\nx," + dotted(kPuzzle) + "," +
+                              kSolution + ",5\ny," + kPuzzle + "," + kSolution + ",7\n";
+  for (const std::string& text :
+       {table("\t", "\n"), table(";", "\r\n"), table("|", "\n"), table(",", "\r"),
+        utf16(plain, true), utf16(plain, false), utf16(table("\t", "\r\n"), true), zipped(plain),
+        zipped(table(",", "\n").substr(0, 100)) + zipped(table(",", "\n").substr(100)), extreme,
+        kPuzzle + " " + kSolution + "\n" + kPuzzle + " " + kSolution}) {
+    const Converted converted(text);
+    EXPECT_EQ(converted.count, 2) << text.substr(0, 40);
+    expect_the_puzzle(converted, 0);
+    expect_the_puzzle(converted, 1);
+  }
+}
+
+TEST(SudokuCsv, NamesTheFormatThatIsNotRead) {
+  const std::pair<std::string, const char*> cases[] = {
+      {std::string("PK\x03\x04", 4) + "....", "zip file"},
+      {std::string("\xfd"
+                   "7zXZ\0",
+                   6) +
+           "....",
+       "xz file"},
+      {"BZh9....", "bzip2 file"},
+      {"PAR1....", "Parquet file"},
+      {utf16(kPuzzle, true).substr(2), "UTF-16 without a byte order mark"},
+      {zipped(kPuzzle).substr(0, 40), "cut short"}};
+  for (const auto& [text, expected] : cases) {
+    MadeFolder folder;
+    write_file_atomic(folder / "in.csv", text);
+    const std::string message =
+        data_error([&] { convert_sudoku_csv(folder / "in.csv", folder / "out", {}, false); });
+    EXPECT_NE(message.find(expected), std::string::npos) << expected << "\nin\n" << message;
+  }
+}
+
+TEST(SudokuCsv, ReadsFromAPipe) {
+  MadeFolder folder;
+  const fs::path pipe = folder / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(pipe) << "puzzle\n" << kPuzzle << "\n"; });
+  EXPECT_EQ(convert_sudoku_csv(pipe, folder / "out", {}, false), 1);
+  writer.join();
+}
+
+TEST(GzipInput, TakesNoMemoryForWhatASmallFileUnpacksTo) {
+  MadeFolder folder;
+  std::string bomb = zipped(std::string(size_t{64} << 20, '1'));
+  for (int i = 0; i < 3; ++i) bomb += bomb;  // 512 MB in 0.5 MB
+  write_file_atomic(folder / "in.csv", bomb);
+  EXPECT_EQ(status_within(16,
+                          [&] {
+                            TextRows rows(folder / "in.csv");
+                            for (TextRow row; rows.next(row);) continue;
+                          }),
+            0);
 }
 
 TEST(SudokuCsv, SaysWhatIsWrongWithALine) {

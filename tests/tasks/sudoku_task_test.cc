@@ -212,6 +212,14 @@ TEST(SudokuPuzzlesText, ReadsDotsAndZeros) {
   const std::string path = ::testing::TempDir() + "/puzzles.txt";
   std::ofstream(path) << "# two\n" << line << "\r\n\n" << zeros << "\n";
   EXPECT_EQ(read_sudoku_puzzles(path).size(), 2u);
+  EXPECT_EQ(read_sudoku_puzzles("\xEF\xBB\xBF" + line).at(0), board);
+  for (const std::string& table :
+       {"id,solution,puzzle\n7,x," + line + "\n8,y," + line + "\n",
+        "\xEF\xBB\xBF" + line + "\r" + line,
+        "source;question;answer\na;" + line + ";b\nc;" + line + ";d\n"}) {
+    std::ofstream(path) << table;
+    EXPECT_EQ(read_sudoku_puzzles(path), (std::vector<SudokuBoard>{board, board})) << table;
+  }
 }
 
 TEST(SudokuPuzzlesText, NamesThePlaceOfWhatDoesNotFit) {
