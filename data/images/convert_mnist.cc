@@ -7,9 +7,9 @@
 #include "core/errors.h"
 #include "core/log.h"
 #include "core/progress.h"
+#include "data/gzip_input.h"
 #include "data/images/decode_image.h"
 #include "data/images/picture_converter.h"
-#include "data/gzip_input.h"
 
 namespace lockstep {
 namespace {
