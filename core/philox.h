@@ -38,6 +38,7 @@ enum class Purpose : uint64_t {
   kPacking = 10,
   kDataMaking = 11,    // synthetic data
   kVerification = 12,  // random half-splits of the guess-and-check decoder
+  kSplit = 13,         // which samples of converted data are held out
   kSweep = 20,         // random points of a sweep
   kTest = 1000
 };

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/config/fields.h"
+#include "data/validation_split.h"
 
 namespace lockstep {
 
@@ -69,13 +70,16 @@ bool make_sudoku_sequences(const std::filesystem::path& folder, const MakeSequen
 
 struct ConvertSudokuOptions {
   std::string prefix = "train";  // shards are PREFIX-00000.h5 …
+  double validation = 0;         // share that goes to validation-00000.h5 …
   bool require_unique = true;    // a puzzle with two solutions is an error even if one is given
   int64_t samples_per_shard = 250000;
   int64_t threads = 0;
   bool overwrite = false;
 
   void fields(FieldVisitor& visit) {
-    visit("prefix", prefix, "shards are called PREFIX-00000.h5 …");
+    visit("prefix", prefix,
+          "shards are called PREFIX-00000.h5 …; those of another prefix are added to a dataset");
+    visit("validation", validation, Range{0, 0.9}, kHeldOutDoc);
     visit("require_unique", require_unique,
           "refuse puzzles with more than one solution even if the file gives one");
     visit("samples_per_shard", samples_per_shard, Range{1, 10e6});

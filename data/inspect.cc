@@ -54,12 +54,28 @@ Json json_of(const ShardList& list, const std::string& path) {
   return json;
 }
 
+// "0 cat, 1 dog", if the dataset's recipe names its classes.
+std::string classes_text(const ShardList& list) {
+  const DatasetIndex index = read_index(list.shards[0].path.parent_path());
+  if (index.recipe.empty()) return "";
+  const Json recipe = Json::parse(index.recipe);
+  const auto names = recipe.find("classes");
+  if (names == recipe.end() || !names->is_array()) return "";
+  std::string text;
+  for (size_t i = 0; i < names->size(); ++i)
+    if ((*names)[i].is_string())
+      text += fmt::format("{}{} {}", i == 0 ? "" : ", ", i, (*names)[i].get<std::string>());
+  return text;
+}
+
 std::string text_of(const ShardList& list) {
   std::string text = fmt::format("kind      {}\nsamples   {}\n\n{:<20} {:<5} shape of a sample\n",
                                  list.kind, list.samples(), "array", "dtype");
   for (const ArrayInfo& array : list.arrays)
     text += fmt::format("{:<20} {:<5} [{}]{}\n", array.name, dtype_name(array.dtype),
                         fmt::join(array.shape, ", "), array.ragged ? " × its own length" : "");
+  if (const std::string classes = classes_text(list); !classes.empty())
+    text += "\nclasses   " + classes + "\n";
   text +=
       fmt::format("\n{:<28} {:>10} {:>14} {:>8}  hash\n", "shard", "samples", "bytes", "chunks");
   for (const ShardPath& shard : list.shards) {

@@ -7,6 +7,7 @@
 
 #include "core/config/config_node.h"
 #include "core/errors.h"
+#include "core/user_path.h"
 #include "data/commands.h"
 #include "data/images/image_commands.h"
 #include "worker/arguments.h"
@@ -47,12 +48,20 @@ ConvertPicturesOptions picture_options(const Arguments& arguments) {
   return options;
 }
 
+constexpr size_t kClassesTold = 20;  // by name; dataset.json holds all
+
 std::string told(const Converted& converted, const std::string& folder) {
   std::string line = fmt::format("converted {} pictures", converted.images);
   if (converted.classes > 0) line += fmt::format(" of {} classes", converted.classes);
   line += " into " + folder;
-  return converted.skipped > 0 ? line + fmt::format("; {} broken ones left out", converted.skipped)
-                               : line;
+  if (converted.held_out > 0)
+    line += fmt::format(", {} of them as validation-*.h5", converted.held_out);
+  if (converted.skipped > 0) line += fmt::format("; {} broken ones left out", converted.skipped);
+  const std::vector<std::string>& names = converted.class_names;
+  if (!names.empty() && names[0] == "0") return line;  // WebDataset's classes are numbers
+  for (size_t i = 0; i < std::min(names.size(), kClassesTold); ++i)
+    line += fmt::format("{}{} {}", i == 0 ? "\nclasses: " : ", ", i, names[i]);
+  return names.size() > kClassesTold ? line + " …" : line;
 }
 
 const std::vector<DataKind>& makers() {
@@ -99,8 +108,8 @@ const std::vector<DataKind>& converters() {
       {"sudoku-csv",
        "puzzles, one a line",
        {"INPUT", "FOLDER"},
-       "  lockstep data convert sudoku-csv puzzles.csv datasets/puzzles\n"
-       "  lockstep data convert sudoku-csv puzzles.csv datasets/puzzles prefix=validation\n",
+       "  lockstep data convert sudoku-csv puzzles.csv datasets/puzzles validation=0.1\n"
+       "  lockstep data convert sudoku-csv held-out.csv datasets/puzzles prefix=validation\n",
        fields_of<ConvertSudokuOptions>,
        [](const std::vector<std::string>& words, const Arguments& arguments) {
          const int64_t puzzles =
@@ -111,7 +120,8 @@ const std::vector<DataKind>& converters() {
       {"image-folder",
        "PNG and JPEG files, also in sub-folders",
        {"INPUT", "FOLDER"},
-       "  lockstep data convert image-folder photos datasets/photos size=64 resize=shorter_side\n"
+       "  lockstep data convert image-folder photos datasets/photos size=64 resize=shorter_side "
+       "validation=0.1\n"
        "  lockstep data convert image-folder photos datasets/photos size=32 --skip-broken\n",
        fields_of<ConvertPicturesOptions>,
        [](const std::vector<std::string>& words, const Arguments& arguments) {
@@ -206,6 +216,7 @@ int run_kind(const std::string& what, const std::vector<DataKind>& kinds,
         fmt::format("expected {}, got {} word{} behind '{}'", fmt::join(kind->operands, " "),
                     words.size(), words.size() == 1 ? "" : "s", kind->name),
         usage(what, *kind));
+  for (std::string& word : words) word = user_path(word);
   std::puts(kind->run(words, arguments).c_str());
   return 0;
 }

@@ -54,7 +54,7 @@ class RecordReader {
   RecordReader(int64_t label_bytes, int64_t label_at, Progress& progress)
       : label_bytes_(label_bytes), label_at_(label_at), progress_(progress) {}
 
-  void read(const fs::path& path, ImageShardWriter& shards) {
+  void read(const fs::path& path, SplitShards& shards) {
     const int64_t record = label_bytes_ + kPictureBytes;
     const std::string bytes = read_file(path);
     const auto size = static_cast<int64_t>(bytes.size());
@@ -100,10 +100,12 @@ Converted convert_cifar(const fs::path& input, const fs::path& folder,
   RecordReader reader(files.label_bytes, files.label_bytes == 2 && !coarse ? 1 : 0, progress);
   Converted converted;
   for (const bool train : {true, false}) {
-    ImageShardWriter shards(writer, shape, labeled, train ? "train" : "test",
-                            options.samples_per_shard);
+    SplitShards shards(writer, shape, labeled, train ? "train" : "test", options.samples_per_shard,
+                       train ? options.validation : 0);
     for (const fs::path& path : train ? files.train : files.test) reader.read(path, shards);
-    converted.images += shards.finish();
+    shards.finish(input.string());
+    converted.images += shards.images();
+    converted.held_out += shards.held_out();
   }
   progress.finish();
   std::vector<std::string> classes;
@@ -112,6 +114,7 @@ Converted convert_cifar(const fs::path& input, const fs::path& folder,
   writer.set_recipe(conversion_recipe([&](FieldVisitor& visit) { printed.fields(visit); },
                                       input.string(), classes, 0));
   writer.finish();
+  converted.class_names = classes;
   converted.classes = !labeled ? 0 : files.label_bytes == 1 ? 10 : coarse ? 20 : 100;
   return converted;
 }

@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 #include "core/errors.h"
 #include "core/log.h"
@@ -37,6 +40,28 @@ std::vector<std::string> class_names(const ImageFiles& files, const std::string&
   return names;
 }
 
+// The class names of the dataset that these pictures are added to, since a label must mean the same
+// class in all shards. Throws DataError if it lacks one of `names`.
+std::vector<std::string> names_of_old(const fs::path& folder, bool overwrite,
+                                      const std::vector<std::string>& names) {
+  const std::optional<DatasetIndex> old = dataset_to_add_to(folder, overwrite);
+  if (!old || old->recipe.empty() || names.empty()) return names;
+  const nlohmann::json recipe = nlohmann::json::parse(old->recipe);
+  const auto found = recipe.find("classes");
+  if (found == recipe.end() || !found->is_array()) return names;
+  std::vector<std::string> known;
+  for (const auto& name : *found)
+    if (name.is_string()) known.push_back(name.get<std::string>());
+  for (const std::string& name : names)
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      throw DataError(fmt::format("'{}' is no class of the dataset, which has {}", name,
+                                  fmt::join(known, ", ")),
+                      "name the sub-folders as those of the training pictures, or convert all at "
+                      "once with validation=0.1",
+                      {folder.string()});
+  return known;
+}
+
 }  // namespace
 
 Converted convert_image_folder(const fs::path& input, const fs::path& folder,
@@ -47,7 +72,8 @@ Converted convert_image_folder(const fs::path& input, const fs::path& folder,
                             files.left_out.pictures() > 0
                                 ? "; PNG and JPEG are read: convert other pictures first"
                                 : ""));
-  const std::vector<std::string> classes = class_names(files, options.labels);
+  const std::vector<std::string> classes =
+      names_of_old(folder, options.shards.overwrite, class_names(files, options.labels));
   PictureConverter converter(folder, "lockstep data convert image-folder", options,
                              !classes.empty());
   const auto total = static_cast<int64_t>(files.paths.size());
@@ -57,8 +83,7 @@ Converted convert_image_folder(const fs::path& input, const fs::path& folder,
     std::vector<EncodedPicture> block;
     for (size_t i = first; i < last; ++i) {
       const std::string& path = files.paths[i];
-      const auto found =
-          std::lower_bound(classes.begin(), classes.end(), path.substr(0, path.find('/')));
+      const auto found = std::find(classes.begin(), classes.end(), path.substr(0, path.find('/')));
       block.push_back(
           {(files.root / path).string(), "", classes.empty() ? 0 : found - classes.begin()});
     }

@@ -147,7 +147,8 @@ Converted convert_mnist(const fs::path& input, const fs::path& folder,
       throw DataError(
           fmt::format("{} labels for {} pictures", labels->sizes()[0], images.sizes()[0]), "",
           {part.labels.string()});
-    ImageShardWriter shards(*writer, shape, labeled, part.prefix, options.samples_per_shard);
+    SplitShards shards(*writer, shape, labeled, part.prefix, options.samples_per_shard,
+                       part.prefix == "train" ? options.validation : 0);
     Progress progress("convert " + part.prefix, images.sizes()[0], "picture", show_progress);
     std::vector<uint8_t> picture(static_cast<size_t>(shape.bytes()));
     for (int64_t i = 0; i < images.sizes()[0]; ++i) {
@@ -161,7 +162,9 @@ Converted convert_mnist(const fs::path& input, const fs::path& folder,
     images.finish();
     if (labeled) labels->finish();
     progress.finish();
-    converted.images += shards.finish();
+    shards.finish(part.images.string());
+    converted.images += shards.images();
+    converted.held_out += shards.held_out();
   }
   ConvertRecordsOptions printed = options;
   writer->set_recipe(conversion_recipe([&](FieldVisitor& visit) { printed.fields(visit); },

@@ -11,6 +11,7 @@
 #include "core/config/fields.h"
 #include "data/images/image_fit.h"
 #include "data/images/shapes.h"
+#include "data/validation_split.h"
 
 namespace lockstep {
 
@@ -61,14 +62,18 @@ bool make_shapes(const std::filesystem::path& folder, const MakeShapesOptions& o
 // What all converters of pictures have in common.
 struct ShardOptions {
   std::string prefix = "train";
+  double validation = 0;
   int64_t samples_per_shard = 20000;
   int64_t threads = 0;
   bool skip_broken = false;
   bool overwrite = false;
 
   void fields(FieldVisitor& visit) {
-    visit("prefix", prefix, "shards are called PREFIX-00000.h5 …");
-    visit("samples_per_shard", samples_per_shard, Range{1, 10e6});
+    visit("prefix", prefix,
+          "shards are called PREFIX-00000.h5 …; those of another prefix are added to a dataset");
+    visit("validation", validation, Range{0, 0.9}, kHeldOutDoc);
+    visit("samples_per_shard", samples_per_shard, Range{1, 10e6},
+          "at most; a shard also ends at 1 GiB");
     visit("threads", threads, Range{0, 1024}, "that decode; 0: all cores");
     visit("skip_broken", skip_broken,
           "leave out files that cannot be decoded, and say how many (also --skip-broken)");
@@ -93,30 +98,38 @@ struct ConvertPicturesOptions {
 // What a conversion did.
 struct Converted {
   int64_t images = 0;
-  int64_t skipped = 0;  // broken, left out
-  int64_t classes = 0;  // 0: no labels
+  int64_t held_out = 0;                  // of them, in validation-*.h5
+  int64_t skipped = 0;                   // broken, left out
+  int64_t classes = 0;                   // 0: no labels
+  std::vector<std::string> class_names;  // by label; empty if they have none
 };
 
-// Pictures below folder `input` (PNG and JPEG by their first bytes; links to folders are not
-// followed) in the order of their paths. With labels each picture's class is the first folder of
-// its path. Throws DataError naming the first file that cannot be decoded; then nothing is written.
+// Pictures below folder `input` in the order of their paths; links are followed
+// (data/images/image_files.h). With labels each picture's class is the first folder of its path.
+// Shards that are added to a dataset take its class numbers. Throws DataError naming the first file
+// that cannot be decoded; then nothing is written.
 Converted convert_image_folder(const std::filesystem::path& input,
                                const std::filesystem::path& folder,
                                const ConvertPicturesOptions& options, bool show_progress);
 
 // WebDataset shards: `input` is a tar file, a folder of them, or a pattern such as
-// `data-{000000..000012}.tar`. The members of a sample have one name up to its first dot; .png,
-// .jpg and .jpeg are pictures, .cls a class number; others are left out and counted in the log.
+// `data-{000000..000012}.tar`. The members of a sample have one path up to the first dot of its
+// last component; behind the last dot .png, .jpg and .jpeg are pictures, .cls a class number.
+// Members of a sample may stand apart, and links to members are followed; what is not used is
+// counted in a warning.
 Converted convert_webdataset(const std::string& input, const std::filesystem::path& folder,
                              const ConvertPicturesOptions& options, bool show_progress);
 
 struct ConvertRecordsOptions {
   int64_t samples_per_shard = 20000;
+  double validation = 0;
   std::string labels = "fine";
   bool overwrite = false;
 
   void fields(FieldVisitor& visit) {
     visit("samples_per_shard", samples_per_shard, Range{1, 10e6});
+    visit("validation", validation, Range{0, 0.9},
+          "of the training pictures: the share that goes to validation-00000.h5 … instead");
     visit("labels", labels, OneOf{{"fine", "coarse", "no"}},
           "CIFAR-100 has two kinds of labels; others: fine or no");
     visit("overwrite", overwrite, "replace a dataset that is in the folder");

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "data/validation_split.h"
+
 namespace lockstep {
 
 std::vector<ArrayInfo> image_arrays(const ImageShape& shape, bool labeled) {
@@ -23,7 +25,9 @@ void ImageShardWriter::add(const uint8_t* pixels, int64_t label) {
   pixels_.insert(pixels_.end(), pixels, pixels + shape_.bytes());
   labels_.push_back(label);
   ++total_;
-  if (!one_file_ && static_cast<int64_t>(labels_.size()) == samples_per_shard_) write();
+  if (!one_file_ && (static_cast<int64_t>(labels_.size()) == samples_per_shard_ ||
+                     pixels_.size() >= kMostShardBytes))
+    write();
 }
 
 int64_t ImageShardWriter::finish() {
@@ -44,6 +48,24 @@ void ImageShardWriter::write() {
                     std::move(values));
   pixels_.clear();
   labels_.clear();
+}
+
+SplitShards::SplitShards(DatasetWriter& writer, const ImageShape& shape, bool labeled,
+                         std::string prefix, int64_t samples_per_shard, double share)
+    : kept_shards_(writer, shape, labeled, std::move(prefix), samples_per_shard),
+      held_out_shards_(writer, shape, labeled, kHeldOutPrefix, samples_per_shard),
+      share_(share) {}
+
+void SplitShards::add(const uint8_t* pixels, int64_t label) {
+  const bool held_out = is_held_out(next_++, share_);
+  held_out_ += held_out;
+  (held_out ? held_out_shards_ : kept_shards_).add(pixels, label);
+}
+
+void SplitShards::finish(const std::string& source) {
+  check_split(next_ - held_out_, held_out_, share_, source);
+  kept_shards_.finish();
+  held_out_shards_.finish();
 }
 
 }  // namespace lockstep

@@ -34,12 +34,6 @@ DecodedPicture decode(const EncodedPicture& picture, const ImageFitOptions& fit)
 
 }  // namespace
 
-void check_prefix(const std::string& prefix) {
-  if (!is_safe_relative(prefix) || prefix.find('/') != std::string::npos || prefix.starts_with('.'))
-    throw ConfigError("prefix '" + prefix + "' is not a plain file name",
-                      "use letters, digits, '.', '_' and '-'");
-}
-
 std::string conversion_recipe(const std::function<void(FieldVisitor&)>& options,
                               const std::string& source, const std::vector<std::string>& classes,
                               int64_t skipped) {
@@ -55,7 +49,7 @@ std::string conversion_recipe(const std::function<void(FieldVisitor&)>& options,
 PictureConverter::PictureConverter(const fs::path& folder, std::string made_by,
                                    const ConvertPicturesOptions& options, bool labeled)
     : folder_(folder), made_by_(std::move(made_by)), options_(options), labeled_(labeled) {
-  check_prefix(options.shards.prefix);
+  split_prefixes(options.shards.prefix, options.shards.validation);
   check_fit(options.fit);
 }
 
@@ -63,11 +57,12 @@ PictureConverter::~PictureConverter() = default;
 
 void PictureConverter::start(const ImageShape& shape) {
   shape_ = shape;
-  writer_ = std::make_unique<DatasetWriter>(
-      folder_, DatasetPlan{"images", made_by_, "", image_arrays(shape, labeled_)},
-      options_.shards.overwrite);
-  shards_ = std::make_unique<ImageShardWriter>(*writer_, shape, labeled_, options_.shards.prefix,
-                                               options_.shards.samples_per_shard);
+  DatasetPlan plan{"images", made_by_, "", image_arrays(shape, labeled_)};
+  plan.prefixes = split_prefixes(options_.shards.prefix, options_.shards.validation);
+  writer_ = std::make_unique<DatasetWriter>(folder_, plan, options_.shards.overwrite);
+  shards_ =
+      std::make_unique<SplitShards>(*writer_, shape, labeled_, options_.shards.prefix,
+                                    options_.shards.samples_per_shard, options_.shards.validation);
 }
 
 void PictureConverter::add(const std::vector<EncodedPicture>& block) {
@@ -113,7 +108,9 @@ Converted PictureConverter::finish(const std::string& source,
     throw DataError(skipped_ > 0 ? fmt::format("none of the {} pictures can be decoded", skipped_)
                                  : "there are no pictures",
                     "", {source});
-  Converted converted{shards_->finish(), skipped_, static_cast<int64_t>(classes.size())};
+  shards_->finish(source);
+  const Converted converted{shards_->images(), shards_->held_out(), skipped_,
+                            static_cast<int64_t>(classes.size()), classes};
   ConvertPicturesOptions options = options_;
   writer_->set_recipe(conversion_recipe([&](FieldVisitor& visit) { options.fields(visit); }, source,
                                         classes, skipped_));

@@ -43,7 +43,7 @@ class PictureConverter {
   ConvertPicturesOptions options_;
   bool labeled_;
   std::unique_ptr<DatasetWriter> writer_;
-  std::unique_ptr<ImageShardWriter> shards_;
+  std::unique_ptr<SplitShards> shards_;
   std::optional<ImageShape> shape_;
   std::string first_name_;
   int64_t skipped_ = 0;
@@ -51,9 +51,6 @@ class PictureConverter {
 
 // Pictures decoded at a time.
 inline constexpr size_t kPictureBlock = 256;
-
-// Throws ConfigError unless `prefix` is a plain file name.
-void check_prefix(const std::string& prefix);
 
 // The recipe of a conversion as JSON: the options without threads and overwrite, source, class
 // names, number of pictures skipped.

@@ -4,10 +4,15 @@
 // the last file. A folder without dataset.json is no dataset, so an interrupted making leaves
 // nothing that opens; the next one clears it away and starts again. What an older dataset held
 // stays usable until finish(). Only one process makes a folder at a time (FOLDER/.lock).
+//
+// A conversion may add shards of another prefix to a dataset (`prefix=validation`): finish() moves
+// the new shards beside the old ones, then replaces dataset.json. What an interrupted adding left
+// is cleared away by the next one.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,12 +28,16 @@ struct DatasetPlan {
   std::vector<ArrayInfo> arrays;
   int64_t chunk_kilobytes = 256;
   int deflate = 0;
+  // Names in front of the numbers of the shards to come ("train"). With them shards are added to a
+  // dataset that has none of these names; without them a folder that holds a dataset is refused.
+  std::vector<std::string> prefixes = {};
 };
 
 class DatasetWriter {
  public:
   // Makes the folder, and removes what an interrupted making left in it. Throws DataError if the
-  // folder holds a dataset and `overwrite` is false, or .h5 files although no making began in it;
+  // folder holds a dataset that these shards cannot be added to (of the same prefix, another kind
+  // or other arrays) and `overwrite` is false, or .h5 files although no making began in it;
   // LockedError if another process is making it; EnvironmentError on I/O.
   DatasetWriter(const std::filesystem::path& folder, DatasetPlan plan, bool overwrite);
   // Without finish(): removes what it wrote. Never throws.
@@ -46,13 +55,21 @@ class DatasetWriter {
 
  private:
   std::filesystem::path staging() const { return folder_ / ".making"; }
+  void open_old();
+  void clear_unfinished_adding() const;
+  void join_old();
 
   std::filesystem::path folder_;
   DatasetPlan plan_;
   DatasetIndex index_;
+  std::optional<DatasetIndex> old_;  // the dataset that shards are added to
   std::unique_ptr<FileLock> lock_;
   bool moving_ = false;  // finish() has begun: what lies in .making marks the folder as interrupted
 };
+
+// The dataset that a conversion would add to: nullopt if the folder holds none or is to be
+// overwritten.
+std::optional<DatasetIndex> dataset_to_add_to(const std::filesystem::path& folder, bool overwrite);
 
 // "train-00003.h5".
 std::string shard_name(const std::string& prefix, int64_t number);

@@ -72,6 +72,36 @@ SudokuSample parse_row(const TextRow& row, const SudokuColumns& columns, bool re
   return sample;
 }
 
+// Puzzles that wait to be written as shards of one prefix.
+class PuzzleShards {
+ public:
+  PuzzleShards(std::string prefix, int64_t per_shard)
+      : prefix_(std::move(prefix)), per_shard_(static_cast<size_t>(per_shard)) {}
+
+  void add(const SudokuSample& sample) { pending_.push_back(sample); }
+  int64_t total() const { return written_ + static_cast<int64_t>(pending_.size()); }
+  void write_full(DatasetWriter& writer) {
+    while (pending_.size() >= per_shard_) write(writer, per_shard_);
+  }
+  void write_all(DatasetWriter& writer) {
+    write_full(writer);
+    if (!pending_.empty()) write(writer, pending_.size());
+  }
+
+ private:
+  void write(DatasetWriter& writer, size_t count) {
+    add_sudoku_shard(writer, shard_name(prefix_, shards_++), pending_.data(),
+                     pending_.data() + count);
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
+    written_ += static_cast<int64_t>(count);
+  }
+
+  std::string prefix_;
+  size_t per_shard_;
+  std::vector<SudokuSample> pending_;
+  int64_t written_ = 0, shards_ = 0;
+};
+
 // Lines in, shards out; remembers the first bad lines and counts the others.
 class Converter {
  public:
@@ -80,8 +110,12 @@ class Converter {
       : file_(input.string()),
         options_(options),
         rows_(input),
-        writer_(folder, {"grids", "lockstep data convert sudoku-csv", "", sudoku_arrays()},
-                options.overwrite) {}
+        writer_(folder,
+                {"grids", "lockstep data convert sudoku-csv", "", sudoku_arrays(), 256, 0,
+                 split_prefixes(options.prefix, options.validation)},
+                options.overwrite),
+        kept_(options.prefix, options.samples_per_shard),
+        held_out_(kHeldOutPrefix, options.samples_per_shard) {}
 
   int64_t run(bool show_progress) {
     Progress progress("convert", rows_.bytes_total(), "byte", show_progress);
@@ -99,10 +133,14 @@ class Converter {
     convert(block);
     progress.finish();
     if (num_bad_ > 0) refuse();
-    if (total_ + static_cast<int64_t>(pending_.size()) == 0)
+    const int64_t kept = kept_.total(), held_out = held_out_.total();
+    if (kept + held_out == 0)
       throw DataError("the file holds no puzzles",
                       "give lines of 81 characters or a CSV file with a header", {file_});
-    if (!pending_.empty()) write(pending_.size());
+    check_split(kept, held_out, options_.validation, file_);
+    kept_.write_all(writer_);
+    held_out_.write_all(writer_);
+    total_ = kept + held_out;
     writer_.finish();
     return total_;
   }
@@ -123,18 +161,12 @@ class Converter {
       if (outcomes[i].bad)
         note(block[i], *outcomes[i].bad);
       else if (num_bad_ == 0)
-        pending_.push_back(outcomes[i].sample);
+        (is_held_out(next_++, options_.validation) ? held_out_ : kept_).add(outcomes[i].sample);
     }
     block.clear();
-    const auto per_shard = static_cast<size_t>(options_.samples_per_shard);
-    while (num_bad_ == 0 && pending_.size() >= per_shard) write(per_shard);
-  }
-
-  void write(size_t count) {
-    add_sudoku_shard(writer_, shard_name(options_.prefix, shards_++), pending_.data(),
-                     pending_.data() + count);
-    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(count));
-    total_ += static_cast<int64_t>(count);
+    if (num_bad_ > 0) return;
+    kept_.write_full(writer_);
+    held_out_.write_full(writer_);
   }
 
   void note(const TextRow& row, const BadLine& bad) {
@@ -176,8 +208,8 @@ class Converter {
   TextRows rows_;
   DatasetWriter writer_;
   std::optional<SudokuColumns> columns_;
-  std::vector<SudokuSample> pending_;
-  int64_t total_ = 0, shards_ = 0;
+  PuzzleShards kept_, held_out_;
+  int64_t total_ = 0, next_ = 0;
   size_t num_bad_ = 0;
   std::vector<Fault> faults_;
   bool ambiguous_ = false;  // a puzzle with a given solution has more than one
@@ -188,10 +220,6 @@ class Converter {
 
 int64_t convert_sudoku_csv(const std::filesystem::path& input, const std::filesystem::path& folder,
                            const ConvertSudokuOptions& options, bool show_progress) {
-  if (!is_safe_relative(options.prefix) || options.prefix.find('/') != std::string::npos ||
-      options.prefix.starts_with('.'))
-    throw ConfigError("prefix '" + options.prefix + "' is not a plain file name",
-                      "use letters, digits, '.', '_' and '-'");
   return Converter(input, folder, options).run(show_progress);
 }
 

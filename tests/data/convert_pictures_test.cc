@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <fstream>
 #include <functional>
+#include <numeric>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -104,16 +106,125 @@ TEST(ConvertImageFolder, RefusesPicturesOfSeveralSizesWithoutASize) {
   EXPECT_NE(message.find("size=64"), std::string::npos) << message;
 }
 
+void expect_words(const std::string& text, std::initializer_list<const char*> words) {
+  for (const char* word : words)
+    EXPECT_NE(text.find(word), std::string::npos) << word << "\nin\n" << text;
+}
+
+std::vector<int64_t> ids_of(const fs::path& pattern, const std::vector<int64_t>& first_bytes) {
+  std::vector<int64_t> ids;
+  const Batch batch = read_all(pattern);
+  for (int64_t i = 0; i < batch.rows(); ++i) {
+    const auto value = batch.array("images")[i][0][0][0].item<int64_t>();
+    ids.push_back(std::find(first_bytes.begin(), first_bytes.end(), value) - first_bytes.begin());
+  }
+  return ids;
+}
+
+// 200 pictures of MNIST's kind, of one pixel each, whose byte is their number.
+void make_numbered(const fs::path& folder) {
+  std::string pixels, head = {'\0', '\0', '\x08', '\x03', '\0', '\0', '\0', '\xc8',
+                              '\0', '\0', '\0',   '\x01', '\0', '\0', '\0', '\x01'};
+  for (int i = 0; i < 200; ++i) pixels += static_cast<char>(i);
+  write(folder / "train-images-idx3-ubyte", head + pixels);
+}
+
+// By Philox 4x32-10 in plain Python: uniform(id, 0, 0) of Stream(0, kSplit) below 0.1.
+const std::vector<int64_t> kHeldOut = {11, 16, 24, 41, 57};
+
+TEST(ConvertPictures, HoldTheSameShareOutEveryTime) {
+  MadeFolder folder;
+  make_numbered(folder / "in");
+  std::vector<int64_t> bytes(200);
+  std::iota(bytes.begin(), bytes.end(), 0);
+  ConvertRecordsOptions options;
+  options.validation = 0.1;
+  options.samples_per_shard = 7;
+  const Converted converted = convert_mnist(folder / "in", folder / "out", options, false);
+  const std::vector<int64_t> held_out = ids_of(folder / "out/validation-*.h5", bytes),
+                             kept = ids_of(folder / "out/train-*.h5", bytes);
+  EXPECT_EQ(converted.held_out, static_cast<int64_t>(held_out.size()));
+  EXPECT_EQ(held_out.size() + kept.size(), 200u);
+  EXPECT_GE(held_out.size(), 10u);
+  EXPECT_LE(held_out.size(), 32u);
+  // The choice is a function of the sample's number, so it must never change between versions.
+  EXPECT_EQ(std::vector<int64_t>(held_out.begin(), held_out.begin() + 5), kHeldOut);
+  std::vector<int64_t> all = kept;
+  all.insert(all.end(), held_out.begin(), held_out.end());
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(all, bytes);
+  EXPECT_TRUE(std::is_sorted(kept.begin(), kept.end()));
+}
+
+TEST(ConvertPictures, RefuseASplitWithAnEmptySide) {
+  MadeFolder folder;
+  make_pictures(folder / "in");
+  ConvertPicturesOptions options = small();
+  options.shards.validation = 0.01;
+  EXPECT_NE(data_error([&] {
+              convert_image_folder(folder / "in", folder / "out", options, false);
+            }).find("one side of validation=0.01"),
+            std::string::npos);
+  options.shards.prefix = "validation";
+  EXPECT_THROW(convert_image_folder(folder / "in", folder / "out", options, false), ConfigError);
+}
+
+TEST(ConvertImageFolder, AddsShardsOfAnotherPrefixWithTheSameClassNumbers) {
+  MadeFolder folder;
+  make_pictures(folder / "in");
+  write(folder / "held/dog/y.png", picture("png_gray"));
+  ConvertPicturesOptions options = small();
+  convert_image_folder(folder / "in", folder / "out", options, false);
+  const std::string before = read_file(folder / "out/train-00000.h5");
+  options.shards.prefix = "validation";
+  convert_image_folder(folder / "held", folder / "out", options, false);
+  EXPECT_EQ(read_file(folder / "out/train-00000.h5"), before);
+  EXPECT_EQ(labels_of(read_all(folder / "out/train-*.h5")), (std::vector<int64_t>{0, 1, 1}));
+  EXPECT_EQ(labels_of(read_all(folder / "out/validation-*.h5")), (std::vector<int64_t>{1}));
+  EXPECT_EQ(read_all(folder / "out").rows(), 4);
+  EXPECT_EQ(recipe_of(folder / "out").at("classes"), (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(recipe_of(folder / "out").at("added").at("validation").at("source"),
+            (folder / "held").string());
+  // What does not fit is refused, and the dataset stays as it was.
+  const auto message = [&](const fs::path& input) {
+    return data_error([&] { convert_image_folder(input, folder / "out", options, false); });
+  };
+  expect_words(message(folder / "held"), {"'validation-00000.h5'", "overwrite=true"});
+  options.shards.prefix = "test";
+  options.fit.size = 16;
+  expect_words(message(folder / "held"), {"another kind, size or labels"});
+  options.fit.size = 8;
+  write(folder / "bird/bird/z.png", picture("png_gray"));
+  expect_words(message(folder / "bird"), {"'bird' is no class", "cat, dog"});
+  EXPECT_EQ(read_all(folder / "out").rows(), 4);
+}
+
+// A process that dies while shards are added leaves the old dataset, or one that the next adding
+// puts right.
+TEST(ConvertImageFolder, ClearsAwayAnAddingThatWasInterrupted) {
+  MadeFolder folder;
+  make_pictures(folder / "in");
+  ConvertPicturesOptions options = small();
+  convert_image_folder(folder / "in", folder / "out", options, false);
+  fs::copy(folder / "out", folder / "old");
+  options.shards.prefix = "validation";
+  convert_image_folder(folder / "in", folder / "out", options, false);
+  // As after the shard was moved and before dataset.json was.
+  fs::create_directory(folder / "out/.making");
+  fs::rename(folder / "out/dataset.json", folder / "out/.making/dataset.json");
+  fs::copy(folder / "old/dataset.json", folder / "out/dataset.json");
+  options.shards.prefix = "test";
+  convert_image_folder(folder / "in", folder / "out", options, false);
+  EXPECT_FALSE(fs::exists(folder / "out/validation-00000.h5"));
+  EXPECT_FALSE(fs::exists(folder / "out/.making"));
+  EXPECT_EQ(read_all(folder / "out").rows(), 6);
+}
+
 // What the program says while `work` runs.
 std::string words_of(const std::function<void()>& work) {
   testing::internal::CaptureStderr();
   work();
   return testing::internal::GetCapturedStderr();
-}
-
-void expect_words(const std::string& text, std::initializer_list<const char*> words) {
-  for (const char* word : words)
-    EXPECT_NE(text.find(word), std::string::npos) << word << "\nin\n" << text;
 }
 
 TEST(ConvertImageFolder, FollowsLinksAndCountsWhateverItDoesNotUse) {

@@ -196,6 +196,27 @@ TEST(SudokuCsv, NamesTheFormatThatIsNotRead) {
   }
 }
 
+TEST(SudokuCsv, AddsHeldOutPuzzlesAndHoldsAShareOut) {
+  MadeFolder folder;
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += kPuzzle + "\n";
+  write_file_atomic(folder / "in.csv", text);
+  const auto size = [&](const std::string& pattern) {
+    return open_dataset("grids", {(folder / pattern).string()})->size();
+  };
+  ConvertSudokuOptions options;
+  EXPECT_EQ(convert_sudoku_csv(folder / "in.csv", folder / "added", options, false), 40);
+  options.prefix = "validation";
+  EXPECT_EQ(convert_sudoku_csv(folder / "in.csv", folder / "added", options, false), 40);
+  EXPECT_EQ(size("added/train-*.h5"), 40);
+  EXPECT_EQ(size("added/validation-*.h5"), 40);
+  options.prefix = "train";
+  options.validation = 0.25;
+  EXPECT_EQ(convert_sudoku_csv(folder / "in.csv", folder / "split", options, false), 40);
+  EXPECT_EQ(size("split/train-*.h5") + size("split/validation-*.h5"), 40);
+  EXPECT_GT(size("split/validation-*.h5"), 2);
+}
+
 TEST(SudokuCsv, ReadsFromAPipe) {
   MadeFolder folder;
   const fs::path pipe = folder / "pipe";

@@ -308,6 +308,41 @@ def bad_inputs(test, a, b, weights):
     )
 
 
+def own_folder(test, b):
+    """A folder of pictures to a trained run with configs/images/folder.yaml: nothing else is needed."""
+    photos, data = test.work / "photos", test.work / "datasets/photos"
+    (photos / "cat").mkdir(parents=True)
+    (photos / "dog").mkdir()
+    for i in range(60):
+        shutil.copy(b / "jpeg_cmyk.jpg", photos / ("cat" if i % 2 else "dog") / f"{i}.jpg")
+    words = ("data", "convert", "image-folder", photos)
+    test.run(*words, data, "size=8", "resize=shorter_side", "validation=0.1").expect(
+        0, out=("60 pictures of 2 classes", "as validation-*.h5", "classes: 0 cat, 1 dog")
+    )
+    test.run("data", "inspect", data).expect(0, out="0 cat, 1 dog")
+    test.run(*words, data, "size=8", "prefix=test").expect(0)
+    refused(
+        test.run(*words, data, "size=8", "prefix=test"), DATA, "test-00000.h5", "overwrite=true"
+    )
+    refused(test.run(*words, "$HOME/x", "size=8"), USAGE, "$HOME", "~/")
+    run = test.work / "folder-run"
+    test.run(
+        "train",
+        harness.SOURCE / "configs/images/folder.yaml",
+        f"data.train=[{data}/train-*.h5]",
+        f"data.validation=[{data}/validation-*.h5]",
+        *("task.image_size=8", "task.model.dim=8", "task.model.dim_mults=[1, 2]"),
+        *("train.steps=2", "train.global_batch=8", "precision.compute=fp32", "evaluate.1.batch=5"),
+        *("launch.ranks_per_node=1", "evaluate.1.images=5", "evaluate.1.sampler.steps=2"),
+        "--run-folder",
+        run,
+    ).expect(0)
+    scores = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["validation_loss"] for line in scores if "validation_loss" in line]
+    assert losses and all(0 < loss < 10 for loss in losses), scores
+    return f"validation loss {losses[-1]:.3f}"
+
+
 def conversions(test, b):
     folder = test.work / "broken-source"
     shutil.copytree(b, folder)
@@ -356,6 +391,7 @@ def main():
     test.case("ranks", ranks, test, a, b, weights)
     test.case("pictures that are not read", unread, test, a, weights)
     bad_inputs(test, a, b, weights)
+    test.case("a folder of one's own", own_folder, test, b)
     test.case("conversions", conversions, test, b)
     test.finish()
 
