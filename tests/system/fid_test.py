@@ -309,7 +309,7 @@ def bad_inputs(test, a, b, weights):
 
 
 def own_folder(test, b):
-    """A folder of pictures to a trained run with configs/images/folder.yaml: nothing else is needed."""
+    """From a folder of pictures to a run, with configs/images/folder.yaml and nothing else."""
     photos, data = test.work / "photos", test.work / "datasets/photos"
     (photos / "cat").mkdir(parents=True)
     (photos / "dog").mkdir()
